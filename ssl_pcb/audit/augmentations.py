@@ -1,0 +1,168 @@
+"""Do views keep what makes a sample defective, and do they leave clean samples clean?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssl_pcb.audit.pixels import PixelSource
+from ssl_pcb.audit.proportion import Proportion
+from ssl_pcb.audit.view_measures import brought_in, contrast_kept, shares_in_view
+from ssl_pcb.augment.geometric import draw_maps
+from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.augment import ViewConfig
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.data.manifest import LABELS, Box, Manifest, parse_boxes
+from ssl_pcb.errors import UserError
+
+IN_VIEW = 0.95
+"""Share of the area of a defect (as far as the sample shows it) that must stay in a view."""
+
+CONTRAST = 0.5
+"""Share of a defect's contrast, the RMS difference to the clean twin, that must survive."""
+
+INTRUSION = 0.1
+"""Share of a neighbouring defect's area that makes a clean sample's view show a defect."""
+
+
+@dataclass(frozen=True)
+class AugmentationAudit:
+    """What random views do to defects. A case is one box, or one clean sample, in one view.
+
+    The intervals take cases as independent; views of one defect are alike, so they are rather too narrow.
+
+    Attributes:
+        in_view: Cases in which at least :data:`IN_VIEW` of the defect's shown area stays in the view.
+        contrast: Cases in which at least :data:`CONTRAST` of the contrast survives; ``None`` without twins.
+        contrast_kept: Median and 5th percentile of the surviving share of contrast, if measured.
+        label_noise: Cases in which a neighbour's defect enters a clean sample's view from the surroundings;
+            ``None`` where views show no surroundings or there is no clean sample.
+        settings: What was audited.
+    """
+
+    in_view: Proportion
+    contrast: Proportion | None
+    contrast_kept: tuple[float, float] | None
+    label_noise: Proportion | None
+    settings: dict[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every defect stayed in every view."""
+        return self.in_view.hits == self.in_view.total
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: ``audit``, ``status`` ("pass" or "finding"), ``figures`` and ``settings``."""
+        figures: dict[str, Any] = {"in_view": self.in_view.to_dict()}
+        if self.contrast and self.contrast_kept:
+            median, low = self.contrast_kept
+            figures["contrast"] = self.contrast.to_dict() | {"median_kept": median, "percentile_5_kept": low}
+        if self.label_noise:
+            figures["label_noise"] = self.label_noise.to_dict()
+        status = "pass" if self.passed else "finding"
+        return {"audit": "augmentations", "status": status, "figures": figures, "settings": self.settings}
+
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        lines = [f"defects in view: {self.in_view}"]
+        if not self.passed:
+            lost = self.in_view.total - self.in_view.hits
+            lines.append(f"  {lost:,} times a view loses more than {1 - IN_VIEW:.0%} of a defect")
+        if self.contrast and self.contrast_kept:
+            median, low = self.contrast_kept
+            lines.append(f"defects that keep at least half of their contrast: {self.contrast}")
+            lines.append(f"  contrast kept: median {median:.0%}, 5th percentile {low:.0%}")
+        else:
+            lines.append("contrast: not measured (it needs clean twins, column 'twin')")
+        if self.label_noise:
+            lines.append(f"clean samples whose view shows a neighbour's defect: {self.label_noise}")
+        else:
+            lines.append("neighbours' defects: not measured (it needs clean crops shown with surroundings)")
+        return lines
+
+
+def audit_augmentations(
+    manifest: Manifest,
+    data: DataConfig,
+    view: ViewConfig,
+    *,
+    samples: int = 500,
+    views: int = 4,
+    seed: int = 0,
+) -> AugmentationAudit:
+    """Measure what ``view`` does to the defects of a manifest and to its clean samples.
+
+    Areas are exact (polygon clipping). Neighbours' defects are those boxes that other rows of the same image
+    carry; pass the whole manifest, not one split.
+
+    Args:
+        manifest: Samples, some with defect boxes; clean twins are taken from its column ``twin``, if any.
+        data: Image size, ring of surroundings and channels as in training.
+        view: The augmentation.
+        samples: Most samples with boxes, and most clean samples, to look at; drawn at random.
+        views: Views of each.
+        seed: Seed of samples and views.
+
+    Raises:
+        UserError: If no sample shows a defect box, or on an unreadable image unless ``data.skip_bad``.
+    """
+    source = PixelSource.open(manifest, data)
+    maker = ViewMaker(view, data.image_size)
+    generator = torch.Generator().manual_seed(seed)
+    in_view: list[float] = []
+    kept: list[float] = []
+    for sample in source.boxed(boxed_rows(source, samples, seed)):
+        draw = maker.draw(views, len(sample.pixels), generator)
+        in_view += chain.from_iterable(shares_in_view(sample.boxes, draw.maps, maker.size))
+        kept += contrast_kept(sample, maker, draw)
+    if not in_view:
+        raise UserError("manifest: no sample shows a defect box; the audit needs the column 'boxes'")
+    intrusions = _intrusions(source, view, samples, views, generator)
+    return AugmentationAudit(
+        in_view=_at_least(in_view, IN_VIEW),
+        contrast=_at_least(kept, CONTRAST) if kept else None,
+        contrast_kept=(float(np.median(kept)), float(np.quantile(kept, 0.05))) if kept else None,
+        label_noise=_at_least(intrusions, INTRUSION) if intrusions else None,
+        settings={"samples": samples, "views": views, "seed": seed, "view": view.model_dump(mode="json")},
+    )
+
+
+def boxed_rows(source: PixelSource, count: int, seed: int) -> list[int]:
+    """At most ``count`` rows with boxes and a readable image, drawn at random, in the manifest's order."""
+    frame = source.manifest.frame
+    return _pick(np.flatnonzero(frame["boxes"].ne("") & frame["path"].isin(source.sizes)), count, seed)
+
+
+def _intrusions(
+    source: PixelSource, view: ViewConfig, samples: int, views: int, generator: torch.Generator
+) -> list[float]:
+    """Largest share of a neighbouring defect that the surroundings bring in, per clean sample and view."""
+    if source.margin == 0 or not view.geometry.surroundings:
+        return []
+    frame = source.manifest.frame
+    known: dict[str, set[Box]] = {}
+    for path, boxes in zip(frame["path"], frame["boxes"], strict=True):
+        known.setdefault(path, set()).update(parse_boxes(boxes))
+    clean = frame["label"].eq(LABELS[0]) & frame["crop"].ne("") & frame["path"].isin(source.sizes)
+    shares = []
+    for row in _pick(np.flatnonzero(clean), samples, generator.initial_seed()):
+        maps = draw_maps(view.geometry, views, generator)
+        neighbours = source.neighbours(row, sorted(known[frame["path"].iloc[row]]))
+        brought = [brought_in(neighbour, maps, source.data.image_size) for neighbour in neighbours]
+        shares += [max(per_view, default=0.0) for per_view in zip(*brought, strict=True)] or [0.0] * views
+    return shares
+
+
+def _pick(rows: NDArray[np.intp], count: int, seed: int) -> list[int]:
+    chosen = np.random.default_rng(seed).permutation(rows)[:count]
+    return [int(row) for row in np.sort(chosen)]
+
+
+def _at_least(values: Sequence[float], bound: float) -> Proportion:
+    return Proportion(sum(value >= bound for value in values), len(values))

@@ -1,0 +1,139 @@
+"""Single samples as the training stage would store them, with their defect boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.data.manifest import Box, Manifest, Sample
+from ssl_pcb.data.resolve import probe_files, resolve
+from ssl_pcb.errors import UserError
+from ssl_pcb.imaging.decode import decode
+from ssl_pcb.imaging.orientation import Image8
+from ssl_pcb.imaging.resize import cut, map_boxes, place
+from ssl_pcb.imaging.tiling import clip_box
+
+
+@dataclass(frozen=True)
+class BoxedSample:
+    """A defective sample.
+
+    Attributes:
+        pixels: (C, H, H) uint8 with its ring of surroundings.
+        twin: The same of its clean twin, or ``None`` where the manifest names none.
+        boxes: (K, 4) what the sample shows of its defect boxes, in sample pixels; K is at least 1.
+    """
+
+    pixels: Tensor
+    twin: Tensor | None
+    boxes: Tensor
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A defect of the same image beside a sample, in sample pixels.
+
+    Attributes:
+        whole: All of it.
+        around: The part of it in the sample or its ring of surroundings.
+        own: The part of it in the sample; without area if there is none.
+    """
+
+    whole: Box
+    around: Box
+    own: Box
+
+
+@dataclass(frozen=True)
+class PixelSource:
+    """Cuts samples out of a manifest's images.
+
+    Attributes:
+        manifest: The samples.
+        data: Settings, none of them automatic.
+        sizes: Width and height of each readable image file, by manifest path.
+        margin: Width of the ring of surroundings in pixels.
+    """
+
+    manifest: Manifest
+    data: DataConfig
+    sizes: dict[str, tuple[int, int]]
+    margin: int
+
+    @classmethod
+    def open(cls, manifest: Manifest, data: DataConfig) -> PixelSource:
+        """Read all images' headers and decide the automatic settings.
+
+        Raises:
+            UserError: On an unreadable image, unless ``data.skip_bad``.
+        """
+        infos, _ = probe_files(manifest, data)
+        margin = round(data.margin * data.image_size) if manifest.frame["crop"].ne("").any() else 0
+        sizes = {path: (info.width, info.height) for path, info in infos.items()}
+        return cls(manifest, resolve(data, manifest, infos), sizes, margin)
+
+    def boxed(self, rows: Sequence[int]) -> Iterator[BoxedSample]:
+        """The samples of ``rows`` that show a defect box, in the order of ``rows``.
+
+        Raises:
+            UserError: On an unreadable image or twin, unless ``data.skip_bad``.
+        """
+        images: dict[Path, Image8] = {}
+        for row in rows:
+            sample, size = self.manifest.sample(row), self.size_of(row)
+            boxes = map_boxes(sample.boxes, sample.crop, size, self.data.image_size)
+            if not boxes:
+                continue
+            paths = [sample.path, *self._twin(row)]
+            try:
+                # Rows of one image follow each other: only the last image and twin are kept.
+                images = {path: images[path] if path in images else self._decode(path) for path in paths}
+            except UserError:
+                if not self.data.skip_bad:
+                    raise
+                continue
+            pixels = [self._cut(images[path], sample) for path in paths]
+            yield BoxedSample(pixels[0], pixels[1] if len(pixels) > 1 else None, torch.tensor(boxes))
+
+    def neighbours(self, row: int, boxes: Sequence[Box]) -> list[Neighbour]:
+        """Those of the image's ``boxes`` (source pixels) that the sample or its ring shows."""
+        sample, size = self.manifest.sample(row), self.data.image_size
+        x1, y1, x2, y2 = (round(value) for value in sample.crop or (0, 0, *self.size_of(row)))
+        placed = place(y2 - y1, x2 - x1, size)
+        across, down = placed.width / (x2 - x1), placed.height / (y2 - y1)
+        # Along the shorter side of a crop the ring mirrors the crop and shows no neighbour.
+        aside = self.margin / across if placed.width == size else 0
+        above = self.margin / down if placed.height == size else 0
+
+        def to_sample(box: Box) -> Box:
+            left, right = ((x - x1) * across + placed.left for x in box[::2])
+            top, bottom = ((y - y1) * down + placed.top for y in box[1::2])
+            return left, top, right, bottom
+
+        found = []
+        for box in boxes:
+            around = clip_box(box, (x1 - aside, y1 - above, x2 + aside, y2 + above))
+            own = clip_box(box, (x1, y1, x2, y2)) or (x1, y1, x1, y1)
+            if around:
+                found.append(Neighbour(to_sample(box), to_sample(around), to_sample(own)))
+        return found
+
+    def size_of(self, row: int) -> tuple[int, int]:
+        """Width and height of the row's source image."""
+        return self.sizes[self.manifest.frame["path"].iloc[row]]
+
+    def _twin(self, row: int) -> list[Path]:
+        twin = self.manifest.frame["twin"].iloc[row] if "twin" in self.manifest.frame.columns else ""
+        return [self.manifest.root / twin] if twin else []
+
+    def _decode(self, path: Path) -> Image8:
+        channels, depth = int(self.data.channels), int(self.data.bit_depth)
+        return decode(path, channels=channels, bit_depth=depth, max_pixels=self.data.max_pixels)
+
+    def _cut(self, image: Image8, sample: Sample) -> Tensor:
+        return torch.from_numpy(cut(image, sample.crop, self.data.image_size, self.margin)).permute(2, 0, 1)

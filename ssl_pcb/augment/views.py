@@ -1,0 +1,65 @@
+"""From stored pixels to the images that a network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_pcb.augment.geometric import draw_maps, warp
+from ssl_pcb.augment.photometric import Light, draw_light, relight
+from ssl_pcb.config.augment import ViewConfig
+
+GROUP_VALUES = 2**21
+"""Stored values that are augmented at once on a CPU, so that memory is reused while still in its cache."""
+
+
+@dataclass(frozen=True)
+class ViewDraw:
+    """The random part of a batch of views: maps (B, 2, 3) and light. Applying it is deterministic."""
+
+    maps: Tensor
+    light: Light
+
+
+@dataclass(frozen=True)
+class ViewMaker:
+    """Makes random views of stored samples.
+
+    Attributes:
+        config: Strengths.
+        size: Side of sample and view, in pixels.
+    """
+
+    config: ViewConfig
+    size: int
+
+    def draw(self, count: int, channels: int, generator: torch.Generator) -> ViewDraw:
+        """Draw ``count`` views for samples of ``channels`` channels, on the generator's device."""
+        maps = draw_maps(self.config.geometry, count, generator)
+        light = draw_light(self.config.photometry, (count, channels, self.size, self.size), generator)
+        return ViewDraw(maps, light)
+
+    def apply(self, pixels: Tensor, draw: ViewDraw) -> Tensor:
+        """Make the drawn views of (B, C, H, H) uint8 pixels; returns (B, C, size, size) float in [0, 1]."""
+        if not self.config.geometry.surroundings:
+            pixels = centre(pixels, self.size)
+        return relight(warp(pixels.float(), draw.maps, self.size).div_(255), draw.light)
+
+    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        """One random view of each of the (B, C, H, H) uint8 pixels."""
+        group = max(1, GROUP_VALUES // pixels.shape[1:].numel()) if pixels.is_cpu else max(1, len(pixels))
+        parts = torch.split(pixels, group)
+        return torch.cat([self.apply(part, self.draw(len(part), part.shape[1], generator)) for part in parts])
+
+
+def centre(pixels: Tensor, size: int) -> Tensor:
+    """The (B, C, size, size) samples without their ring of surroundings."""
+    margin = (pixels.shape[-1] - size) // 2
+    return pixels[..., margin : margin + size, margin : margin + size]
+
+
+def plain_view(pixels: Tensor, size: int) -> Tensor:
+    """What evaluation sees: the sample itself, as (B, C, size, size) float in [0, 1]."""
+    return centre(pixels, size).float() / 255

@@ -1,0 +1,87 @@
+"""The command line: names, flags and exit codes. The work is done in ``ssl_pcb.stages``.
+
+Built on click, because flags are generated from the config classes: a help text cannot drift from a default.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+
+import click
+
+from ssl_pcb import __version__
+from ssl_pcb.errors import UserError
+
+COMMANDS = {
+    "demo": ("ssl_pcb.cli.demo", "The whole job on embedded synthetic boards, in a few minutes."),
+    "data": ("ssl_pcb.cli.data", "Make, import, check and split manifests."),
+    "pretrain": ("ssl_pcb.cli.stages", "Learn representations from all images with SimCLR, without labels."),
+    "linear-eval": ("ssl_pcb.cli.stages", "Probe a frozen backbone: logistic regression, linear head, kNN."),
+    "finetune": ("ssl_pcb.cli.stages", "Train the Defective / NonDefective classifier end to end."),
+    "audit": ("ssl_pcb.cli.audit", "Measure what augmentations do to defects."),
+    "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is called, so that --help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).COMMANDS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="ssl-pcb")
+def app() -> None:
+    """Tell defective from non-defective printed circuit boards.
+
+    Begin with 'ssl-pcb demo'; then bring your own images in with 'ssl-pcb data import'.
+    """
+
+
+def main() -> None:
+    """Run the command line. Exit code 0: done; 2: the user can mend it; 130: interrupted."""
+    _configure_logging()
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except UserError as error:
+        click.echo(f"ssl-pcb: error: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(
+            "ssl-pcb: interrupted; the same command with --resume goes on where a stage stopped", err=True
+        )
+        sys.exit(130)
+
+
+def _configure_logging() -> None:
+    console = logging.StreamHandler(sys.stdout)
+    console.setLevel(logging.INFO)
+    console.setFormatter(logging.Formatter("%(message)s"))
+    # Other libraries' chatter belongs into the log file of a run.
+    console.addFilter(logging.Filter("ssl_pcb"))
+    root = logging.getLogger()
+    root.addHandler(console)
+    root.setLevel(logging.INFO)
+    logging.getLogger("ssl_pcb").setLevel(logging.DEBUG)
+    logging.captureWarnings(True)

@@ -1,0 +1,34 @@
+"""``ssl-pcb config``: every key, its type, default and meaning."""
+
+from __future__ import annotations
+
+import click
+import yaml
+
+from ssl_pcb.config.show import describe
+from ssl_pcb.config.stages import STAGES
+
+
+@click.group()
+def config() -> None:
+    """Show every key of a stage's config."""
+
+
+@config.command()
+@click.argument("stage", type=click.Choice(list(STAGES)))
+@click.option(
+    "--yaml", "as_yaml", is_flag=True, help="Print a complete config file with the defaults instead."
+)
+def show(stage: str, as_yaml: bool) -> None:
+    """List the keys of STAGE with type, default and meaning, as --set and config files take them."""
+    schema = STAGES[stage]
+    if as_yaml:
+        click.echo(yaml.safe_dump(schema().model_dump(mode="json"), sort_keys=False), nl=False)
+        return
+    for key in describe(schema):
+        click.secho(key.name, bold=True, nl=False)
+        click.echo(f"  {key.type}  [default: {key.default}]")
+        click.echo(f"    {key.meaning}")
+
+
+COMMANDS = {"config": config}

@@ -1,0 +1,103 @@
+"""``pretrain``, ``linear-eval`` and ``finetune``: flags are generated from their config classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssl_pcb.config.load import flatten, load_config, parse_set, read_yaml
+from ssl_pcb.config.show import Key, describe
+from ssl_pcb.config.stages import STAGES
+
+FLAGS = {
+    "--data": "data.manifest",
+    "--out": "runtime.out",
+    "--checkpoint": "checkpoint",
+    "--backbone": "backbone.name",
+    "--image-size": "data.image_size",
+    "--epochs": "training.epochs",
+    "--batch-size": "training.batch_size",
+    "--lr": "optimizer.lr",
+    "--sampler": "sampler.name",
+    "--loss": "loss.name",
+    "--test": "test",
+    "--transductive": "transductive",
+    "--use-unsplit": "use_unsplit",
+    "--skip-bad": "data.skip_bad",
+    "--resamples": "resamples",
+    "--seed": "runtime.seed",
+    "--device": "runtime.device",
+    "--precision": "runtime.precision",
+    "--threads": "runtime.threads",
+}
+"""The settings that people change daily, and the config key behind each; the rest goes through --set."""
+
+INTROS = {
+    "pretrain": "Learn representations with SimCLR from all images of the training boards, labelled or not.",
+    "linear-eval": "Probe a frozen backbone with logistic regression, a linear head and kNN, at several shares "
+    "of the labels, beside a random-init backbone as the floor.",
+    "finetune": "Train the Defective / NonDefective classifier end to end, from a checkpoint or from scratch.",
+}
+
+
+def stage_command(stage: str) -> click.Command:
+    """The click command of a stage."""
+    keys = describe(STAGES[stage])
+    options: list[click.Parameter] = [
+        click.Option(["--config", "config_file"], type=click.Path(path_type=Path), help="YAML file with any keys."),
+        *(_option(flag, found) for flag, name in FLAGS.items() if (found := [k for k in keys if k.name == name])),
+        click.Option(
+            ["--resume"], is_flag=True, help="Go on with the unfinished run in --out, or with the newest one."
+        ),
+        click.Option(
+            ["--set", "sets"], multiple=True, metavar="KEY.SUB=VALUE",
+            help=f"Any other key; 'ssl-pcb config show {stage}' lists them.",
+        ),
+    ]  # fmt: skip
+
+    def run(config_file: Path | None, sets: tuple[str, ...], resume: bool, **flags: Any) -> None:
+        asked = {
+            FLAGS["--" + name.replace("_", "-")]: value for name, value in flags.items() if value is not None
+        }
+        run_stage(stage, config_file, asked | parse_set(sets), resume=resume)
+
+    return click.Command(stage, params=options, callback=run, help=INTROS[stage])
+
+
+def run_stage(stage: str, file: Path | None, asked: Mapping[str, Any], *, resume: bool) -> Path:
+    """Run ``stage``; returns its run folder."""
+    from ssl_pcb.stages.start import start_stage  # torch is imported from here on
+
+    config = load_config(STAGES[stage], file, asked)
+    everything = {**(flatten(read_yaml(file)) if file else {}), **asked}
+    return start_stage(stage, config, everything, resume=resume)
+
+
+def _option(flag: str, keys: list[Key]) -> click.Option:
+    default = keys[0].default
+    if keys[0].type == "true | false":
+        return click.Option([flag], is_flag=True, default=None, help=f"{_sentence(keys[0].meaning)}.")
+    if flag in ("--sampler", "--loss"):  # variants of a union: one entry a variant
+        choices = [key.type for key in keys]
+        meaning = "; ".join(f"{key.type}: {key.meaning}" for key in keys)
+    else:
+        choices = keys[0].type.split(" | ") if flag in ("--device", "--precision") else []
+        meaning = _sentence(keys[0].meaning)
+    # Values are checked by the config, whose messages name the key; click shows what kind is expected.
+    kind = keys[0].type.split()[0].upper()
+    return click.Option(
+        [flag],
+        type=click.Choice(choices) if choices else str,
+        metavar=None if choices else {"WHOLE": "INTEGER"}.get(kind, kind),
+        help=f"{meaning}.  [default: {default}]",
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+COMMANDS = {stage: stage_command(stage) for stage in STAGES}

@@ -1,0 +1,74 @@
+"""How strongly a view may differ from its sample. Nothing here can cut a defect away unless crops are allowed."""
+
+from pydantic import Field, model_validator
+
+from ssl_pcb.config.base import Section
+
+
+class RandomCropConfig(Section):
+    """The crop of ImageNet SimCLR. It can cut the defect away, and with it the label."""
+
+    min_area: float = Field(
+        0.08, gt=0, le=1, description="smallest share of the sample's area that a crop keeps"
+    )
+    max_area: float = Field(
+        1.0, gt=0, le=1, description="largest share of the sample's area that a crop keeps"
+    )
+    max_aspect: float = Field(
+        4 / 3, ge=1, description="most elongated crop, width to height or height to width"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RandomCropConfig":
+        if self.min_area > self.max_area:
+            raise ValueError("min_area must not exceed max_area")
+        return self
+
+
+class GeometryConfig(Section):
+    """One affine map per view; the sample always stays inside the view."""
+
+    symmetries: bool = Field(True, description="one of the eight symmetries of the square, at random")
+    rotation: float = Field(5.0, ge=0, le=180, description="largest rotation, in degrees either way")
+    translation: float = Field(0.04, ge=0, lt=0.5, description="largest shift, as a share of the view's side")
+    shrink: float = Field(0.1, ge=0, lt=1, description="largest further shrinking, as a share of the side")
+    surroundings: bool = Field(
+        True,
+        description="show a crop's real surroundings beyond its edge; off = its mirror image, which adds no neighbour",
+    )
+    random_crop: RandomCropConfig | None = Field(
+        None, description="random crops; refused unless allow_crops is true"
+    )
+    allow_crops: bool = Field(False, description="accept that random crops can cut the defect out of a view")
+
+    @model_validator(mode="after")
+    def _no_silent_crops(self) -> "GeometryConfig":
+        if self.random_crop is not None and not self.allow_crops:
+            raise ValueError(
+                "random_crop can cut the defect out of a view and so invert its class; "
+                "remove it, or set allow_crops=true beside it to accept that"
+            )
+        return self
+
+
+class PhotometryConfig(Section):
+    """Light and sensor variation, each with its own random strength per sample."""
+
+    brightness: float = Field(
+        0.15, ge=0, le=1, description="largest added or removed brightness, of full scale"
+    )
+    contrast: float = Field(
+        0.25, ge=0, lt=1, description="largest relative change of contrast about the mean"
+    )
+    gamma: float = Field(0.25, ge=0, lt=1, description="largest relative change of gamma")
+    blur: float = Field(0.8, ge=0, le=5, description="largest Gaussian blur, sigma in pixels of the view")
+    noise: float = Field(
+        0.03, ge=0, le=0.5, description="largest sensor noise, standard deviation of full scale"
+    )
+
+
+class ViewConfig(Section):
+    """Geometry, then light."""
+
+    geometry: GeometryConfig = Field(GeometryConfig(), description="where the pixels go")
+    photometry: PhotometryConfig = Field(PhotometryConfig(), description="what the light and the sensor do")

@@ -1,0 +1,37 @@
+"""Which images, at which size."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssl_pcb.config.base import Section
+
+
+class DataConfig(Section):
+    """Where the samples come from and how they become pixels."""
+
+    manifest: Path | None = Field(
+        None, description="manifest (.csv or .parquet); none = the embedded synthetic boards"
+    )
+    image_size: int = Field(128, ge=32, le=4096, description="side of the square the network sees, in pixels")
+    channels: Literal["auto", 1, 3] = Field(
+        "auto", description="1 grey, 3 colour; auto = 3 if any image has colour"
+    )
+    bit_depth: Literal["auto"] | Annotated[int, Field(ge=8, le=16)] = Field(
+        "auto",
+        description="significant bits of 16-bit files (12-bit cameras: 12); auto = measured on a sample of them",
+    )
+    margin: float = Field(
+        0.125,
+        ge=0,
+        le=0.5,
+        description="ring of real surroundings kept around each crop, as a share of image_size",
+    )
+    max_pixels: int = Field(300_000_000, ge=1, description="larger images are refused as image bombs")
+    skip_bad: bool = Field(
+        False, description="leave unreadable images out, counted, instead of stopping at the first"
+    )
+    cache: Path | None = Field(
+        None, description="folder for packed pixels and features; none = the user's cache"
+    )

@@ -1,0 +1,152 @@
+"""From a YAML file, flags and KEY=VALUE overrides to one validated config."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ssl_pcb.config.show import describe
+from ssl_pcb.errors import UserError
+
+Stage = TypeVar("Stage", bound=BaseModel)
+
+
+def load_config(
+    schema: type[Stage], file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Stage:
+    """Build a validated config: defaults, then ``file``, then ``overrides``.
+
+    Args:
+        schema: The stage's config class.
+        file: A YAML file with any of the schema's keys, or ``None``.
+        overrides: Dotted key to value. Overriding ``x.name`` drops the keys of ``x`` that belonged to the
+            variant named before.
+
+    Raises:
+        UserError: One line naming the key, and the nearest known one where a key is unknown.
+    """
+    values = schema().model_dump(mode="json")
+    try:
+        if file is not None:
+            values = _merge(values, read_yaml(file))
+        for key, value in (overrides or {}).items():
+            values = _merge(values, _nest(key, value))
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise UserError(explain(error, schema)) from None
+
+
+def parse_set(items: Iterable[str]) -> dict[str, Any]:
+    """Turn ``["training.epochs=3"]`` into ``{"training.epochs": 3}``; values are read as YAML."""
+    overrides = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {item}: must be key.sub=value")
+        try:
+            overrides[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {item}: the value is not valid YAML") from None
+    return overrides
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        UserError: If the file is missing, is no YAML, or holds something else than keys.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{file}: no such config file, or not readable as text") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{file}: must hold 'key: value' lines")
+    return values
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys as dotted ones: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def write_yaml(config: BaseModel, file: Path) -> None:
+    """Write every key of ``config``, whole or not at all, so that the file alone reproduces it."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    part = file.with_name(file.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
+
+
+def explain(error: ValidationError, schema: type[BaseModel]) -> str:
+    """One line for the first fault of a validation: key, what is wrong, the mend."""
+    first = error.errors()[0]
+    known = [key.name for key in describe(schema)]
+    # Discriminated unions put the variant's name into the location; keys a user writes do not have it.
+    key = _user_key([str(part) for part in first["loc"]], known)
+    if first["type"] == "extra_forbidden":
+        return f"{key}: {_unknown_key(key, known)}"
+    if first["type"] == "union_tag_invalid":
+        context = first["ctx"]
+        return f"{key}.name: '{context['tag']}' is not one of {context['expected_tags']}"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"{key or 'config'}: {message[:1].lower()}{message[1:]} (got {_short(first['input'])})"
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    if key in known:
+        section = key.rpartition(".")[0]
+        return f"belongs to another variant of {section}: set {section}.name as well"
+    section, _, leaf = key.rpartition(".")
+    siblings = {name[len(section) :].lstrip(".").split(".")[0] for name in known if name.startswith(section)}
+    near = difflib.get_close_matches(leaf, sorted(siblings), n=1)
+    if near:
+        return f"unknown key, did you mean {near[0]}?"
+    elsewhere = [name for name in known if name.rpartition(".")[2] == leaf]
+    elsewhere = elsewhere or difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+    return f"unknown key, {f'did you mean {elsewhere[0]}?' if elsewhere else 'see ssl-pcb config show'}"
+
+
+def _short(value: Any) -> str:
+    return "a group of keys" if isinstance(value, dict) else repr(value)[:60]
+
+
+def _user_key(parts: list[str], known: list[str]) -> str:
+    prefixes = {".".join(name.split(".")[:depth]) for name in known for depth in range(1, 9)}
+    kept: list[str] = []
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if last or ".".join([*kept, part]) in prefixes:
+            kept.append(part)
+    return ".".join(kept)
+
+
+def _nest(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if not (isinstance(value, Mapping) and isinstance(old, dict)):
+            merged[key] = value
+        elif "name" in value and "name" in old and value["name"] != old["name"]:
+            merged[key] = dict(value)
+        else:
+            merged[key] = _merge(old, value)
+    return merged

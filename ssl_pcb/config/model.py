@@ -1,0 +1,18 @@
+"""The network."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ssl_pcb.config.base import Section
+
+
+class BackboneConfig(Section):
+    """A timm model without its classifier."""
+
+    name: str = Field("resnet18", description="any timm model name")
+    weights: Literal["none", "timm"] = Field(
+        "none",
+        description="start weights where no checkpoint is given: none, or timm's download (needs a network)",
+    )
+    drop_rate: float = Field(0.0, ge=0, lt=1, description="dropout before the pooled features")

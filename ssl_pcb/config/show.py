@@ -1,0 +1,102 @@
+"""Every key of a stage's config with its type, default and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting.
+
+    Attributes:
+        name: Dotted key, as ``--set`` takes it.
+        type: What it may hold, in words.
+        default: Default as YAML would write it; empty for keys of a variant that is not the default.
+        meaning: One sentence.
+    """
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+def describe(schema: type[BaseModel]) -> list[Key]:
+    """All keys of ``schema``, in the order in which they are declared, variants one after the other."""
+    return list(_keys(schema, schema(), ""))
+
+
+def default_of(schema: type[BaseModel], name: str) -> str:
+    """The default of the dotted key ``name``, for a help text."""
+    return next(key.default for key in describe(schema) if key.name == name)
+
+
+def _keys(schema: type[BaseModel], defaults: BaseModel | None, prefix: str) -> Iterator[Key]:
+    for name, field in schema.model_fields.items():
+        default = getattr(defaults, name) if isinstance(defaults, schema) else None
+        sections = list(_sections(field.annotation))
+        if not sections:
+            shown = _text(default) if isinstance(defaults, schema) else _text(field.default)
+            yield Key(prefix + name, _type(field), shown, field.description or "")
+            continue
+        if type(None) in get_args(field.annotation):
+            yield Key(prefix + name, "none, or the keys below", _text(default), field.description or "")
+        for section in sections:
+            yield from _keys(section, default if isinstance(default, section) else None, f"{prefix}{name}.")
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Union, UnionType, Annotated):
+        for part in get_args(annotation):
+            yield from _sections(part)
+
+
+def _type(field: FieldInfo) -> str:
+    words = _words(field.annotation)
+    bounds = [
+        f"{sign} {getattr(mark, name)}"
+        for mark in field.metadata
+        for name, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+        if hasattr(mark, name)
+    ]
+    return " ".join([words, *bounds])
+
+
+def _words(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return " | ".join(str(value) for value in get_args(annotation))
+    if origin in (Union, UnionType):
+        return " | ".join(_words(part) for part in get_args(annotation))
+    if origin is Annotated:
+        return _type(FieldInfo.from_annotation(annotation))
+    if origin is tuple:
+        return f"list of {_words(get_args(annotation)[0])}"
+    if annotation is type(None):
+        return "none"
+    return {
+        "str": "text",
+        "Path": "path",
+        "bool": "true | false",
+        "float": "number",
+        "int": "whole number",
+    }.get(annotation.__name__, str(annotation))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_text(item) for item in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

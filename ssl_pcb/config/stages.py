@@ -1,0 +1,101 @@
+"""The complete config of each stage: what a YAML file in ``configs/`` holds."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, ViewConfig
+from ssl_pcb.config.base import Section
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
+from ssl_pcb.config.method import SimCLRConfig
+from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
+from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
+
+CHECKPOINT = "a run folder, a weights file, or 'none'; auto = the newest compatible finished pretraining run"
+
+SUPERVISED_VIEW = ViewConfig(
+    geometry=GeometryConfig(surroundings=False),
+    photometry=PhotometryConfig(),
+)
+
+
+class PretrainConfig(Section):
+    """Self-supervised pretraining on the images of the training boards, labelled or not."""
+
+    data: DataConfig = Field(DataConfig(), description="images")
+    use_unsplit: bool = Field(
+        False, description="also take unlabelled images that have no split (nobody vouches for their boards)"
+    )
+    view: ViewConfig = Field(ViewConfig(), description="how the two views of a sample are made")
+    backbone: BackboneConfig = Field(BackboneConfig(), description="network")
+    method: SimCLRConfig = Field(SimCLRConfig(), description="self-supervised method")
+    checkpoint: str = Field(
+        "none", description="weights to start from: a run folder, a weights file, or 'none'"
+    )
+    optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
+    training: TrainingConfig = Field(TrainingConfig(epochs=30), description="length and learning-rate curve")
+    monitor_every: int = Field(
+        5, ge=1, description="epochs between looks at the representation (kNN, spread, effective rank)"
+    )
+    monitor_samples: int = Field(2000, ge=16, description="most samples that such a look reads of each side")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
+
+
+class LinearEvalConfig(Section):
+    """Probes on a frozen backbone, with a random-init backbone beside it as the floor."""
+
+    data: DataConfig = Field(DataConfig(), description="images")
+    backbone: BackboneConfig = Field(BackboneConfig(), description="network")
+    checkpoint: str = Field("auto", description=CHECKPOINT)
+    transductive: bool = Field(
+        False, description="accept a checkpoint that saw the validation or test boards; marked"
+    )
+    fractions: tuple[float, ...] = Field((0.01, 0.1, 1.0), description="shares of the training labels to try")
+    cs: tuple[float, ...] = Field(
+        (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+        description="logistic regression's grid of C; chosen on validation",
+    )
+    ks: tuple[int, ...] = Field((1, 5, 20, 100), description="numbers of neighbours of the cosine kNN")
+    sampler: SamplerConfig = Field(NaturalConfig(), description="what an epoch of the gradient head shows")
+    loss: LossConfig = Field(CrossEntropyConfig(), description="loss of the gradient head")
+    optimizer: OptimizerConfig = Field(AdamWConfig(lr=3e-3), description="optimiser of the gradient head")
+    training: TrainingConfig = Field(
+        TrainingConfig(epochs=30, batch_size=256), description="length of the gradient head's training"
+    )
+    test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
+
+
+class FinetuneConfig(Section):
+    """End-to-end supervised training, from a checkpoint or from scratch."""
+
+    data: DataConfig = Field(DataConfig(), description="images")
+    view: ViewConfig = Field(SUPERVISED_VIEW, description="training-time augmentation")
+    backbone: BackboneConfig = Field(BackboneConfig(), description="network")
+    checkpoint: str = Field("auto", description=CHECKPOINT)
+    transductive: bool = Field(
+        False, description="accept a checkpoint that saw the validation or test boards; marked"
+    )
+    sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
+    loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")
+    optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
+    training: TrainingConfig = Field(TrainingConfig(epochs=20), description="length and learning-rate curve")
+    select: Literal["auroc", "average_precision"] = Field(
+        "average_precision", description="validation measure that chooses the best epoch"
+    )
+    test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
+    runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
+
+
+StageConfig = PretrainConfig | LinearEvalConfig | FinetuneConfig
+
+STAGES: dict[str, type[StageConfig]] = {
+    "pretrain": PretrainConfig,
+    "linear-eval": LinearEvalConfig,
+    "finetune": FinetuneConfig,
+}

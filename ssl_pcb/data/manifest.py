@@ -1,0 +1,238 @@
+"""The manifest: one table, a row a sample, that every command reads.
+
+Columns (all text; empty means "none"):
+
+===========  ==========================================================================================
+``path``     image file, relative to the manifest's folder or absolute
+``label``    ``Defective``, ``NonDefective``, or empty for unlabelled
+``group``    the board; a leading ``~`` marks a stand-in (near-duplicate cluster), not a real board
+``split``    ``train``, ``holdout`` (images of training boards kept apart), ``val``, ``test``, or empty
+``crop``     ``x1 y1 x2 y2``: the part of the image that is this sample; empty = the whole image
+``boxes``    defect boxes, ``x1 y1 x2 y2`` each, separated by ``;``
+``types``    the boxes' defect types, separated by ``;``, as many as boxes (or empty)
+===========  ==========================================================================================
+
+All coordinates are pixels of the *upright* source image (after EXIF orientation), x to the right, y down,
+x2 and y2 exclusive. Boxes stay in source coordinates even where the sample is a crop. Further columns are
+kept and passed through.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ssl_pcb.errors import UserError
+
+LABELS = ("NonDefective", "Defective")
+"""Class names; a label's position is its class index, so the positive class 1 is ``Defective``."""
+
+SPLITS = ("train", "holdout", "val", "test")
+COLUMNS = ("path", "label", "group", "split", "crop", "boxes", "types")
+PSEUDO_GROUP = "~"
+
+Box = tuple[float, float, float, float]
+
+
+def parse_boxes(text: str) -> list[Box]:
+    """Parse ``"x1 y1 x2 y2;x1 y1 x2 y2"``; raises ``ValueError`` on anything else."""
+    boxes: list[Box] = []
+    for part in text.split(";") if text.strip() else []:
+        x1, y1, x2, y2 = (float(value) for value in part.split())
+        if not (x2 > x1 and y2 > y1):
+            raise ValueError(f"box '{part}' has no area")
+        boxes.append((x1, y1, x2, y2))
+    return boxes
+
+
+def format_boxes(boxes: list[Box]) -> str:
+    """The inverse of :func:`parse_boxes`."""
+    return ";".join(" ".join(f"{value:g}" for value in box) for box in boxes)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One manifest row, parsed.
+
+    Attributes:
+        index: Row number in the manifest it was read from.
+        path: Absolute path of the image file.
+        label: Class index into :data:`LABELS`, or -1 for unlabelled.
+        group: Board name, possibly empty.
+        split: One of :data:`SPLITS`, or empty.
+        crop: The sample's part of the upright source image, or ``None`` for all of it.
+        boxes: Defect boxes in upright source pixels.
+        types: Defect type of each box; empty if unknown.
+    """
+
+    index: int
+    path: Path
+    label: int
+    group: str
+    split: str
+    crop: Box | None
+    boxes: list[Box]
+    types: list[str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A validated table of samples and the folder that its relative paths start from."""
+
+    frame: pd.DataFrame
+    root: Path
+
+    @classmethod
+    def build(
+        cls, rows: list[dict[str, Any]] | pd.DataFrame, root: Path, source: str = "manifest"
+    ) -> Manifest:
+        """Fill missing columns with empty text, validate, and wrap.
+
+        Args:
+            rows: Records or a frame with at least ``path``.
+            root: Folder that relative paths start from.
+            source: What to call the table in error messages.
+
+        Raises:
+            UserError: On a missing ``path`` column, an unknown label or split, a malformed crop or box,
+                a number of types that is not that of boxes, or one group on two sides of train / val / test.
+        """
+        frame = pd.DataFrame(rows).fillna("").astype(str).reset_index(drop=True)
+        if "path" not in frame.columns:
+            raise UserError(
+                f"{source}: has no 'path' column (found: {', '.join(frame.columns) or 'nothing'})"
+            )
+        for column in COLUMNS:
+            if column not in frame.columns:
+                frame[column] = ""
+        frame = frame[[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)]]
+        manifest = cls(frame, root.resolve())
+        manifest._validate(source)
+        return manifest
+
+    @classmethod
+    def read(cls, path: Path | str) -> Manifest:
+        """Read a ``.csv`` or ``.parquet`` manifest.
+
+        Raises:
+            UserError: If the file is missing, is neither format, or does not validate.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(
+                f"{path}: no such manifest (make one with 'ssl-pcb data import' or 'ssl-pcb data synth')"
+            )
+        try:
+            if path.suffix == ".parquet":
+                frame = pd.read_parquet(path)
+            elif path.suffix == ".csv":
+                frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            else:
+                raise UserError(f"{path}: a manifest is a .csv or .parquet file")
+        except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
+            raise UserError(f"{path}: not a readable manifest ({str(error).splitlines()[0]})") from error
+        return cls.build(frame, path.parent, source=str(path))
+
+    def write(self, path: Path | str) -> None:
+        """Write as ``.csv`` or ``.parquet``, whole or not at all; paths are made relative to its folder."""
+        path = Path(path)
+        if path.suffix not in (".csv", ".parquet"):
+            raise UserError(f"{path}: a manifest is written as .csv or .parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame = self.frame.assign(
+            path=[_relative(self.root / p, path.parent.resolve()) for p in self.frame["path"]]
+        )
+        part = path.with_name(path.name + ".part")
+        if path.suffix == ".parquet":
+            frame.to_parquet(part, index=False)
+        else:
+            frame.to_csv(part, index=False, lineterminator="\n")
+        os.replace(part, path)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.sample(index) for index in range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """Row ``index``, parsed."""
+        row = self.frame.iloc[index]
+        crop = parse_boxes(row["crop"])
+        return Sample(
+            index=index,
+            path=self.root / row["path"],
+            label=LABELS.index(row["label"]) if row["label"] else -1,
+            group=row["group"],
+            split=row["split"],
+            crop=crop[0] if crop else None,
+            boxes=parse_boxes(row["boxes"]),
+            types=row["types"].split(";") if row["types"] else [],
+        )
+
+    def select(self, mask: Any) -> Manifest:
+        """The rows where ``mask`` (boolean, one per row) is true, renumbered."""
+        return Manifest(self.frame[mask].reset_index(drop=True), self.root)
+
+    def split(self, *names: str) -> Manifest:
+        """The rows of the named splits."""
+        return self.select(self.frame["split"].isin(names))
+
+    @property
+    def board_disjoint(self) -> bool:
+        """Whether groups are real boards, so that splits by group are splits by board."""
+        groups = self.frame["group"]
+        return bool(len(groups)) and not (groups.eq("").any() or groups.str.startswith(PSEUDO_GROUP).any())
+
+    def _validate(self, source: str) -> None:
+        _check_words(self.frame, "label", LABELS, source)
+        _check_words(self.frame, "split", SPLITS, source)
+        for column in ("crop", "boxes"):
+            for line, text in enumerate(self.frame[column]):
+                try:
+                    boxes = parse_boxes(text) if text else []
+                except ValueError as error:
+                    raise UserError(
+                        f"{source}: row {line + 1}, {column} '{text}' is not 'x1 y1 x2 y2' ({error})"
+                    ) from None
+                if column == "crop" and len(boxes) > 1:
+                    raise UserError(f"{source}: row {line + 1}, crop '{text}' must be one box")
+        boxes, types = self.frame["boxes"], self.frame["types"]
+        unmatched = types.ne("") & (boxes.eq("") | (boxes.str.count(";") != types.str.count(";")))
+        if unmatched.any():
+            line = int(np.argmax(unmatched)) + 1
+            raise UserError(f"{source}: row {line} must have as many types as boxes (or none)")
+        self._refuse_shared_groups(source)
+
+    def _refuse_shared_groups(self, source: str) -> None:
+        sides = self.frame["split"].replace({"holdout": "train"})
+        known = self.frame["group"].ne("") & sides.ne("")
+        spread = sides[known].groupby(self.frame["group"][known]).unique()
+        for group, found in spread.items():
+            if len(found) > 1:
+                raise UserError(
+                    f"{source}: group '{group}' is in two splits ({', '.join(sorted(found))}); "
+                    "one board must stay in one split: run 'ssl-pcb data split' on it"
+                )
+
+
+def _check_words(frame: pd.DataFrame, column: str, allowed: tuple[str, ...], source: str) -> None:
+    bad = frame[column][~frame[column].isin(["", *allowed])]
+    if len(bad):
+        raise UserError(
+            f"{source}: row {int(bad.index[0]) + 1}, {column} '{bad.iloc[0]}' is not one of "
+            f"{', '.join(allowed)} or empty"
+        )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return path.relative_to(folder).as_posix()
+    except ValueError:
+        return path.as_posix()

@@ -1,0 +1,146 @@
+"""A manifest and its packed pixels, side by side: what every stage starts from."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.data.loaders import ArrayDataset
+from ssl_pcb.data.manifest import LABELS, Manifest
+from ssl_pcb.data.resolve import describe_scale, probe_files
+from ssl_pcb.data.store import Store, open_store
+from ssl_pcb.data.synthetic.embedded import embedded_manifest
+from ssl_pcb.errors import UserError
+
+log = logging.getLogger(__name__)
+
+NOT_BOARD_DISJOINT = "not board-disjoint: the manifest names no real boards, so a board may be on both sides"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All readable samples of a manifest.
+
+    Attributes:
+        name: Path of the manifest, or ``embedded synthetic boards``.
+        manifest: One row a sample.
+        store: Their pixels; ``store.rows[i]`` is the manifest row of sample i.
+    """
+
+    name: str
+    manifest: Manifest
+    store: Store
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) class indices by manifest row; -1 for unlabelled."""
+        codes = {"": -1, **{label: index for index, label in enumerate(LABELS)}}
+        return np.array([codes[label] for label in self.manifest.frame["label"]], np.int64)
+
+    @property
+    def unit(self) -> str:
+        """What one sample is, for naming rates."""
+        return "tile" if self.manifest.frame["crop"].ne("").any() else "image"
+
+    def rows(self, *splits: str, labelled: bool = False) -> NDArray[np.int64]:
+        """Manifest rows of the named splits whose pixels could be read; only labelled ones if asked."""
+        chosen = self.manifest.frame["split"].isin(splits).to_numpy()
+        if labelled:
+            chosen = chosen & (self.labels >= 0)
+        return np.asarray(self.store.rows[chosen[self.store.rows]])
+
+    def column(self, name: str, rows: NDArray[np.int64]) -> list[str]:
+        """Text of one manifest column at ``rows``."""
+        return [str(value) for value in self.manifest.frame[name].to_numpy()[rows]]
+
+    def pixels(self, rows: NDArray[np.int64]) -> ArrayDataset:
+        """The pixels of ``rows`` as a data set."""
+        return ArrayDataset(self.store.pixels, self.labels, rows)
+
+    def supervised(self, split: str) -> NDArray[np.int64]:
+        """Labelled rows of ``split``.
+
+        Raises:
+            UserError: If there are none, or of one class only.
+        """
+        rows = self.rows(split, labelled=True)
+        found = [LABELS[index] for index in np.unique(self.labels[rows])]
+        if len(found) < len(LABELS):
+            only = f"only {found[0]}" if found else "no labelled"
+            raise UserError(
+                f"{self.name}: split '{split}' has {only} samples; a classifier needs both "
+                f"{' and '.join(LABELS)} there: label more, or split again with 'ssl-pcb data split'"
+            )
+        return rows
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """Hash of image contents, crops and splits, and of the labels if asked; not of where the files lie."""
+        columns = ["crop", "group", "split", *(["label"] if labels else [])]
+        frame = self.manifest.frame.iloc[self.store.rows][columns]
+        contents = self.store.hashes[self.store.rows]
+        lines = sorted(
+            "\t".join([content, *row]) for content, row in zip(contents, frame.to_numpy(), strict=True)
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
+
+    def describe(self) -> dict[str, object]:
+        """Facts about the data for a run's records."""
+        frame = self.manifest.frame
+        return {
+            "manifest": self.name,
+            "fingerprint": self.fingerprint(labels=True),
+            "images_fingerprint": self.fingerprint(labels=False),
+            "board_disjoint": self.manifest.board_disjoint,
+            "unit": self.unit,
+            "splits": {
+                split or "none": {
+                    "samples": int(frame["split"].eq(split).sum()),
+                    **{
+                        label: int((frame["split"].eq(split) & frame["label"].eq(label)).sum())
+                        for label in LABELS
+                    },
+                    "groups": int(frame["group"][frame["split"].eq(split)].nunique()),
+                }
+                for split in sorted(frame["split"].unique())
+            },
+            "skipped": len(self.store.bad),
+        }
+
+
+def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:
+    """Read the manifest (or make the embedded boards), pack its pixels if needed, and say what came of it.
+
+    Returns:
+        The samples, and ``config`` with its automatic settings decided.
+
+    Raises:
+        UserError: On whatever is wrong with manifest or images.
+    """
+    if config.manifest is None:
+        embedded = embedded_manifest()
+        path, name = embedded.manifest, "embedded synthetic boards"
+        log.info(
+            "no --data: using the %s, %s in %s",
+            name,
+            "made just now" if embedded.made else "kept",
+            path.parent,
+        )
+    else:
+        path, name = config.manifest, str(config.manifest)
+    manifest = Manifest.read(path)
+    if not len(manifest):
+        raise UserError(f"{name}: the manifest has no rows")
+    store, config = open_store(manifest, config)
+    for line in describe_scale(manifest, probe_files(manifest, config)[0], config.image_size):
+        log.info(line)
+    if store.bad:
+        log.warning("%d unreadable files left out, first: %s", len(store.bad), next(iter(store.bad.values())))
+    if not manifest.board_disjoint:
+        log.warning(NOT_BOARD_DISJOINT)
+    return Samples(name, manifest, store), config

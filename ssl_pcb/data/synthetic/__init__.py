@@ -1,0 +1,1 @@
+"""Synthetic boards: images with exact boxes, masks and clean twins, made on the fly."""

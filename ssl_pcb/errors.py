@@ -1,0 +1,9 @@
+"""The one error type whose message is meant for the person at the keyboard."""
+
+
+class UserError(Exception):
+    """A fault that the user caused and can mend.
+
+    The command line prints it as one line and exits with code 2, without a traceback. The message names the
+    thing (file, key, label) and the mend. Anything else that is raised is a defect of this software.
+    """

@@ -1,0 +1,77 @@
+"""Features of a frozen backbone, computed once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from ssl_pcb.augment.views import plain_view
+from ssl_pcb.data.loaders import ArrayDataset, batches
+from ssl_pcb.data.samples import Samples
+from ssl_pcb.models.backbones import Backbone
+
+BATCH = 256
+
+
+def state_hash(module: nn.Module) -> str:
+    """Hash of all parameters and buffers, byte for byte."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:24]
+
+
+@torch.no_grad()
+def extract_features(
+    backbone: Backbone, dataset: ArrayDataset, size: int, fabric: Fabric, *, label: str = "features"
+) -> NDArray[np.float32]:
+    """Features (N, D) float32 of stored pixels without augmentation, with the backbone in eval mode.
+
+    Args:
+        backbone: Already on the device; its buffers are not changed, its mode is given back.
+        dataset: Stored pixels.
+        size: Side of a sample without its ring.
+        fabric: Device and precision.
+        label: What the progress bar calls this.
+    """
+    was_training = backbone.training
+    backbone.eval()
+    features = np.empty((len(dataset), backbone.dim), np.float32)
+    done = 0
+    loader = batches(dataset, np.arange(len(dataset)), BATCH, drop_last=False)
+    for batch in tqdm(loader, label, disable=None, leave=False, unit="batch"):
+        with fabric.autocast():
+            found = backbone(plain_view(batch.to(fabric.device).inputs, size))
+        features[done : done + len(found)] = found.float().cpu().numpy()
+        done += len(found)
+    backbone.train(was_training)
+    return features
+
+
+def cached_features(
+    backbone: Backbone, samples: Samples, rows: NDArray[np.int64], fabric: Fabric, cache: Path, *, label: str
+) -> NDArray[np.float32]:
+    """As :func:`extract_features` for manifest ``rows``, kept in ``cache`` under weights, pixels and precision."""
+    precision = type(fabric.strategy.precision).__name__
+    parts = [state_hash(backbone), samples.store.folder.name, precision, fabric.device.type]
+    name = hashlib.sha256("|".join(parts).encode() + rows.tobytes()).hexdigest()[:24]
+    file = cache / "features" / f"{name}.npy"
+    if file.is_file():
+        cached: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        return cached
+    features = extract_features(backbone, samples.pixels(rows), samples.store.spec.size, fabric, label=label)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(f".part{os.getpid()}")
+    with part.open("wb") as opened:
+        np.save(opened, features)
+    os.replace(part, file)
+    return features

@@ -1,0 +1,76 @@
+"""Cosine nearest neighbours: what a representation knows without training anything on it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.vectors import unit_rows
+
+TEMPERATURE = 0.07
+"""Of the neighbours' weights, as in Wu et al. 2018 (https://arxiv.org/abs/1805.01978) and DINO."""
+
+
+def knn_scores(
+    train_features: ArrayLike, train_labels: ArrayLike, features: ArrayLike, ks: Sequence[int]
+) -> dict[int, NDArray[np.float64]]:
+    """The similarity-weighted share of Defective among each sample's k nearest training samples.
+
+    A neighbour at cosine similarity s weighs exp(s / 0.07).
+
+    Args:
+        train_features: (M, D), the bank.
+        train_labels: (M,) in {0, 1}.
+        features: (N, D), the samples to score; must not be in the bank themselves.
+        ks: Neighbour counts, at least 1.
+
+    Returns:
+        k -> scores (N,) in [0, 1]. The keys are the counts really used: a k above M becomes M, and several
+        such become one entry.
+
+    Raises:
+        UserError: On NaN features, or an empty bank.
+        ValueError: On labels other than 0 and 1, or a k below 1.
+    """
+    labels = np.asarray(train_labels)
+    if not len(labels):
+        raise UserError("kNN: the training split has no labelled samples to compare with")
+    if not np.isin(labels, (0, 1)).all() or min(ks) < 1:
+        raise ValueError("kNN takes labels 0 and 1 and neighbour counts of at least 1")
+    used = sorted({min(k, len(labels)) for k in ks})
+    similarities, neighbours = nearest(train_features, features, used[-1])
+    # The nearest neighbour's similarity cancels out of the share; taking it off keeps exp in range.
+    weights = np.exp((similarities - similarities[:, :1]).astype(np.float64) / TEMPERATURE)
+    defective = weights * labels[neighbours]
+    return {k: defective[:, :k].sum(axis=1) / weights[:, :k].sum(axis=1) for k in used}
+
+
+def nearest(bank: ArrayLike, queries: ArrayLike, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Exact cosine similarities (N, k), descending, and bank rows (N, k) of each query's k nearest.
+
+    Args:
+        bank: (M, D) with M >= k.
+        queries: (N, D).
+        k: Neighbours a query.
+
+    Raises:
+        UserError: On NaN features.
+    """
+    rows = unit_rows(bank)
+    index = _faiss().IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    similarities, neighbours = index.search(unit_rows(queries), k)
+    return similarities, neighbours
+
+
+def _faiss() -> Any:
+    import faiss
+
+    if sys.platform == "darwin":  # two OpenMP runtimes, faiss's and torch's, crash each other there
+        faiss.omp_set_num_threads(1)
+    return faiss

@@ -1,0 +1,183 @@
+"""Resizing with the aspect ratio kept, and cutting samples out of their source images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ssl_pcb.imaging.orientation import Box, Image8
+from ssl_pcb.imaging.tiling import clip_box
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image of kept aspect ratio lies in a square.
+
+    Attributes:
+        scale: Square pixels per image pixel along the longer side.
+        top: Rows of the square above the image.
+        left: Columns of the square left of the image.
+        height: Rows that the image takes.
+        width: Columns that the image takes.
+    """
+
+    scale: float
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def place(height: int, width: int, size: int) -> Placement:
+    """Centre a ``height`` x ``width`` image in a ``size`` x ``size`` square, its longer side filling it."""
+    scale = size / max(height, width)
+    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
+    return Placement(scale, (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width)
+
+
+def resize(image: Image8, height: int, width: int) -> Image8:
+    """Resize by an antialiasing triangle filter (no ringing at copper edges); a copy where nothing changes.
+
+    Args:
+        image: uint8 (H, W, C), C = 1 or 3.
+        height: Rows wanted.
+        width: Columns wanted.
+
+    Returns:
+        uint8 (height, width, C).
+    """
+    return _resample(image, height, width, (0.0, 0.0, float(image.shape[1]), float(image.shape[0])))
+
+
+def fit_square(image: Image8, size: int) -> tuple[Image8, Placement]:
+    """Resize the longer side to ``size`` and fill the rest with the mirror image, evenly on both sides.
+
+    Args:
+        image: uint8 (H, W, C).
+        size: Side of the square in pixels.
+
+    Returns:
+        uint8 (size, size, C), and where the image lies in it.
+    """
+    placed = place(image.shape[0], image.shape[1], size)
+    return _pad(resize(image, placed.height, placed.width), placed, size), placed
+
+
+def cut(image: Image8, crop: Box | None, size: int, margin: int) -> Image8:
+    """A sample with its surroundings, for augmentations that move it without running out of image.
+
+    The crop fills the central ``size`` x ``size`` square as :func:`fit_square` would fill it. Around it lie
+    ``margin`` pixels of what surrounds the crop in the source image, at the same scale, and its mirror image
+    beyond the image's end. Along the shorter side of a crop that is not square both the fill and the ring
+    mirror the crop: real surroundings inside the square could show a defect that is not the sample's.
+
+    Args:
+        image: The source image, uint8 (H, W, C).
+        crop: The sample's part of it, rounded to whole pixels; ``None`` = the whole image.
+        size: Side of the sample in pixels.
+        margin: Width of the ring in pixels.
+
+    Returns:
+        uint8 (size + 2 * margin, size + 2 * margin, C).
+    """
+    x1, y1, x2, y2 = _whole_pixels(crop, image)
+    placed = place(y2 - y1, x2 - x1, size)
+    rows, row_box, extra_rows = _span(y1, y2, placed.height, size, margin)
+    columns, column_box, extra_columns = _span(x1, x2, placed.width, size, margin)
+    patch = _take(image, rows, columns)
+    window = _resample(
+        patch,
+        placed.height + 2 * extra_rows,
+        placed.width + 2 * extra_columns,
+        (column_box[0], row_box[0], column_box[1], row_box[1]),
+    )
+    ringed = Placement(
+        placed.scale,
+        placed.top + margin - extra_rows,
+        placed.left + margin - extra_columns,
+        window.shape[0],
+        window.shape[1],
+    )
+    return _pad(window, ringed, size + 2 * margin)
+
+
+def map_boxes(boxes: Iterable[Box], crop: Box | None, source_size: tuple[int, int], size: int) -> list[Box]:
+    """Boxes from source pixels to pixels of the ``size`` x ``size`` sample that :func:`cut` centres.
+
+    Args:
+        boxes: Boxes in pixels of the source image.
+        crop: The sample's part of the source image; ``None`` = all of it.
+        source_size: Width and height of the source image.
+        size: Side of the sample in pixels.
+
+    Returns:
+        The part of each box that the sample shows; boxes that miss it are dropped.
+    """
+    frame = _rounded(crop) if crop else (0, 0, *source_size)
+    placed = place(frame[3] - frame[1], frame[2] - frame[0], size)
+    across, down = placed.width / (frame[2] - frame[0]), placed.height / (frame[3] - frame[1])
+    parts = (clip_box(box, frame) for box in boxes)
+    return [
+        (
+            placed.left + (x1 - frame[0]) * across,
+            placed.top + (y1 - frame[1]) * down,
+            placed.left + (x2 - frame[0]) * across,
+            placed.top + (y2 - frame[1]) * down,
+        )
+        for x1, y1, x2, y2 in (part for part in parts if part)
+    ]
+
+
+def _rounded(box: Box) -> tuple[int, int, int, int]:
+    x1, y1 = round(box[0]), round(box[1])
+    return x1, y1, max(round(box[2]), x1 + 1), max(round(box[3]), y1 + 1)
+
+
+def _whole_pixels(crop: Box | None, image: Image8) -> tuple[int, int, int, int]:
+    return _rounded(crop) if crop else (0, 0, image.shape[1], image.shape[0])
+
+
+def _span(
+    low: int, high: int, inner: int, size: int, margin: int
+) -> tuple[tuple[int, int], tuple[float, float], int]:
+    """Along one axis: source pixels to take, the part of them to resample, and output pixels added a side."""
+    if inner < size or margin == 0:
+        return (low, high), (0.0, float(high - low)), 0
+    reach = margin * (high - low) / inner
+    whole = math.ceil(reach)
+    return (low - whole, high + whole), (whole - reach, high - low + whole + reach), margin
+
+
+def _take(image: Image8, rows: tuple[int, int], columns: tuple[int, int]) -> Image8:
+    """Source rows and columns, mirrored where they lie outside (numpy's pad mode "symmetric")."""
+    height, width = image.shape[:2]
+    inside = image[max(rows[0], 0) : rows[1], max(columns[0], 0) : columns[1]]
+    if rows[0] >= 0 and columns[0] >= 0 and rows[1] <= height and columns[1] <= width:
+        return inside
+    return image[_mirrored(*rows, height)[:, None], _mirrored(*columns, width)]
+
+
+def _mirrored(low: int, high: int, length: int) -> npt.NDArray[np.intp]:
+    index = np.arange(low, high) % (2 * length)
+    return np.where(index < length, index, 2 * length - 1 - index)
+
+
+def _resample(image: Image8, height: int, width: int, box: Box) -> Image8:
+    if box == (0.0, 0.0, float(width), float(height)) and image.shape[:2] == (height, width):
+        return image.copy()
+    channels = image.shape[2]
+    picture = Image.fromarray(image[..., 0] if channels == 1 else np.ascontiguousarray(image))
+    resized = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    return np.array(resized).reshape(height, width, channels)
+
+
+def _pad(image: Image8, placed: Placement, side: int) -> Image8:
+    below, right = side - placed.top - placed.height, side - placed.left - placed.width
+    if not (placed.top or placed.left or below or right):
+        return image
+    return np.pad(image, ((placed.top, below), (placed.left, right), (0, 0)), mode="symmetric")

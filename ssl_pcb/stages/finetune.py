@@ -1,0 +1,127 @@
+"""End-to-end supervised training of Defective against NonDefective, from a checkpoint or from scratch."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.data.loaders import batches
+from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.data.samplers import build_sampler, class_counts
+from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.losses.build import build_loss
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
+from ssl_pcb.reports.run import Run
+from ssl_pcb.stages.common import announce_cost, marks, record_test, refuse_small, start_from, trained_on
+from ssl_pcb.stages.judging import judge, say_reports, splits_to_judge
+from ssl_pcb.training.checkpoint import copy_of, save_backbone, save_head
+from ssl_pcb.training.loop import Progress, fit
+from ssl_pcb.training.optim import build_optimizer
+from ssl_pcb.training.runtime import derive_seed, make_fabric, memory_format, resolve_runtime
+
+log = logging.getLogger(__name__)
+
+
+def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
+    """Run the stage into ``run``; returns its summary.
+
+    Raises:
+        UserError: On whatever the user can mend.
+    """
+    samples, data = load_samples(config.data)
+    rows, val_rows = samples.supervised("train"), samples.supervised("val")
+    splits = splits_to_judge(samples, config.test)
+    labels, batch_size = samples.labels[rows], config.training.batch_size
+    sampler = build_sampler(config.sampler, labels, config.runtime.seed)
+    shown = len(sampler.epoch(0))
+    refuse_small(samples, shown, batch_size)
+    channels, size = samples.store.spec.channels, data.image_size
+    start = start_from(
+        config.checkpoint, config.backbone, samples, config.runtime,
+        transductive=config.transductive, beside=run.folder,
+    )  # fmt: skip
+    runtime = resolve_runtime(config.runtime, lambda: Backbone(config.backbone, channels), channels, size)
+    config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
+    counts = class_counts(sampler, labels, len(LABELS))
+    torch.manual_seed(derive_seed(runtime.seed, "head"))
+    classifier = LinearClassifier(start.backbone.dim, build_loss(config.loss), torch.from_numpy(counts))
+    model = ImageClassifier(start.backbone, classifier, ViewMaker(config.view, size))
+    fabric = make_fabric(runtime)
+    dataset = samples.pixels(rows)
+
+    with run:
+        run.save_config(config)
+        run.note(
+            data=samples.describe(),
+            backbone={"name": config.backbone.name, "channels": channels},
+            checkpoint=start.checkpoint,
+            class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
+        )
+        (trained_on(samples, rows) | start.seen).write(run.folder)
+        log.info(
+            "finetuning %s with sampler %s (%s an epoch) and loss %s into %s",
+            config.backbone.name, config.sampler.name,
+            ", ".join(f"{n} {label}" for label, n in zip(LABELS, counts, strict=True)),
+            config.loss.name, run.folder,
+        )  # fmt: skip
+        if not run.resumed:
+            announce_cost(model, dataset, batch_size, shown // batch_size * config.training.epochs, fabric)
+        val_labels = samples.labels[val_rows]
+
+        def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
+            scores = predict(model, samples, val_rows, fabric)
+            logs["val_auroc"] = float(roc_auc_score(val_labels, scores))
+            logs["val_average_precision"] = float(average_precision_score(val_labels, scores))
+            logs["best"] = progress.best.get("score", -1.0)
+            if logs[f"val_{config.select}"] > logs["best"]:
+                logs["best"] = logs[f"val_{config.select}"]
+                progress.best = {"score": logs["best"], "epoch": progress.epoch, "model": copy_of(model)}
+            run.log_metrics({"epoch": progress.epoch, **logs})
+
+        progress = fit(
+            model, build_optimizer(config.optimizer, model, batch_size), config.training,
+            lambda epoch: batches(dataset, sampler.epoch(epoch), batch_size, drop_last=True),
+            fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
+            after_epoch=after_epoch, label="finetune",
+        )  # fmt: skip
+        model.load_state_dict(progress.best["model"])
+        log.info("best epoch on validation: %d of %d", progress.best["epoch"], config.training.epochs)
+        save_backbone(model.backbone, run.folder)
+        save_head(classifier.head, run.folder)
+        scores = {
+            split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits
+        }
+        reports = judge(scores, samples, run.folder, config.resamples, runtime.seed)
+        if config.test:
+            auroc = reports["test"]["metrics"]["auroc"]["value"]
+            record_test(run, runtime.ledger, samples, f"finetune {start.checkpoint}", auroc, start)
+        summary: dict[str, Any] = {
+            "stage": "finetune", "checkpoint": start.checkpoint, "marks": marks(samples, start),
+            "best_epoch": progress.best["epoch"], "selected_on": f"validation {config.select}",
+            "reports": reports,
+        }  # fmt: skip
+        run.save_summary(summary)
+        say_reports(reports, summary["marks"])
+    return summary
+
+
+@torch.no_grad()
+def predict(
+    model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], fabric: Fabric
+) -> NDArray[np.float64]:
+    """Log-odds of Defective (N,) of manifest ``rows``, in eval mode and without augmentation."""
+    model.eval()
+    found = []
+    for batch in batches(samples.pixels(rows), np.arange(len(rows)), 256, drop_last=False):
+        with fabric.autocast():
+            found.append(model.scores(batch.to(fabric.device).inputs).double().cpu().numpy())
+    return np.concatenate(found)

@@ -1,0 +1,94 @@
+"""From scores to saved predictions and reports; shared by linear-eval and finetune."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ssl_pcb.data.samples import Samples
+from ssl_pcb.decision.calibration import TemperatureScaling
+from ssl_pcb.decision.thresholds import choose_threshold, decide
+from ssl_pcb.evaluation.report import evaluate_scores, format_report
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    "holdout": "kept-apart images of the training boards",
+    "val": "validation boards (these chose the threshold)",
+    "test": "test boards",
+}
+
+
+def splits_to_judge(samples: Samples, test: bool) -> list[str]:
+    """The splits that get a report: validation, the kept-apart images if labelled, and test if asked.
+
+    Raises:
+        UserError: If validation, or a test that was asked for, lacks a class.
+    """
+    holdout = samples.labels[samples.rows("holdout", labelled=True)]
+    for split in ["val", *(["test"] if test else [])]:
+        samples.supervised(split)
+    return [*(["holdout"] if len(np.unique(holdout)) == 2 else []), "val", *(["test"] if test else [])]
+
+
+def judge(
+    scores: Mapping[str, NDArray[np.float64]], samples: Samples, folder: Path, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Choose threshold and temperature on validation, report every split at them, save all predictions.
+
+    Args:
+        scores: Split to log-odds of Defective (N,) of its labelled rows; must hold ``val``.
+        samples: The data.
+        folder: Where ``predictions.csv`` goes.
+        resamples: Bootstrap resamples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Split to report, see :func:`ssl_pcb.evaluation.report.evaluate_scores`.
+    """
+    val_labels = samples.labels[samples.rows("val", labelled=True)]
+    threshold = choose_threshold(scores["val"], val_labels, "balanced_accuracy")
+    calibration = TemperatureScaling.fit(scores["val"], val_labels)
+    reports, tables = {}, []
+    for split, found in scores.items():
+        rows = samples.rows(split, labelled=True)
+        groups, images = samples.column("group", rows), samples.column("path", rows)
+        reports[split] = evaluate_scores(
+            found,
+            samples.labels[rows],
+            threshold,
+            groups,
+            images,
+            samples.unit,
+            resamples=resamples,
+            seed=seed,
+        )
+        frame = samples.manifest.frame.iloc[rows][["path", "crop", "group", "split", "label"]]
+        tables.append(
+            frame.assign(
+                row=rows,
+                score=found,
+                probability=calibration.probabilities(found),
+                verdict=np.where(decide(found, threshold), "Defective", "NonDefective"),
+            )
+        )
+    pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
+    return reports
+
+
+def say_reports(reports: Mapping[str, Any], reservations: list[str]) -> None:
+    """Log every report in a few lines, and what must be said with it."""
+    for split, report in reports.items():
+        log.info("--- %s", TITLES[split])
+        for line in format_report(report):
+            log.info("    %s", line)
+    for reservation in reservations:
+        log.warning("mark: %s", reservation)
+    if "test" not in reports:
+        log.info("the test boards were not looked at (--test does, and records it in the ledger)")

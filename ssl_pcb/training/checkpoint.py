@@ -1,0 +1,110 @@
+"""Weights on disk: safetensors for networks, weights-only loading for everything else, never a pickle."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import Backbone
+
+BACKBONE = "backbone.safetensors"
+HEAD = "head.safetensors"
+STATE = "state.pt"
+
+
+def save_backbone(backbone: Backbone, folder: Path) -> None:
+    """Write ``folder``/backbone.safetensors, whole or not at all."""
+    part = folder / (BACKBONE + ".part")
+    tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
+    save_file(tensors, part, {"backbone": backbone.name, "channels": str(backbone.channels)})
+    os.replace(part, folder / BACKBONE)
+
+
+def save_head(head: nn.Linear, folder: Path) -> None:
+    """Write ``folder``/head.safetensors, whole or not at all."""
+    part = folder / (HEAD + ".part")
+    save_file({name: tensor.contiguous() for name, tensor in head.state_dict().items()}, part)
+    os.replace(part, folder / HEAD)
+
+
+def load_backbone(backbone: Backbone, path: Path) -> None:
+    """Load weights into ``backbone``.
+
+    Args:
+        backbone: A freshly built network.
+        path: A run folder, a ``.safetensors`` file, or a ``.pt``/``.pth`` state dict without pickled objects.
+
+    Raises:
+        UserError: If the file is missing or none of these, or holds another network.
+    """
+    file = path / BACKBONE if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{path}: holds no {BACKBONE}; give a finished run folder, a weights file, or 'none'")
+    tensors, described = _read_tensors(file)
+    ours = f"{backbone.name} with {backbone.channels} channel(s)"
+    theirs = f"{described.get('backbone')} with {described.get('channels')} channel(s)"
+    if "backbone" in described and theirs != ours:
+        raise UserError(
+            f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint"
+        )
+    # A file from elsewhere holds the bare timm network, usually with its classifier.
+    module = backbone if "backbone" in described else backbone.network
+    try:
+        missing = module.load_state_dict(tensors, strict=False).missing_keys
+    except RuntimeError as error:
+        raise UserError(f"{path}: does not fit {ours} ({str(error).splitlines()[-1].strip()})") from None
+    if missing:
+        raise UserError(
+            f"{path}: is not a checkpoint of {ours}: {len(missing)} tensors missing, first '{missing[0]}'"
+        )
+
+
+def save_state(folder: Path, **parts: Any) -> None:
+    """Write everything that ``--resume`` needs to ``folder``/state.pt, whole or not at all."""
+    part = folder / (STATE + ".part")
+    torch.save(parts, part)
+    os.replace(part, folder / STATE)
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """What :func:`save_state` wrote, or ``None`` if it never did."""
+    file = folder / STATE
+    return _load_weights_only(file) if file.is_file() else None
+
+
+def copy_of(module: nn.Module) -> dict[str, Tensor]:
+    """The module's state on the CPU, detached from further training."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+
+
+def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if file.suffix == ".safetensors":
+        try:
+            with safe_open(file, "pt") as opened:
+                return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file}: not a safetensors file ({error})") from None
+    tensors = _load_weights_only(file)
+    for key in ("state_dict", "model"):  # the common wrappings of published weights
+        tensors = tensors.get(key, tensors) if isinstance(tensors, dict) else tensors
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise UserError(f"{file}: holds no table of weights")
+    return tensors, {}
+
+
+def _load_weights_only(file: Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{file}: not a weights file that can be loaded without running code "
+            f"({str(error).splitlines()[0]}); save it as safetensors or as a plain state dict"
+        ) from None

@@ -1,0 +1,182 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from ssl_pcb.config.optim import TrainingConfig
+from ssl_pcb.data.loaders import Batch
+from ssl_pcb.errors import UserError
+from ssl_pcb.training.checkpoint import load_state, save_state
+from ssl_pcb.training.optim import set_learning_rate
+from ssl_pcb.training.runtime import derive_seed, make_generator
+
+log = logging.getLogger(__name__)
+
+SAY_EVERY = 15.0
+"""Least seconds between two epochs' lines on the terminal; the log file has them all."""
+
+
+class Batches(Sized, Iterable[Batch], Protocol):
+    """A finite run of batches."""
+
+
+@dataclass
+class Progress:
+    """Where a training stands; saved with the weights and given back by ``--resume``.
+
+    Attributes:
+        epoch: Finished epochs.
+        best: What the caller keeps about the best epoch; plain values and tensors only.
+    """
+
+    epoch: int = 0
+    best: dict[str, Any] = field(default_factory=dict)
+
+
+def fit(
+    objective: nn.Module,
+    optimizer: Optimizer,
+    config: TrainingConfig,
+    batches_of: Callable[[int], Batches],
+    fabric: Fabric,
+    *,
+    seed: int,
+    layout: torch.memory_format = torch.contiguous_format,
+    state_folder: Path | None = None,
+    after_epoch: Callable[[Progress, dict[str, float]], None] | None = None,
+    label: str = "training",
+    quiet: bool = False,
+) -> Progress:
+    """Train for ``config.epochs`` epochs.
+
+    Every epoch starts from random states derived from the seed and its number alone. A training that is
+    killed and taken up again after its last finished epoch therefore ends with the same bits as one that was
+    not.
+
+    Args:
+        objective: Called with (batch, generator), returns a ``StepOutput``.
+        optimizer: Over the objective's parameters.
+        config: Epochs, batch size, warm-up.
+        batches_of: Epoch number to its batches.
+        fabric: Device and precision.
+        seed: The run's seed.
+        layout: Memory format of weights and images.
+        state_folder: Where the state for ``--resume`` is saved after each epoch and taken up from; ``None``
+            = nowhere.
+        after_epoch: Called with the progress and the epoch's mean logs, before the state is saved; may add
+            logs and fill ``progress.best``.
+        label: What the progress bar calls this.
+        quiet: Say nothing: one of many short trainings.
+
+    Returns:
+        The final progress.
+
+    Raises:
+        UserError: If the loss is no longer finite.
+    """
+    progress = Progress()
+    objective.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
+    # Fabric hands back the same module inside a wrapper that applies the precision.
+    module, wrapped = fabric.setup(objective, optimizer)
+    state = load_state(state_folder) if state_folder else None
+    if state is not None:
+        objective.load_state_dict(state["objective"])
+        optimizer.load_state_dict(state["optimizer"])
+        progress = Progress(state["epoch"], state["best"])
+        log.info("resumed after epoch %d of %d", progress.epoch, config.epochs)
+    show_bar = sys.stderr.isatty() and not quiet
+    said = began = time.perf_counter()
+    first = progress.epoch
+    while progress.epoch < config.epochs:
+        torch.manual_seed(
+            derive_seed(seed, "epoch", progress.epoch)
+        )  # dropout and its like draw from the global generator
+        generator = make_generator(fabric.device, seed, "views", progress.epoch)
+        batches = batches_of(progress.epoch)
+        objective.train()
+        with tqdm(
+            batches,
+            f"{label} {progress.epoch + 1}/{config.epochs}",
+            disable=not show_bar,
+            leave=False,
+            unit="step",
+        ) as bar:
+            logs = _epoch(module, wrapped, config, bar, len(batches), progress.epoch, generator, fabric)
+        progress.epoch += 1
+        if after_epoch is not None:
+            after_epoch(progress, logs)
+        if state_folder is not None:
+            save_state(
+                state_folder,
+                objective=objective.state_dict(),
+                optimizer=optimizer.state_dict(),
+                epoch=progress.epoch,
+                best=progress.best,
+            )
+        now = time.perf_counter()
+        left = (now - began) / (progress.epoch - first) * (config.epochs - progress.epoch)
+        # Long epochs get a line each; of short ones only some, so that no page of them scrolls by.
+        due = not quiet and (now - said > SAY_EVERY or progress.epoch in (1, config.epochs))
+        log.log(logging.INFO if due else logging.DEBUG, _line(progress.epoch, config.epochs, logs, left))
+        said = now if due else said
+    return progress
+
+
+def _epoch(
+    module: Any,
+    optimizer: Any,
+    config: TrainingConfig,
+    bar: Any,
+    steps: int,
+    epoch: int,
+    generator: torch.Generator,
+    fabric: Fabric,
+) -> dict[str, float]:
+    sums: dict[str, Tensor] = {}
+    start, samples, lr = time.perf_counter(), 0, 0.0
+    for step, batch in enumerate(bar):
+        lr = set_learning_rate(optimizer, config, epoch * steps + step, config.epochs * steps)
+        output = module(batch.to(fabric.device), generator)
+        fabric.backward(output.loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        samples += len(batch.labels)
+        for name, value in {"loss": output.loss.detach(), **output.logs}.items():
+            sums[name] = sums.get(name, torch.zeros((), device=fabric.device)) + value.float()
+        if step % 10 == 0 or step == steps - 1:  # reading the loss makes a GPU wait, so not every step
+            _refuse_divergence(float(sums["loss"]), epoch)
+            rate = samples / (time.perf_counter() - start)
+            bar.set_postfix_str(f"loss {float(sums['loss']) / (step + 1):.4f}, {rate:.0f} samples/s")
+    seconds = time.perf_counter() - start
+    means = {name: float(value) / steps for name, value in sums.items()}
+    return {**means, "lr": lr, "seconds": seconds, "samples_per_second": samples / seconds}
+
+
+def _line(epoch: int, epochs: int, logs: dict[str, float], left: float) -> str:
+    shown = {
+        name: value for name, value in logs.items() if name not in ("seconds", "samples_per_second", "lr")
+    }
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    return f"epoch {epoch}/{epochs}: {figures}; {logs['samples_per_second']:.0f} samples/s, {left:.0f} s left"
+
+
+def _refuse_divergence(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"training diverged in epoch {epoch + 1}: the loss is no longer a number; "
+            "lower optimizer.lr or lengthen training.warmup"
+        )

@@ -1,0 +1,113 @@
+"""Light and sensor against naive one-image versions."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from ssl_pcb.augment.photometric import draw_light, relight
+from ssl_pcb.config.augment import PhotometryConfig
+
+OFF = {"brightness": 0, "contrast": 0, "gamma": 0, "blur": 0, "noise": 0}
+
+
+def photometry(**strengths):
+    return PhotometryConfig(**(OFF | strengths))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def images(count=6, channels=3, size=20, low=0.0, high=1.0):
+    return low + (high - low) * torch.rand(count, channels, size, size, generator=generator(9))
+
+
+def naive_relight(image, light, index):
+    """One (C, S, S) image through gamma, contrast about the mean, brightness, blur and noise."""
+    out = image.astype(np.float64) ** float(light.gamma[index])
+    mean = out.mean()
+    out = mean + (out - mean) * float(light.contrast[index]) + float(light.brightness[index])
+    out = np.clip(out, 0, 1)
+    kernel = light.kernel[index].double().numpy()
+    for axis in (1, 2):
+        out = ndimage.correlate1d(out, kernel, axis=axis, mode="reflect")
+    return np.clip(out + light.noise[index].numpy(), 0, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("config", [PhotometryConfig(), PhotometryConfig(blur=5, noise=0.5, brightness=1)])
+def test_a_batch_equals_a_naive_version_of_each_image(config, channels):
+    batch = images(channels=channels)
+    light = draw_light(config, tuple(batch.shape), generator())
+    views = relight(batch, light)
+    for index, image in enumerate(batch.numpy()):
+        np.testing.assert_allclose(views[index].numpy(), naive_relight(image, light, index), atol=2e-5)
+    assert views.min() >= 0
+    assert views.max() <= 1
+
+
+def test_all_strengths_zero_change_nothing_and_the_input_is_never_changed():
+    batch = images()
+    before = batch.clone()
+    torch.testing.assert_close(relight(batch, draw_light(photometry(), tuple(batch.shape), generator())), batch)
+    relight(batch, draw_light(PhotometryConfig(), tuple(batch.shape), generator()))
+    assert torch.equal(batch, before)
+
+
+def test_blur_is_a_gaussian_with_mirrored_edges():
+    batch = images(channels=1)
+    light = draw_light(photometry(blur=2.0), tuple(batch.shape), generator())
+    radius = light.kernel.shape[1] // 2
+    for image, kernel, view in zip(batch, light.kernel, relight(batch, light), strict=True):
+        variance = float((kernel * torch.arange(-radius, radius + 1) ** 2).sum())
+        # A sampled kernel's spread is its sigma's unless it is narrow; search the sigma that gives this kernel.
+        sigmas = np.linspace(0.05, 2.0, 400)
+        sigma = min(sigmas, key=lambda s: abs(spread(s, radius) - variance))
+        expected = ndimage.gaussian_filter(image[0].numpy(), sigma, mode="reflect", radius=radius)
+        np.testing.assert_allclose(view[0].numpy(), expected, atol=5e-3)
+
+
+def spread(sigma, radius):
+    """Variance of scipy's sampled Gaussian."""
+    point = np.zeros(2 * radius + 1)
+    point[radius] = 1
+    kernel = ndimage.gaussian_filter1d(point, sigma, radius=radius, mode="constant")
+    return float((kernel * np.arange(-radius, radius + 1) ** 2).sum())
+
+
+def test_blur_strength_reaches_the_sigma_asked_for_and_no_more():
+    light = draw_light(photometry(blur=2.0), (500, 1, 4, 4), generator())
+    radius = light.kernel.shape[1] // 2
+    variance = (light.kernel * torch.arange(-radius, radius + 1) ** 2).sum(1)
+    assert spread(1.95, radius) < variance.max() <= spread(2.0, radius) + 1e-4
+    assert variance.min() < 0.01
+
+
+def test_noise_has_the_drawn_deviation_up_to_the_strength():
+    grey = torch.full((400, 1, 32, 32), 0.5)
+    views = relight(grey, draw_light(photometry(noise=0.1), tuple(grey.shape), generator()))
+    deviation = (views - grey).std((1, 2, 3))
+    assert 0.095 < deviation.max() < 0.108
+    assert deviation.min() < 0.005
+    assert abs(float(deviation.mean()) - 0.05) < 0.005
+    assert abs(float((views - grey).mean())) < 0.001
+
+
+@pytest.mark.parametrize(
+    ("field", "strength", "low", "high"),
+    [("brightness", 0.2, -0.2, 0.2), ("contrast", 0.3, 0.7, 1.3), ("gamma", 0.25, 0.75, 1.25)],
+)
+def test_strengths_are_drawn_over_the_whole_range_asked_for(field, strength, low, high):
+    drawn = getattr(draw_light(photometry(**{field: strength}), (1000, 1, 2, 2), generator()), field)
+    tolerance = 0.02 * (high - low)
+    assert low - 1e-6 <= drawn.min() < low + tolerance
+    assert high - tolerance < drawn.max() <= high + 1e-6
+
+
+def test_the_seed_decides_the_draw():
+    shape = (3, 1, 8, 8)
+    first, again, other = (draw_light(PhotometryConfig(), shape, generator(seed)) for seed in (4, 4, 5))
+    for name in ("gamma", "contrast", "brightness", "kernel", "noise"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+        assert not torch.equal(getattr(first, name), getattr(other, name))

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.neighbours import knn_scores, nearest
+
+
+def naive(bank, labels, queries, k):
+    shares = []
+    for query in queries:
+        similarity = bank @ query / (np.linalg.norm(bank, axis=1) * np.linalg.norm(query))
+        chosen = np.argsort(-similarity)[:k]
+        weights = np.exp(similarity[chosen] / 0.07)
+        shares.append((weights * labels[chosen]).sum() / weights.sum())
+    return np.array(shares)
+
+
+def test_scores_equal_the_naive_weighted_vote():
+    generator = np.random.default_rng(0)
+    bank, queries = generator.normal(size=(80, 16)), generator.normal(size=(30, 16)) * 9
+    labels = generator.integers(0, 2, 80)
+    found = knn_scores(bank, labels, queries, ks=(20, 1, 5))
+    assert sorted(found) == [1, 5, 20]
+    for k, scores in found.items():
+        assert scores == pytest.approx(naive(bank, labels, queries, k), abs=1e-5)
+
+
+def test_a_k_larger_than_the_bank_becomes_the_bank_size():
+    bank, labels = np.eye(3), np.array([1, 0, 0])
+    found = knn_scores(bank, labels, np.eye(3)[:1], ks=(1, 20, 200))
+    assert sorted(found) == [1, 3]
+    assert found[1][0] == 1.0
+
+
+def test_similarity_ignores_length_and_is_sorted():
+    bank = np.array([[1.0, 0.0], [50.0, 50.0], [0.0, 2.0]])
+    similarities, rows = nearest(bank, np.array([[7.0, 0.0]]), 3)
+    assert rows.tolist() == [[0, 1, 2]]
+    assert similarities[0] == pytest.approx([1, 2**-0.5, 0], abs=1e-6)
+
+
+def test_features_of_a_diverged_network_are_refused():
+    bank = np.ones((4, 2))
+    with pytest.raises(UserError, match="diverged"):
+        knn_scores(bank, [0, 1, 0, 1], np.full((1, 2), np.nan), ks=(1,))
+    with pytest.raises(UserError, match="no labelled samples"):
+        knn_scores(np.zeros((0, 2)), [], bank, ks=(1,))

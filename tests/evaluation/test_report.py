@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+
+from ssl_pcb.evaluation.metrics import classification_metrics
+from ssl_pcb.evaluation.report import evaluate_scores, format_report
+
+
+def report(scores, labels, images=None, **kwargs):
+    images = [str(n) for n in range(len(scores))] if images is None else images
+    return evaluate_scores(scores, labels, 0.5, [""] * len(scores), images, resamples=200, **kwargs)
+
+
+def strict(found):
+    return json.loads(json.dumps(found, allow_nan=False))
+
+
+def test_report_holds_each_metric_inside_its_interval_and_survives_json():
+    generator = np.random.default_rng(0)
+    labels = (generator.random(300) < 0.4).astype(int)
+    scores = generator.normal(labels, 1)
+    found = report(scores, labels)
+    assert strict(found) == found
+    expected = classification_metrics(scores, labels, 0.5)
+    for name, entry in found["metrics"].items():
+        assert entry["value"] == expected[name]
+        assert entry["low"] < entry["value"] < entry["high"], name
+    assert found["confusion"] == expected["confusion"]
+    assert (found["n"], found["n_defective"]) == (300, labels.sum())
+    assert found["interval"]["over"] == "source image"
+    assert found["interval"]["clusters"] == 300
+
+
+def test_undefined_numbers_are_none_with_a_reason():
+    found = strict(report([0.1, 0.2, 0.3], [0, 0, 0]))
+    assert found["metrics"]["escape_rate"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "reason": "no sample is Defective",
+    }
+    assert found["metrics"]["false_call_rate"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    found = strict(report([0.1, 0.9], [0, 1], images=["a", "a"]))
+    assert found["metrics"]["auroc"]["value"] == 1.0
+    assert "one source image" in found["metrics"]["auroc"]["reason"]
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1], [0, 0, 0, 0]])
+def test_every_line_with_a_rate_names_its_unit(labels):
+    lines = format_report(report([0.1, 0.2, 0.3, 0.9], labels, unit="panel"))
+    assert len(lines) <= 8
+    for line in lines[:-1]:
+        assert "panel" in line
+    assert "4 source images" in lines[-1]
+
+
+def test_lines_state_the_counts_and_the_missing_interval():
+    lines = "\n".join(format_report(report([0.1, 0.7, 0.3, 0.9], [0, 0, 1, 1], images=["a"] * 4)))
+    assert "1 Defective caught, 1 escaped, 1 NonDefective passed, 1 false calls" in lines
+    assert "escape rate 0.500 of Defective tiles" in lines
+    assert "no intervals: one source image only" in lines
