@@ -16,7 +16,7 @@ class DataConfig(Section):
     )
     image_size: int = Field(128, ge=32, le=4096, description="side of the square the network sees, in pixels")
     channels: Literal["auto", 1, 3] = Field(
-        "auto", description="1 grey, 3 colour; auto = 3 if any image has colour"
+        "auto", description="1 grey, 3 colour; auto = 3 if at least one image in twenty has colour"
     )
     bit_depth: Literal["auto"] | Annotated[int, Field(ge=8, le=16)] = Field(
         "auto",

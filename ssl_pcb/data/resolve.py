@@ -20,6 +20,9 @@ SAMPLED_FILES = 64
 COLOUR_TOLERANCE = 16
 """Largest difference between channels that JPEG's rounding alone can leave in a grey picture."""
 
+COLOUR_SHARE = 0.05
+"""Share of images in colour from which on a data set counts as one in colour."""
+
 
 def probe_files(manifest: Manifest, config: DataConfig) -> tuple[dict[str, ImageInfo], dict[str, str]]:
     """Headers of all distinct files by manifest path, and the faults of unreadable ones.
@@ -46,8 +49,7 @@ def resolve(config: DataConfig, manifest: Manifest, infos: dict[str, ImageInfo])
     """``config`` with ``channels`` and ``bit_depth`` decided from the files."""
     updates: dict[str, object] = {}
     if config.channels == "auto":
-        colour = [manifest.root / path for path, info in infos.items() if info.channels == 3]
-        updates["channels"] = 3 if any(_has_colour(path, config) for path in _spread(colour)) else 1
+        updates["channels"] = 3 if _share_in_colour(manifest, infos, config) >= COLOUR_SHARE else 1
     if config.bit_depth == "auto":
         deep = [manifest.root / path for path, info in infos.items() if info.bits == 16]
         updates["bit_depth"] = max(
@@ -98,7 +100,20 @@ def _spread(paths: Sequence[Path]) -> Sequence[Path]:
     )
 
 
+def _share_in_colour(manifest: Manifest, infos: dict[str, ImageInfo], config: DataConfig) -> float:
+    # An RGB header is no proof: scanners save grey pictures as RGB. And one picture with a coloured mark does
+    # not make a colour set.
+    rgb = [manifest.root / path for path, info in infos.items() if info.channels == 3]
+    looked_at = _spread(rgb)
+    coloured = [path for path in looked_at if _has_colour(path, config)]
+    share = len(coloured) / max(1, len(looked_at)) * len(rgb) / len(infos)
+    if 0 < share < COLOUR_SHARE:
+        log.warning(
+            "few images have colour (%s, for one): all are read as grey; data.channels=3 keeps it", coloured[0].name
+        )
+    return share
+
+
 def _has_colour(path: Path, config: DataConfig) -> bool:
-    # An RGB header is no proof: scanners save grey pictures as RGB.
     pixels = decode(path, channels=3, max_pixels=config.max_pixels).astype(np.int16)
     return bool((pixels.max(2) - pixels.min(2)).max() > COLOUR_TOLERANCE)

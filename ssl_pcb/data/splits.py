@@ -55,7 +55,8 @@ def _checked(ratios: Sequence[float]) -> npt.NDArray[np.float64]:
     shares = np.asarray(ratios, float)
     if len(shares) != 3 or not np.isfinite(shares).all() or shares.min() < 0 or shares[0] <= 0:
         raise UserError(f"ratios {', '.join(map(str, ratios))}: must be three shares, that of train over 0")
-    return np.divide(shares, shares.sum())
+    normalised: npt.NDArray[np.float64] = shares / shares.sum()
+    return normalised
 
 
 def _assigned(frame: pd.DataFrame, assign: dict[str, list[str]]) -> dict[str, str]:
