@@ -1,5 +1,8 @@
 """Fixtures that every test folder shares."""
 
+import logging
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,3 +15,43 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real board images (../shared/data) are not here")
     return folder
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left: exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ssl_pcb_cli(monkeypatch, capsys):
+    """Runs the command line in this process: ``ssl_pcb_cli("finetune", "--out", folder)``."""
+    from ssl_pcb.cli import main
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["ssl-pcb", *map(str, arguments)])
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        capsys.readouterr()
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:  # the next command finds the logging of a fresh process
+            root.handlers[:] = handlers
+            root.setLevel(level)
+            logging.captureWarnings(False)
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def synthetic_boards(tmp_path_factory) -> Path:
+    """Manifest of 6 small colour boards of 12 images, split by board; not to be changed."""
+    from ssl_pcb.data.synthetic.generate import synthesize
+
+    folder = tmp_path_factory.mktemp("boards") / "set"
+    return synthesize(folder, boards=6, images_per_board=12, image_size=32, style="colour", defect_rate=0.5)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import Box, Manifest, Sample
-from ssl_pcb.data.resolve import probe_files, resolve
+from ssl_pcb.data.resolve import margin_pixels, probe_files, resolve
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import decode
 from ssl_pcb.imaging.orientation import Image8
@@ -73,9 +73,8 @@ class PixelSource:
             UserError: On an unreadable image, unless ``data.skip_bad``.
         """
         infos, _ = probe_files(manifest, data)
-        margin = round(data.margin * data.image_size) if manifest.frame["crop"].ne("").any() else 0
         sizes = {path: (info.width, info.height) for path, info in infos.items()}
-        return cls(manifest, resolve(data, manifest, infos), sizes, margin)
+        return cls(manifest, resolve(data, manifest, infos), sizes, margin_pixels(data, manifest))
 
     def boxed(self, rows: Sequence[int]) -> Iterator[BoxedSample]:
         """The samples of ``rows`` that show a defect box, in the order of ``rows``.

@@ -45,9 +45,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="ssl-pcb")
 def app() -> None:
     """Tell defective from non-defective printed circuit boards.
@@ -61,17 +59,27 @@ def main() -> None:
     _configure_logging()
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
+    except click.ClickException as error:
+        _refuse(" ".join(error.format_message().split()))
     except UserError as error:
-        click.echo(f"ssl-pcb: error: {error}", err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("ssl_pcb"):
+            raise
+        _refuse(f"the package {error.name} is not installed; this command needs: pip install 'ssl-pcb[train]'")
     except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            "ssl-pcb: interrupted; the same command with --resume goes on where a stage stopped", err=True
-        )
+        click.echo("ssl-pcb: interrupted; the same command with --resume goes on where a stage stopped", err=True)
         sys.exit(130)
+
+
+def _refuse(message: str) -> None:
+    # File names and labels are other people's text: no line breaks or terminal codes out of them.
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
+    click.echo(f"ssl-pcb: error: {line}", err=True)
+    sys.exit(2)
 
 
 def _configure_logging() -> None:

@@ -16,9 +16,7 @@ def config() -> None:
 
 @config.command()
 @click.argument("stage", type=click.Choice(list(STAGES)))
-@click.option(
-    "--yaml", "as_yaml", is_flag=True, help="Print a complete config file with the defaults instead."
-)
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print a complete config file with the defaults instead.")
 def show(stage: str, as_yaml: bool) -> None:
     """List the keys of STAGE with type, default and meaning, as --set and config files take them."""
     schema = STAGES[stage]

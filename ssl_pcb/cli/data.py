@@ -22,6 +22,7 @@ def data() -> None:
 @click.option("--boards", default=24, show_default=True, help="Boards.")
 @click.option("--images-per-board", default=40, show_default=True, help="Images of each board.")
 @click.option("--image-size", default=128, show_default=True, help="Side of the images in pixels.")
+@click.option("--zoom", default=2.0, show_default=True, help="How close the camera is, 1 to 3.")
 @click.option(
     "--style", type=click.Choice(["mixed", "binary", "colour"]), default="mixed", show_default=True,
     help="DeepPCB's black and white, coloured solder masks, or both.",
@@ -36,9 +37,7 @@ def synth(out: Path, type_rates: str | None, **arguments: Any) -> None:
     """Paint synthetic boards into the new folder OUT: images, masks, clean twins and a split manifest."""
     from ssl_pcb.data.synthetic.generate import synthesize
 
-    rates = {
-        name: _number(value, "--type-rates") for name, value in _pairs(type_rates, "--type-rates").items()
-    }
+    rates = {name: _number(value, "--type-rates") for name, value in _pairs(type_rates, "--type-rates").items()}
     manifest = synthesize(out, type_rates=rates or None, **arguments)
     _summarise(manifest)
 
@@ -47,9 +46,7 @@ def synth(out: Path, type_rates: str | None, **arguments: Any) -> None:
 @click.argument("kind", type=click.Choice(["deeppcb", "folder", "table", "coco", "voc", "yolo"]))
 @click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
-@click.option(
-    "--label-map", metavar="NAME=LABEL,...", help="Your names to Defective, NonDefective or unlabelled."
-)
+@click.option("--label-map", metavar="NAME=LABEL,...", help="Your names to Defective, NonDefective or unlabelled.")
 @click.option(
     "--group-from", metavar="parent|REGEX|COLUMN|none",
     help="What names the board: the parent folder, a regex with one group on the path, a table's column, or none "
@@ -58,30 +55,20 @@ def synth(out: Path, type_rates: str | None, **arguments: Any) -> None:
 @click.option("--tile", type=int, help="Cut box-annotated images into tiles of this side; 0 = do not.  "
               "[default: 128 for deeppcb, else whole images]")  # fmt: skip
 @click.option("--overlap", default=0, show_default=True, help="Overlap of neighbouring tiles in pixels.")
-@click.option(
-    "--min-box-share", default=0.5, show_default=True, help="Share of a box that makes a tile Defective."
-)
-@click.option(
-    "--blank-std", default=20.0, show_default=True, help="Grey deviation below which a tile is blank."
-)
-@click.option(
-    "--templates", is_flag=True, help="deeppcb: also take template tiles (their file format leaks)."
-)
+@click.option("--min-box-share", default=0.5, show_default=True, help="Share of a box that makes a tile Defective.")
+@click.option("--blank-std", default=20.0, show_default=True, help="Grey deviation below which a tile is blank.")
+@click.option("--templates", is_flag=True, help="deeppcb: also take template tiles (their file format leaks).")
 @click.option(
     "--box-frame", type=click.Choice(["auto", "stored", "upright"]), default="auto", show_default=True,
     help="Whether boxes are in stored or in upright (EXIF-turned) pixels.",
 )  # fmt: skip
 @click.option("--max-pixels", default=300_000_000, show_default=True, help="Larger images are refused.")
-@click.option(
-    "--skip-bad", is_flag=True, help="Leave unreadable images out instead of stopping at the first."
-)
+@click.option("--skip-bad", is_flag=True, help="Leave unreadable images out instead of stopping at the first.")
 def import_(kind: str, src: Path, out: Path, label_map: str | None, **options: Any) -> None:
     """Make the manifest OUT (.csv or .parquet) of the images of KIND at SRC."""
     from ssl_pcb.data.importers import ImportOptions, import_dataset
 
-    summary = import_dataset(
-        kind, src, out, ImportOptions(label_map=_pairs(label_map, "--label-map"), **options)
-    )
+    summary = import_dataset(kind, src, out, ImportOptions(label_map=_pairs(label_map, "--label-map"), **options))
     for line in summary.lines():
         click.echo(line)
 
@@ -112,13 +99,9 @@ def check(manifest: Path, max_pixels: int) -> None:
     "--assign", multiple=True, metavar="SPLIT=GROUP,...",
     help="Name the boards of a split yourself; once for each of train, val, test.",
 )  # fmt: skip
-@click.option(
-    "--holdout", default=0.1, show_default=True, help="Share of training boards' images kept apart."
-)
+@click.option("--holdout", default=0.1, show_default=True, help="Share of training boards' images kept apart.")
 @click.option("--seed", default=0, show_default=True, help="Seed.")
-def split(
-    manifest: Path, out: Path | None, ratios: str, assign: tuple[str, ...], holdout: float, seed: int
-) -> None:
+def split(manifest: Path, out: Path | None, ratios: str, assign: tuple[str, ...], holdout: float, seed: int) -> None:
     """Split MANIFEST by board into train, val and test, and keep some training images apart."""
     from ssl_pcb.data.manifest import Manifest
     from ssl_pcb.data.splits import describe_splits, split_manifest
@@ -127,9 +110,7 @@ def split(
     if len(shares) != 3:
         raise UserError(f"--ratios {ratios}: must be three numbers, for train, val and test")
     named = {name: groups.split(",") for name, groups in (_pair(item, "--assign") for item in assign)}
-    result = split_manifest(
-        Manifest.read(manifest), ratios=shares, assign=named or None, holdout=holdout, seed=seed
-    )
+    result = split_manifest(Manifest.read(manifest), ratios=shares, assign=named or None, holdout=holdout, seed=seed)
     result.write(out or manifest)
     click.echo(describe_splits(result))
 

@@ -59,9 +59,7 @@ def stage_command(stage: str) -> click.Command:
     ]  # fmt: skip
 
     def run(config_file: Path | None, sets: tuple[str, ...], resume: bool, **flags: Any) -> None:
-        asked = {
-            FLAGS["--" + name.replace("_", "-")]: value for name, value in flags.items() if value is not None
-        }
+        asked = {FLAGS["--" + name.replace("_", "-")]: value for name, value in flags.items() if value is not None}
         run_stage(stage, config_file, asked | parse_set(sets), resume=resume)
 
     return click.Command(stage, params=options, callback=run, help=INTROS[stage])

@@ -8,15 +8,9 @@ from ssl_pcb.config.base import Section
 class RandomCropConfig(Section):
     """The crop of ImageNet SimCLR. It can cut the defect away, and with it the label."""
 
-    min_area: float = Field(
-        0.08, gt=0, le=1, description="smallest share of the sample's area that a crop keeps"
-    )
-    max_area: float = Field(
-        1.0, gt=0, le=1, description="largest share of the sample's area that a crop keeps"
-    )
-    max_aspect: float = Field(
-        4 / 3, ge=1, description="most elongated crop, width to height or height to width"
-    )
+    min_area: float = Field(0.08, gt=0, le=1, description="smallest share of the sample's area that a crop keeps")
+    max_area: float = Field(1.0, gt=0, le=1, description="largest share of the sample's area that a crop keeps")
+    max_aspect: float = Field(4 / 3, ge=1, description="most elongated crop, width to height or height to width")
 
     @model_validator(mode="after")
     def _ordered(self) -> "RandomCropConfig":
@@ -37,7 +31,7 @@ class GeometryConfig(Section):
         description="show a crop's real surroundings beyond its edge; off = its mirror image, which adds no neighbour",
     )
     random_crop: RandomCropConfig | None = Field(
-        None, description="random crops; refused unless allow_crops is true"
+        None, description="random crops in place of rotation, translation and shrink; refused unless allow_crops"
     )
     allow_crops: bool = Field(False, description="accept that random crops can cut the defect out of a view")
 
@@ -54,17 +48,11 @@ class GeometryConfig(Section):
 class PhotometryConfig(Section):
     """Light and sensor variation, each with its own random strength per sample."""
 
-    brightness: float = Field(
-        0.15, ge=0, le=1, description="largest added or removed brightness, of full scale"
-    )
-    contrast: float = Field(
-        0.25, ge=0, lt=1, description="largest relative change of contrast about the mean"
-    )
+    brightness: float = Field(0.1, ge=0, le=1, description="largest added or removed brightness, of full scale")
+    contrast: float = Field(0.25, ge=0, lt=1, description="largest relative change of contrast about the mean")
     gamma: float = Field(0.25, ge=0, lt=1, description="largest relative change of gamma")
     blur: float = Field(0.8, ge=0, le=5, description="largest Gaussian blur, sigma in pixels of the view")
-    noise: float = Field(
-        0.03, ge=0, le=0.5, description="largest sensor noise, standard deviation of full scale"
-    )
+    noise: float = Field(0.03, ge=0, le=0.5, description="largest sensor noise, standard deviation of full scale")
 
 
 class ViewConfig(Section):

@@ -11,9 +11,7 @@ from ssl_pcb.config.base import Section
 class DataConfig(Section):
     """Where the samples come from and how they become pixels."""
 
-    manifest: Path | None = Field(
-        None, description="manifest (.csv or .parquet); none = the embedded synthetic boards"
-    )
+    manifest: Path | None = Field(None, description="manifest (.csv or .parquet); none = the embedded synthetic boards")
     image_size: int = Field(128, ge=32, le=4096, description="side of the square the network sees, in pixels")
     channels: Literal["auto", 1, 3] = Field(
         "auto", description="1 grey, 3 colour; auto = 3 if at least one image in twenty has colour"
@@ -29,9 +27,5 @@ class DataConfig(Section):
         description="ring of real surroundings kept around each crop, as a share of image_size",
     )
     max_pixels: int = Field(300_000_000, ge=1, description="larger images are refused as image bombs")
-    skip_bad: bool = Field(
-        False, description="leave unreadable images out, counted, instead of stopping at the first"
-    )
-    cache: Path | None = Field(
-        None, description="folder for packed pixels and features; none = the user's cache"
-    )
+    skip_bad: bool = Field(False, description="leave unreadable images out, counted, instead of stopping at the first")
+    cache: Path | None = Field(None, description="folder for packed pixels and features; none = the user's cache")

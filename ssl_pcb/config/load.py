@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from ssl_pcb.config.show import describe
 from ssl_pcb.errors import UserError
@@ -17,9 +19,7 @@ from ssl_pcb.errors import UserError
 Stage = TypeVar("Stage", bound=BaseModel)
 
 
-def load_config(
-    schema: type[Stage], file: Path | None = None, overrides: Mapping[str, Any] | None = None
-) -> Stage:
+def load_config(schema: type[Stage], file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Stage:
     """Build a validated config: defaults, then ``file``, then ``overrides``.
 
     Args:
@@ -32,11 +32,15 @@ def load_config(
         UserError: One line naming the key, and the nearest known one where a key is unknown.
     """
     values = schema().model_dump(mode="json")
+    names = Counter(key.name for key in describe(schema))
+    unions = {name.removesuffix(".name") for name, count in names.items() if count > 1}
+    # A variant is chosen before its keys are set, in whatever order they were given.
+    ordered = sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".name"))
     try:
         if file is not None:
-            values = _merge(values, read_yaml(file))
-        for key, value in (overrides or {}).items():
-            values = _merge(values, _nest(key, value))
+            values = _merge(values, read_yaml(file), unions)
+        for key, value in ordered:
+            values = _merge(values, _nest(key, value), unions)
         return schema.model_validate(values)
     except ValidationError as error:
         raise UserError(explain(error, schema)) from None
@@ -93,15 +97,16 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """One line for the first fault of a validation: key, what is wrong, the mend."""
     first = error.errors()[0]
     known = [key.name for key in describe(schema)]
-    # Discriminated unions put the variant's name into the location; keys a user writes do not have it.
-    key = _user_key([str(part) for part in first["loc"]], known)
+    key = _user_key(first, known)
     if first["type"] == "extra_forbidden":
         return f"{key}: {_unknown_key(key, known)}"
     if first["type"] == "union_tag_invalid":
         context = first["ctx"]
         return f"{key}.name: '{context['tag']}' is not one of {context['expected_tags']}"
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{key or 'config'}: {message[:1].lower()}{message[1:]} (got {_short(first['input'])})"
+    # A key of several types has an error for each.
+    reasons = [each["msg"].removeprefix("Value error, ") for each in error.errors() if _user_key(each, known) == key]
+    message = " or ".join(reason[:1].lower() + reason[1:] for reason in reasons)
+    return f"{key or 'config'}: {message} (got {_short(first['input'])})"
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
@@ -122,13 +127,14 @@ def _short(value: Any) -> str:
     return "a group of keys" if isinstance(value, dict) else repr(value)[:60]
 
 
-def _user_key(parts: list[str], known: list[str]) -> str:
+def _user_key(error: ErrorDetails, known: list[str]) -> str:
+    # Unions put the variant's name or type into the location; keys that a user writes do not have it.
     prefixes = {".".join(name.split(".")[:depth]) for name in known for depth in range(1, 9)}
     kept: list[str] = []
-    for index, part in enumerate(parts):
-        last = index == len(parts) - 1
-        if last or ".".join([*kept, part]) in prefixes:
-            kept.append(part)
+    for index, part in enumerate(error["loc"]):
+        unknown = error["type"] == "extra_forbidden" and index == len(error["loc"]) - 1
+        if unknown or isinstance(part, int) or ".".join([*kept, part]) in prefixes:
+            kept.append(str(part))
     return ".".join(kept)
 
 
@@ -139,14 +145,15 @@ def _nest(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: dict[str, Any], changes: Mapping[str, Any], unions: set[str], prefix: str = "") -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
+        section = f"{prefix}{key}"
         if not (isinstance(value, Mapping) and isinstance(old, dict)):
             merged[key] = value
-        elif "name" in value and "name" in old and value["name"] != old["name"]:
+        elif section in unions and value.get("name", old.get("name")) != old.get("name"):
             merged[key] = dict(value)
         else:
-            merged[key] = _merge(old, value)
+            merged[key] = _merge(old, value, unions, f"{section}.")
     return merged

@@ -18,7 +18,7 @@ class Key:
     Attributes:
         name: Dotted key, as ``--set`` takes it.
         type: What it may hold, in words.
-        default: Default as YAML would write it; empty for keys of a variant that is not the default.
+        default: Default as YAML would write it; that of its own variant, where another variant is the default.
         meaning: One sentence.
     """
 

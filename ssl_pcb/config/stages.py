@@ -1,6 +1,6 @@
 """The complete config of each stage: what a YAML file in ``configs/`` holds."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,9 +32,7 @@ class PretrainConfig(Section):
     view: ViewConfig = Field(ViewConfig(), description="how the two views of a sample are made")
     backbone: BackboneConfig = Field(BackboneConfig(), description="network")
     method: SimCLRConfig = Field(SimCLRConfig(), description="self-supervised method")
-    checkpoint: str = Field(
-        "none", description="weights to start from: a run folder, a weights file, or 'none'"
-    )
+    checkpoint: str = Field("none", description="weights to start from: a run folder, a weights file, or 'none'")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
     training: TrainingConfig = Field(TrainingConfig(epochs=30), description="length and learning-rate curve")
     monitor_every: int = Field(
@@ -50,15 +48,18 @@ class LinearEvalConfig(Section):
     data: DataConfig = Field(DataConfig(), description="images")
     backbone: BackboneConfig = Field(BackboneConfig(), description="network")
     checkpoint: str = Field("auto", description=CHECKPOINT)
-    transductive: bool = Field(
-        False, description="accept a checkpoint that saw the validation or test boards; marked"
+    transductive: bool = Field(False, description="accept a checkpoint that saw the validation or test boards; marked")
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.01, 0.1, 1.0), min_length=1, description="shares of the training labels to try"
     )
-    fractions: tuple[float, ...] = Field((0.01, 0.1, 1.0), description="shares of the training labels to try")
-    cs: tuple[float, ...] = Field(
+    cs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+        min_length=1,
         description="logistic regression's grid of C; chosen on validation",
     )
-    ks: tuple[int, ...] = Field((1, 5, 20, 100), description="numbers of neighbours of the cosine kNN")
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 5, 20, 100), min_length=1, description="numbers of neighbours of the cosine kNN"
+    )
     sampler: SamplerConfig = Field(NaturalConfig(), description="what an epoch of the gradient head shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="loss of the gradient head")
     optimizer: OptimizerConfig = Field(AdamWConfig(lr=3e-3), description="optimiser of the gradient head")
@@ -77,9 +78,7 @@ class FinetuneConfig(Section):
     view: ViewConfig = Field(SUPERVISED_VIEW, description="training-time augmentation")
     backbone: BackboneConfig = Field(BackboneConfig(), description="network")
     checkpoint: str = Field("auto", description=CHECKPOINT)
-    transductive: bool = Field(
-        False, description="accept a checkpoint that saw the validation or test boards; marked"
-    )
+    transductive: bool = Field(False, description="accept a checkpoint that saw the validation or test boards; marked")
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")

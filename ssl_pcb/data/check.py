@@ -50,7 +50,7 @@ class _File:
 
 
 def check_manifest(
-    manifest: Manifest, *, max_pixels: int = MAX_PIXELS, progress: Callable[[], None] | None = None
+    manifest: Manifest, *, max_pixels: int = MAX_PIXELS, progress: Callable[[], object] | None = None
 ) -> CheckReport:
     """Decode every file of a manifest once and compare the rows with it.
 

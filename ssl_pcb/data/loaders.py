@@ -39,9 +39,7 @@ class ArrayDataset(Dataset[Batch]):
         rows: Rows of both that make up this data set.
     """
 
-    def __init__(
-        self, inputs: NDArray[np.generic], labels: NDArray[np.int64], rows: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, inputs: NDArray[np.generic], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         self.inputs, self.labels, self.rows = inputs, labels, rows
 
     def __len__(self) -> int:
@@ -58,9 +56,7 @@ class ArrayDataset(Dataset[Batch]):
         return Batch(inputs, torch.from_numpy(self.labels[rows]))
 
 
-def batches(
-    dataset: ArrayDataset, order: NDArray[np.int64], batch_size: int, *, drop_last: bool
-) -> DataLoader[Batch]:
+def batches(dataset: ArrayDataset, order: NDArray[np.int64], batch_size: int, *, drop_last: bool) -> DataLoader[Batch]:
     """Batches of ``dataset`` in the given order of positions.
 
     Memory-mapped pixels cost a copy, so the loader has no worker processes: they would take cores away from

@@ -19,6 +19,7 @@ kept and passed through.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ LABELS = ("NonDefective", "Defective")
 
 SPLITS = ("train", "holdout", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "crop", "boxes", "types")
+PATH_COLUMNS = ("path", "twin", "mask")
+"""Columns whose relative paths start from the manifest's folder; the last two are optional."""
+
 PSEUDO_GROUP = "~"
 
 Box = tuple[float, float, float, float]
@@ -45,15 +49,15 @@ def parse_boxes(text: str) -> list[Box]:
     boxes: list[Box] = []
     for part in text.split(";") if text.strip() else []:
         x1, y1, x2, y2 = (float(value) for value in part.split())
-        if not (x2 > x1 and y2 > y1):
-            raise ValueError(f"box '{part}' has no area")
+        if not (x2 > x1 and y2 > y1 and all(map(math.isfinite, (x1, y1, x2, y2)))):
+            raise ValueError(f"box '{part}' has no finite area")
         boxes.append((x1, y1, x2, y2))
     return boxes
 
 
 def format_boxes(boxes: list[Box]) -> str:
     """The inverse of :func:`parse_boxes`."""
-    return ";".join(" ".join(f"{value:g}" for value in box) for box in boxes)
+    return ";".join(" ".join(f"{value:.10g}" for value in box) for box in boxes)
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,7 @@ class Manifest:
     root: Path
 
     @classmethod
-    def build(
-        cls, rows: list[dict[str, Any]] | pd.DataFrame, root: Path, source: str = "manifest"
-    ) -> Manifest:
+    def build(cls, rows: list[dict[str, Any]] | pd.DataFrame, root: Path, source: str = "manifest") -> Manifest:
         """Fill missing columns with empty text, validate, and wrap.
 
         Args:
@@ -105,9 +107,7 @@ class Manifest:
         """
         frame = pd.DataFrame(rows).fillna("").astype(str).reset_index(drop=True)
         if "path" not in frame.columns:
-            raise UserError(
-                f"{source}: has no 'path' column (found: {', '.join(frame.columns) or 'nothing'})"
-            )
+            raise UserError(f"{source}: has no 'path' column (found: {', '.join(frame.columns) or 'nothing'})")
         for column in COLUMNS:
             if column not in frame.columns:
                 frame[column] = ""
@@ -125,9 +125,7 @@ class Manifest:
         """
         path = Path(path)
         if not path.is_file():
-            raise UserError(
-                f"{path}: no such manifest (make one with 'ssl-pcb data import' or 'ssl-pcb data synth')"
-            )
+            raise UserError(f"{path}: no such manifest (make one with 'ssl-pcb data import' or 'ssl-pcb data synth')")
         try:
             if path.suffix == ".parquet":
                 frame = pd.read_parquet(path)
@@ -145,9 +143,13 @@ class Manifest:
         if path.suffix not in (".csv", ".parquet"):
             raise UserError(f"{path}: a manifest is written as .csv or .parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
-        frame = self.frame.assign(
-            path=[_relative(self.root / p, path.parent.resolve()) for p in self.frame["path"]]
-        )
+        folder = path.parent.resolve()
+        moved = {
+            column: [_relative(self.root / text, folder) if text else "" for text in self.frame[column]]
+            for column in PATH_COLUMNS
+            if column in self.frame.columns
+        }
+        frame = self.frame.assign(**moved)
         part = path.with_name(path.name + ".part")
         if path.suffix == ".parquet":
             frame.to_parquet(part, index=False)
@@ -196,12 +198,12 @@ class Manifest:
         for column in ("crop", "boxes"):
             for line, text in enumerate(self.frame[column]):
                 try:
-                    boxes = parse_boxes(text) if text else []
+                    found = parse_boxes(text) if text else []
                 except ValueError as error:
                     raise UserError(
                         f"{source}: row {line + 1}, {column} '{text}' is not 'x1 y1 x2 y2' ({error})"
                     ) from None
-                if column == "crop" and len(boxes) > 1:
+                if column == "crop" and len(found) > 1:
                     raise UserError(f"{source}: row {line + 1}, crop '{text}' must be one box")
         boxes, types = self.frame["boxes"], self.frame["types"]
         unmatched = types.ne("") & (boxes.eq("") | (boxes.str.count(";") != types.str.count(";")))

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 def map_files(
     function: Callable[[Item], Result],
     items: Iterable[Item],
-    progress: Callable[[], None] | None = None,
+    progress: Callable[[], object] | None = None,
 ) -> Iterator[Result | UserError]:
     """Apply a function to each item, in order; a ``UserError`` becomes that item's result.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +20,7 @@ SAMPLED_FILES = 64
 COLOUR_TOLERANCE = 16
 """Largest difference between channels that JPEG's rounding alone can leave in a grey picture."""
 
+MEND = "'ssl-pcb data check' lists all bad files, --skip-bad goes on"
 COLOUR_SHARE = 0.05
 """Share of images in colour from which on a data set counts as one in colour."""
 
@@ -36,9 +37,7 @@ def probe_files(manifest: Manifest, config: DataConfig) -> tuple[dict[str, Image
             found[path] = probe(manifest.root / path, config.max_pixels)
         except UserError as error:
             if not config.skip_bad:
-                raise UserError(
-                    f"{error}; 'ssl-pcb data check' lists all bad files, --skip-bad goes on"
-                ) from None
+                raise UserError(f"{error}; {MEND}") from None
             bad[path] = str(error)
     if not found:
         raise UserError("none of the manifest's images can be read; see 'ssl-pcb data check'")
@@ -52,14 +51,16 @@ def resolve(config: DataConfig, manifest: Manifest, infos: dict[str, ImageInfo])
         updates["channels"] = 3 if _share_in_colour(manifest, infos, config) >= COLOUR_SHARE else 1
     if config.bit_depth == "auto":
         deep = [manifest.root / path for path, info in infos.items() if info.bits == 16]
-        updates["bit_depth"] = max(
-            (significant_bits(path, config.max_pixels) for path in _spread(deep)), default=16
-        )
+        bits = [_measure(lambda p: significant_bits(p, config.max_pixels), path, config) for path in _spread(deep)]
+        updates["bit_depth"] = max((found for found in bits if found), default=16)
         if deep:
-            log.info(
-                "%d files of 16 bits hold values of %s bits (data.bit_depth)", len(deep), updates["bit_depth"]
-            )
+            log.info("%d files of 16 bits hold values of %s bits (data.bit_depth)", len(deep), updates["bit_depth"])
     return config.model_copy(update=updates)
+
+
+def margin_pixels(config: DataConfig, manifest: Manifest) -> int:
+    """Width of the ring of surroundings in pixels; 0 for whole images, which have none to show."""
+    return round(config.margin * config.image_size) if manifest.frame["crop"].ne("").any() else 0
 
 
 def describe_scale(manifest: Manifest, infos: dict[str, ImageInfo], size: int) -> list[str]:
@@ -78,11 +79,7 @@ def describe_scale(manifest: Manifest, infos: dict[str, ImageInfo], size: int) -
         defects += [max(x2 - x1, y2 - y1) * size / side for x1, y1, x2, y2 in sample.boxes]
     side = median(sides)
     line = f"samples are {side:g} px on their longer side (median) and the network sees {size} px: "
-    line += (
-        "kept as they are"
-        if side == size
-        else f"{'shrunk' if side > size else 'enlarged'} to {size / side:.0%}"
-    )
+    line += "kept as they are" if side == size else f"{'shrunk' if side > size else 'enlarged'} to {size / side:.0%}"
     smaller = sum(side < size for side in sides)
     if side > size and smaller:
         line += f", {smaller} smaller ones enlarged"
@@ -93,11 +90,7 @@ def describe_scale(manifest: Manifest, infos: dict[str, ImageInfo], size: int) -
 
 def _spread(paths: Sequence[Path]) -> Sequence[Path]:
     """At most :data:`SAMPLED_FILES` of ``paths``, evenly spaced."""
-    return (
-        [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, SAMPLED_FILES).astype(int))]
-        if paths
-        else []
-    )
+    return [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, SAMPLED_FILES).astype(int))] if paths else []
 
 
 def _share_in_colour(manifest: Manifest, infos: dict[str, ImageInfo], config: DataConfig) -> float:
@@ -105,13 +98,23 @@ def _share_in_colour(manifest: Manifest, infos: dict[str, ImageInfo], config: Da
     # not make a colour set.
     rgb = [manifest.root / path for path, info in infos.items() if info.channels == 3]
     looked_at = _spread(rgb)
-    coloured = [path for path in looked_at if _has_colour(path, config)]
+    coloured = [path for path in looked_at if _measure(lambda p: _has_colour(p, config), path, config)]
     share = len(coloured) / max(1, len(looked_at)) * len(rgb) / len(infos)
     if 0 < share < COLOUR_SHARE:
         log.warning(
             "few images have colour (%s, for one): all are read as grey; data.channels=3 keeps it", coloured[0].name
         )
     return share
+
+
+def _measure(measure: Callable[[Path], int], path: Path, config: DataConfig) -> int:
+    """``measure(path)``; 0 for a damaged file that will be left out."""
+    try:
+        return measure(path)
+    except UserError as error:
+        if config.skip_bad:
+            return 0
+        raise UserError(f"{error}; {MEND}") from None
 
 
 def _has_colour(path: Path, config: DataConfig) -> bool:

@@ -84,9 +84,7 @@ class Samples:
         columns = ["crop", "group", "split", *(["label"] if labels else [])]
         frame = self.manifest.frame.iloc[self.store.rows][columns]
         contents = self.store.hashes[self.store.rows]
-        lines = sorted(
-            "\t".join([content, *row]) for content, row in zip(contents, frame.to_numpy(), strict=True)
-        )
+        lines = sorted("\t".join([content, *row]) for content, row in zip(contents, frame.to_numpy(), strict=True))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
 
     def describe(self) -> dict[str, object]:
@@ -101,10 +99,7 @@ class Samples:
             "splits": {
                 split or "none": {
                     "samples": int(frame["split"].eq(split).sum()),
-                    **{
-                        label: int((frame["split"].eq(split) & frame["label"].eq(label)).sum())
-                        for label in LABELS
-                    },
+                    **{label: int((frame["split"].eq(split) & frame["label"].eq(label)).sum()) for label in LABELS},
                     "groups": int(frame["group"][frame["split"].eq(split)].nunique()),
                 }
                 for split in sorted(frame["split"].unique())

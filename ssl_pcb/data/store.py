@@ -24,7 +24,7 @@ from tqdm import tqdm
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.manifest import Manifest, Sample
-from ssl_pcb.data.resolve import probe_files, resolve
+from ssl_pcb.data.resolve import MEND, margin_pixels, probe_files, resolve
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import decode
 from ssl_pcb.imaging.resize import cut
@@ -85,21 +85,20 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
     config = resolve(config, manifest, infos)
     spec = StoreSpec(
         size=config.image_size,
-        # Whole images have no surroundings to show.
-        margin=round(config.margin * config.image_size) if manifest.frame["crop"].ne("").any() else 0,
+        margin=margin_pixels(config, manifest),
         channels=int(config.channels),
         bit_depth=int(config.bit_depth),
     )
     root = (config.cache or cache_dir()) / "stores"
-    folder = root / _key(manifest, spec, config.skip_bad)
+    folder = root / _key(manifest, spec, config.max_pixels if config.skip_bad else None)
     if not folder.is_dir():
         _pack(manifest, config, spec, bad, folder)
     return _open(folder), config
 
 
-def _key(manifest: Manifest, spec: StoreSpec, skip_bad: bool) -> str:
+def _key(manifest: Manifest, spec: StoreSpec, left_out_above: int | None) -> str:
     """Identity of a store: transform, samples, and the size and time of every source file."""
-    digest = hashlib.sha256(json.dumps([VERSION, asdict(spec), skip_bad]).encode())
+    digest = hashlib.sha256(json.dumps([VERSION, asdict(spec), left_out_above]).encode())
     stats = {path: _stat(manifest.root / path) for path in manifest.frame["path"].unique()}
     for path, crop in zip(manifest.frame["path"], manifest.frame["crop"], strict=True):
         digest.update(json.dumps([str(manifest.root / path), stats[path], crop]).encode())
@@ -139,9 +138,7 @@ def _write(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[st
     side = spec.size + 2 * spec.margin
     shape = (len(manifest), side, side, spec.channels)
     pixels = open_memmap(part / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(
-        os, "posix_fallocate"
-    ):  # a disk that fills up under a mapping kills the process without a word
+    if hasattr(os, "posix_fallocate"):  # a disk that fills up under a mapping kills the process without a word
         with (part / "pixels.npy").open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     hashes = np.zeros((len(manifest), 16), np.uint8)
@@ -156,9 +153,7 @@ def _write(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[st
             hashes[by_file[path]] = _cut_file(samples, config, spec, pixels)
         except UserError as error:
             if not config.skip_bad:
-                raise UserError(
-                    f"{error}; 'ssl-pcb data check' lists all bad files, --skip-bad goes on"
-                ) from None
+                raise UserError(f"{error}; {MEND}") from None
             bad[path] = str(error)
 
     # Pillow decodes outside the interpreter lock, so threads use every core and write disjoint rows.
@@ -174,9 +169,7 @@ def _write(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[st
     pixels.flush()
     np.save(part / "rows.npy", np.flatnonzero(kept))
     np.save(part / "hashes.npy", hashes)
-    (part / "index.json").write_text(
-        json.dumps({"version": VERSION, "spec": asdict(spec), "bad": bad}, indent=1)
-    )
+    (part / "index.json").write_text(json.dumps({"version": VERSION, "spec": asdict(spec), "bad": bad}, indent=1))
 
 
 def _cut_file(

@@ -122,9 +122,7 @@ def resampled_metrics(
         weighted_ranking(values, classes, counts[first : first + step, cluster_of])
         for first in range(0, len(counts), step)
     ]
-    rates["auroc"], rates["average_precision"] = (
-        np.concatenate(parts) for parts in zip(*ranked, strict=True)
-    )
+    rates["auroc"], rates["average_precision"] = (np.concatenate(parts) for parts in zip(*ranked, strict=True))
     return rates
 
 
@@ -162,9 +160,7 @@ def bootstrap_intervals(
     unit, cluster_of = choose_clusters(groups, images)
     clusters = int(cluster_of.max()) + 1
     if clusters < 2:
-        return BootstrapResult(
-            unit, clusters, level, 0, 0, reason=f"one {unit} only: there is nothing to resample"
-        )
+        return BootstrapResult(unit, clusters, level, 0, 0, reason=f"one {unit} only: there is nothing to resample")
     counts = draw_cluster_counts(clusters, resamples, seed)
     values = resampled_metrics(scores, classes, threshold, cluster_of, counts)
     lost = (values["prevalence"] == 0) & classes.any() | (values["prevalence"] == 1) & (not classes.all())

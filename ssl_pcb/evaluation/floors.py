@@ -79,9 +79,7 @@ def otsu_threshold(image: NDArray[np.uint8]) -> int:
     counts = np.bincount(image.ravel(), minlength=256).astype(np.float64)
     below, moment = np.cumsum(counts), np.cumsum(counts * np.arange(256))
     spread = below * (below[-1] - below)
-    between = np.divide(
-        (moment[-1] * below - moment * below[-1]) ** 2, spread, out=-np.ones(256), where=spread > 0
-    )
+    between = np.divide((moment[-1] * below - moment * below[-1]) ** 2, spread, out=-np.ones(256), where=spread > 0)
     return int(np.argmax(between))
 
 

@@ -89,9 +89,7 @@ def format_report(report: dict[str, Any]) -> list[str]:
         return _show(report["metrics"][name])
 
     def of_class(name: str) -> str:
-        return (
-            f"precision {show(f'precision_{name}')}, recall {show(f'recall_{name}')}, F1 {show(f'f1_{name}')}"
-        )
+        return f"precision {show(f'precision_{name}')}, recall {show(f'recall_{name}')}, F1 {show(f'f1_{name}')}"
 
     (tn, fp), (fn, tp) = report["confusion"]
     return [
@@ -120,7 +118,5 @@ def _interval_line(interval: dict[str, Any]) -> str:
     over, clusters = interval["over"], interval["clusters"]
     if interval["reason"]:
         return f"no intervals: {interval['reason']}"
-    skipped = (
-        f"; {interval['skipped']} resamples lost a class and were skipped" if interval["skipped"] else ""
-    )
+    skipped = f"; {interval['skipped']} resamples lost a class and were skipped" if interval["skipped"] else ""
     return f"[ ]: {interval['level']:.0%} bootstrap intervals over {clusters} {over}s{skipped}"

@@ -142,9 +142,7 @@ def _whole_pixels(crop: Box | None, image: Image8) -> tuple[int, int, int, int]:
     return _rounded(crop) if crop else (0, 0, image.shape[1], image.shape[0])
 
 
-def _span(
-    low: int, high: int, inner: int, size: int, margin: int
-) -> tuple[tuple[int, int], tuple[float, float], int]:
+def _span(low: int, high: int, inner: int, size: int, margin: int) -> tuple[tuple[int, int], tuple[float, float], int]:
     """Along one axis: source pixels to take, the part of them to resample, and output pixels added a side."""
     if inner < size or margin == 0:
         return (low, high), (0.0, float(high - low)), 0

@@ -36,7 +36,7 @@ class Backbone(nn.Module):
             channels: Input channels, 1 or 3.
 
         Raises:
-            UserError: If timm has no model of that name, or its weights cannot be had.
+            UserError: If timm has no model of that name, its weights cannot be had, or it takes one image size only.
         """
         super().__init__()
         self.name, self.channels = config.name, channels
@@ -58,8 +58,7 @@ def _create(config: BackboneConfig, channels: int) -> nn.Module:
     if not timm.is_model(config.name):
         near = difflib.get_close_matches(config.name, timm.list_models(), n=1)
         raise UserError(
-            f"backbone.name: timm has no model '{config.name}'"
-            + (f", did you mean {near[0]}?" if near else "")
+            f"backbone.name: timm has no model '{config.name}'" + (f", did you mean {near[0]}?" if near else "")
         )
     try:
         return timm.create_model(
@@ -82,6 +81,12 @@ def _create(config: BackboneConfig, channels: int) -> nn.Module:
 def _feature_dim(backbone: Backbone) -> int:
     # timm's num_features is not the pooled width of every family; one tiny forward pass is.
     backbone.eval()
-    dim = backbone(torch.zeros(1, backbone.channels, 64, 64)).shape[1]
+    try:
+        dim = backbone(torch.zeros(1, backbone.channels, 64, 64)).shape[1]
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"backbone.name: '{backbone.name}' does not take images of any size ({str(error).splitlines()[0]}); "
+            "choose another, for instance a convolutional one"
+        ) from None
     backbone.train()
     return int(dim)

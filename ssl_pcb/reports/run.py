@@ -61,7 +61,10 @@ class Run:
         logging.getLogger().addHandler(self._early)
 
     def __enter__(self) -> Run:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be made ({error.strerror}); choose another --out") from None
         self._log_file = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
         self._log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._log_file)
@@ -106,9 +109,14 @@ class Run:
         write_yaml(config, self.folder / "config.yaml")
 
     def log_metrics(self, row: Mapping[str, Any]) -> None:
-        """Append one line to ``metrics.jsonl``."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+        """Add the line of ``row["epoch"]`` to ``metrics.jsonl``.
+
+        It replaces lines of that epoch and later, which a run leaves that is killed before the epoch's state is saved.
+        """
+        file = self.folder / "metrics.jsonl"
+        earlier = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        kept = [line for line in earlier if json.loads(line)["epoch"] < row["epoch"]]
+        _write_text(file, "\n".join([*kept, json.dumps(row, allow_nan=False)]) + "\n")
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``."""
@@ -131,14 +139,10 @@ def open_run(stage: str, out: Path | None, *, resume: bool) -> Run:
         return Run(stage, _unfinished(stage, out), resumed=True)
     if out is None:
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        names = (
-            Path("runs") / f"{stage}-{stamp}{suffix}" for suffix in ["", *(f"-{n}" for n in range(2, 100))]
-        )
+        names = (Path("runs") / f"{stage}-{stamp}{suffix}" for suffix in ["", *(f"-{n}" for n in range(2, 100))])
         out = next(name for name in names if not name.exists())
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
-            f"{out}: exists and is not empty; choose another --out, or add --resume to go on with it"
-        )
+        raise UserError(f"{out}: exists and is not empty; choose another --out, or add --resume to go on with it")
     return Run(stage, out, resumed=False)
 
 
@@ -162,8 +166,12 @@ def read_config(folder: Path, stage: str) -> BaseModel:
 
 def write_json(file: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
+    _write_text(file, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def _write_text(file: Path, text: str) -> None:
     part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     os.replace(part, file)
 
 

@@ -20,9 +20,7 @@ RANDOM_CROP = ViewConfig(geometry=GeometryConfig(random_crop=RandomCropConfig(),
 """RandomResizedCrop(0.08, 1) with flips and the default light, for comparison."""
 
 
-def audit_views(
-    config: PretrainConfig | FinetuneConfig, out: Path, *, samples: int, views: int, seed: int
-) -> bool:
+def audit_views(config: PretrainConfig | FinetuneConfig, out: Path, *, samples: int, views: int, seed: int) -> bool:
     """Measure ``config.view`` and the random crop; writes ``audit.json`` and ``contact_sheet.png`` into ``out``.
 
     Returns:

@@ -16,8 +16,10 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
+from ssl_pcb.config.load import flatten
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.config.stages import StageConfig
 from ssl_pcb.data.loaders import ArrayDataset, Batch
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
@@ -75,16 +77,12 @@ def start_from(
     torch.manual_seed(derive_seed(runtime.seed, "init"))
     backbone = Backbone(config, samples.store.spec.channels)
     if checkpoint == "none":
-        log.info(
-            "starting from %s", "timm's weights" if config.weights == "timm" else "random initialisation"
-        )
+        log.info("starting from %s", "timm's weights" if config.weights == "timm" else "random initialisation")
         return Start(checkpoint, backbone, TrainedOn.of([], []), None)
     path = Path(checkpoint)
     load_backbone(backbone, path)
     seen = TrainedOn.read(path)
-    log.info(
-        "starting from checkpoint %s%s", checkpoint, "" if seen else ", which has no record of its images"
-    )
+    log.info("starting from checkpoint %s%s", checkpoint, "" if seen else ", which has no record of its images")
     seen = seen or TrainedOn.of([], [])
     leak = find_leak(seen, trained_on(samples, samples.rows("val", "test")))
     if leak and not transductive:
@@ -120,9 +118,7 @@ def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path
     return str(newest.relative_to(Path.cwd())) if newest.is_relative_to(Path.cwd()) else str(newest)
 
 
-def announce_cost(
-    objective: nn.Module, dataset: ArrayDataset, batch_size: int, steps: int, fabric: Fabric
-) -> None:
+def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, steps: int, fabric: Fabric) -> None:
     """Say how long ``steps`` steps will take and what disk checkpoints need, from a trial on a copy."""
     trial = copy.deepcopy(objective).to(fabric.device)
     count = min(batch_size, 32, len(dataset))
@@ -157,9 +153,7 @@ def refuse_small(samples: Samples, available: int, batch_size: int) -> None:
         )
 
 
-def record_test(
-    run: Run, ledger: Path, samples: Samples, purpose: str, auroc: float | None, start: Start
-) -> None:
+def record_test(run: Run, ledger: Path, samples: Samples, purpose: str, auroc: float | None, start: Start) -> None:
     """Write one look at the test split into the run's and the project's ledger."""
     rows = samples.rows("test", labelled=True)
     record_test_touch(
@@ -185,23 +179,34 @@ def marks(samples: Samples, start: Start | None = None) -> list[str]:
     return [*found, f"transductive: {start.leak}"] if start and start.leak else found
 
 
-def check_resumable(run: Run, asked: Mapping[str, Any]) -> Any:
+def check_resumable(run: Run, config: StageConfig, asked: Mapping[str, Any]) -> Any:
     """The config of the run to resume; refuses keys asked for now that differ from it.
 
     Args:
         run: A resumed run.
-        asked: Dotted keys given on the command line.
+        config: What the present command means.
+        asked: Keys given with it; those that it leaves at ``auto`` agree with whatever was chosen.
 
     Raises:
         UserError: Naming the first key that differs.
     """
-    config = read_config(run.folder, run.stage)
-    for key, value in asked.items():
-        kept: Any = config
-        for part in key.split("."):
-            kept = getattr(kept, part, None)
-        if kept is not None and str(kept) != str(value) and key != "runtime.out":
-            raise UserError(
-                f"{key}: the run to resume has {kept}, not {value}; leave it out, or start a new run"
-            )
+    kept = read_config(run.folder, run.stage)
+    for key in flatten(asked):
+        had, wanted = _value(kept, key), _value(config, key)
+        if wanted not in (had, "auto") and key != "runtime.out":
+            raise UserError(f"{key}: the run to resume has {had}, not {wanted}; leave it out, or start a new run")
+    return kept
+
+
+def refuse_changed_data(run: Run, samples: Samples) -> None:
+    """Refuse to resume a run on other data than it began with; labels are no part of pretraining's data."""
+    key = "images_fingerprint" if run.stage == "pretrain" else "fingerprint"
+    began_with = read_run(run.folder).get("data", {}).get(key)
+    if run.resumed and began_with not in (None, samples.describe()[key]):
+        raise UserError(f"{samples.name}: has changed since {run.folder} began; start a new run")
+
+
+def _value(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part, None)
     return config

@@ -64,7 +64,9 @@ def run_demo(out: Path, seed: int) -> None:
     _say("finetuned from SimCLR", tuned["simclr"])
     _say("finetuned from scratch", tuned["scratch"])
     log.info("(small on purpose: it shows the way, not what the methods can do)")
-    log.info("done in %.0f s; look at %s first", time.perf_counter() - began, out / "augmentations" / "contact_sheet.png")
+    log.info(
+        "done in %.0f s; look at %s first", time.perf_counter() - began, out / "augmentations" / "contact_sheet.png"
+    )
 
 
 def _say(name: str, summary: dict[str, Any]) -> None:

@@ -17,12 +17,21 @@ from ssl_pcb.data.loaders import batches
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samplers import build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.errors import UserError
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.common import announce_cost, marks, record_test, refuse_small, start_from, trained_on
-from ssl_pcb.stages.judging import judge, say_reports, splits_to_judge
+from ssl_pcb.stages.common import (
+    announce_cost,
+    marks,
+    record_test,
+    refuse_changed_data,
+    refuse_small,
+    start_from,
+    trained_on,
+)
+from ssl_pcb.stages.judging import PREDICTIONS, judge, say_reports, splits_to_judge
 from ssl_pcb.training.checkpoint import copy_of, save_backbone, save_head
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
@@ -38,6 +47,7 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
         UserError: On whatever the user can mend.
     """
     samples, data = load_samples(config.data)
+    refuse_changed_data(run, samples)
     rows, val_rows = samples.supervised("train"), samples.supervised("val")
     splits = splits_to_judge(samples, config.test)
     labels, batch_size = samples.labels[rows], config.training.batch_size
@@ -97,10 +107,8 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
         log.info("best epoch on validation: %d of %d", progress.best["epoch"], config.training.epochs)
         save_backbone(model.backbone, run.folder)
         save_head(classifier.head, run.folder)
-        scores = {
-            split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits
-        }
-        reports = judge(scores, samples, run.folder, config.resamples, runtime.seed)
+        scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
+        reports = judge(scores, samples, run.folder / PREDICTIONS, config.resamples, runtime.seed)
         if config.test:
             auroc = reports["test"]["metrics"]["auroc"]["value"]
             record_test(run, runtime.ledger, samples, f"finetune {start.checkpoint}", auroc, start)
@@ -115,13 +123,18 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def predict(
-    model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], fabric: Fabric
-) -> NDArray[np.float64]:
-    """Log-odds of Defective (N,) of manifest ``rows``, in eval mode and without augmentation."""
+def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], fabric: Fabric) -> NDArray[np.float64]:
+    """Log-odds of Defective (N,) of manifest ``rows``, in eval mode and without augmentation.
+
+    Raises:
+        UserError: If the network diverged.
+    """
     model.eval()
     found = []
     for batch in batches(samples.pixels(rows), np.arange(len(rows)), 256, drop_last=False):
         with fabric.autocast():
             found.append(model.scores(batch.to(fabric.device).inputs).double().cpu().numpy())
-    return np.concatenate(found)
+    scores = np.concatenate(found)
+    if not np.isfinite(scores).all():
+        raise UserError("training diverged: the network's scores are no longer numbers; lower optimizer.lr")
+    return scores

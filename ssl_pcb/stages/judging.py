@@ -18,6 +18,8 @@ from ssl_pcb.evaluation.report import evaluate_scores, format_report
 
 log = logging.getLogger(__name__)
 
+PREDICTIONS = "predictions.csv"
+
 TITLES = {
     "holdout": "kept-apart images of the training boards",
     "val": "validation boards (these chose the threshold)",
@@ -38,14 +40,14 @@ def splits_to_judge(samples: Samples, test: bool) -> list[str]:
 
 
 def judge(
-    scores: Mapping[str, NDArray[np.float64]], samples: Samples, folder: Path, resamples: int, seed: int
+    scores: Mapping[str, NDArray[np.float64]], samples: Samples, file: Path, resamples: int, seed: int
 ) -> dict[str, Any]:
     """Choose threshold and temperature on validation, report every split at them, save all predictions.
 
     Args:
         scores: Split to log-odds of Defective (N,) of its labelled rows; must hold ``val``.
         samples: The data.
-        folder: Where ``predictions.csv`` goes.
+        file: CSV that all predictions are saved to.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
 
@@ -78,7 +80,7 @@ def judge(
                 verdict=np.where(decide(found, threshold), "Defective", "NonDefective"),
             )
         )
-    pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
+    pd.concat(tables).to_csv(file, index=False, lineterminator="\n")
     return reports
 
 

@@ -27,8 +27,8 @@ from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.classification import LinearClassifier
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.common import marks, record_test, start_from
-from ssl_pcb.stages.judging import judge, say_reports, splits_to_judge
+from ssl_pcb.stages.common import marks, record_test, refuse_changed_data, start_from
+from ssl_pcb.stages.judging import PREDICTIONS, judge, say_reports, splits_to_judge
 from ssl_pcb.training.loop import fit
 from ssl_pcb.training.optim import build_optimizer
 from ssl_pcb.training.runtime import derive_seed, make_fabric, memory_format, resolve_runtime
@@ -61,6 +61,7 @@ def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
         UserError: On whatever the user can mend.
     """
     samples, data = load_samples(config.data)
+    refuse_changed_data(run, samples)
     samples.supervised("train")
     splits = splits_to_judge(samples, config.test)
     channels, size = samples.store.spec.channels, data.image_size
@@ -92,22 +93,27 @@ def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
                     table += rows_of_table(name, fraction, probed, samples)
                     if probed.probe == "logistic" and fraction == max(config.fractions):
                         full[name] = probed.scores
-        main = next(iter(backbones))
-        reports = judge(full[main], samples, run.folder, config.resamples, runtime.seed)
+        reports = {
+            name: judge(scores, samples, run.folder / f"{name}_{PREDICTIONS}", config.resamples, runtime.seed)
+            for name, scores in full.items()
+        }
         frame = pd.DataFrame(table)
         frame.to_csv(run.folder / "probes.csv", index=False, lineterminator="\n")
         if config.test:
-            auroc = reports["test"]["metrics"]["auroc"]["value"]
-            record_test(run, runtime.ledger, samples, f"linear-eval {start.checkpoint}", auroc, start)
+            for name, report in reports.items():
+                auroc = report["test"]["metrics"]["auroc"]["value"]
+                purpose = f"logistic probe, {name} {start.checkpoint if name == 'checkpoint' else ''}".strip()
+                record_test(run, runtime.ledger, samples, purpose, auroc, start)
+        main = next(iter(backbones))
         summary: dict[str, Any] = {
             "stage": "linear-eval", "checkpoint": start.checkpoint, "marks": marks(samples, start),
             "reported_probe": f"logistic regression on {main} with {max(config.fractions):.0%} of the labels",
-            "reports": reports, "probes": table,
+            "reports": reports[main], "floor_reports": reports["random_init"], "probes": table,
         }  # fmt: skip
         run.save_summary(summary)
         say_table(frame)
         log.info("%s:", summary["reported_probe"])
-        say_reports(reports, summary["marks"])
+        say_reports(reports[main], summary["marks"])
     return summary
 
 
@@ -173,9 +179,7 @@ def gradient_head(
     return {split: values[:, 1] - values[:, 0] for split, values in logits.items()}
 
 
-def rows_of_table(
-    backbone: str, fraction: float, probed: Probed, samples: Samples
-) -> Iterator[dict[str, Any]]:
+def rows_of_table(backbone: str, fraction: float, probed: Probed, samples: Samples) -> Iterator[dict[str, Any]]:
     """One row a split: ranking quality of a probe."""
     for split, scores in probed.scores.items():
         labels = samples.labels[samples.rows(split, labelled=True)]
@@ -189,9 +193,7 @@ def rows_of_table(
 def say_table(frame: pd.DataFrame) -> None:
     """Log AUROC on validation, label fractions side by side."""
     val = frame[frame["split"].eq("val")]
-    wide = val.pivot_table(
-        index=["backbone", "probe", "setting"], columns="labels", values="auroc", sort=False
-    )
+    wide = val.pivot_table(index=["backbone", "probe", "setting"], columns="labels", values="auroc", sort=False)
     # C is chosen anew for every fraction; one line a probe reads better than one a C.
     best = wide.groupby(level=["backbone", "probe"], sort=False).max()
     best.columns = [f"{fraction:.0%} labels" for fraction in best.columns]

@@ -22,7 +22,14 @@ from ssl_pcb.evaluation.neighbours import knn_scores
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.simclr import SimCLR
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.common import announce_cost, marks, refuse_small, start_from, trained_on
+from ssl_pcb.stages.common import (
+    announce_cost,
+    marks,
+    refuse_changed_data,
+    refuse_small,
+    start_from,
+    trained_on,
+)
 from ssl_pcb.training.checkpoint import save_backbone
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
@@ -40,6 +47,7 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, Any]:
         UserError: On whatever the user can mend.
     """
     samples, data = load_samples(config.data)
+    refuse_changed_data(run, samples)
     rows = pretraining_rows(samples, config.use_unsplit)
     batch_size = config.training.batch_size
     refuse_small(samples, len(rows), batch_size)
@@ -64,9 +72,7 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, Any]:
             checkpoint=start.checkpoint,
         )
         (trained_on(samples, rows) | start.seen).write(run.folder)
-        log.info(
-            "pretraining on %d %ss with %s into %s", len(rows), samples.unit, config.backbone.name, run.folder
-        )
+        log.info("pretraining on %d %ss with %s into %s", len(rows), samples.unit, config.backbone.name, run.folder)
         if not run.resumed:
             announce_cost(objective, dataset, batch_size, steps, fabric)
 
@@ -125,9 +131,7 @@ def look_at(
         return np.sort(rng.choice(candidates, count, replace=False))
 
     def features(chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        return extract_features(
-            backbone, samples.pixels(chosen), config.data.image_size, fabric, label="looking"
-        )
+        return extract_features(backbone, samples.pixels(chosen), config.data.image_size, fabric, label="looking")
 
     shown = some(rows)
     found = features(shown)
@@ -141,9 +145,7 @@ def look_at(
         predicted = next(iter(scores.values())) >= 0.5
         logs["knn_accuracy"] = float((predicted == (samples.labels[queries] == 1)).mean())
         prior = float(max(np.mean(samples.labels[queries] == c) for c in (0, 1)))
-        line += (
-            f", kNN accuracy {logs['knn_accuracy']:.3f} on validation (always the larger class: {prior:.3f})"
-        )
+        line += f", kNN accuracy {logs['knn_accuracy']:.3f} on validation (always the larger class: {prior:.3f})"
     log.info(line)
     if warning := collapse_warning(std, rank, backbone.dim):
         log.warning(warning)

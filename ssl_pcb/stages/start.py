@@ -34,7 +34,7 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
     """
     run = open_run(stage, config.runtime.out, resume=resume)
     if run.resumed:
-        config = check_resumable(run, asked)
+        config = check_resumable(run, config, asked)
     match config:
         case PretrainConfig():
             pretrain(config, run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +51,20 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
     ours = f"{backbone.name} with {backbone.channels} channel(s)"
     theirs = f"{described.get('backbone')} with {described.get('channels')} channel(s)"
     if "backbone" in described and theirs != ours:
-        raise UserError(
-            f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint"
-        )
+        raise UserError(f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint")
     # A file from elsewhere holds the bare timm network, usually with its classifier.
     module = backbone if "backbone" in described else backbone.network
     try:
-        missing = module.load_state_dict(tensors, strict=False).missing_keys
+        missing, unexpected = module.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit {ours} ({str(error).splitlines()[-1].strip()})") from None
     if missing:
+        raise UserError(f"{path}: is not a checkpoint of {ours}: {len(missing)} tensors missing, first '{missing[0]}'")
+    # A deeper network of the same family has all of a shallower one's tensors.
+    extra = [name for name in unexpected if not name.startswith(_classifiers(backbone))]
+    if extra:
         raise UserError(
-            f"{path}: is not a checkpoint of {ours}: {len(missing)} tensors missing, first '{missing[0]}'"
+            f"{path}: is not a checkpoint of {ours}, which has no place for {len(extra)} tensors, first '{extra[0]}'"
         )
 
 
@@ -85,6 +86,12 @@ def copy_of(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
+def _classifiers(backbone: Backbone) -> tuple[str, ...]:
+    recipe: Any = backbone.network.pretrained_cfg
+    names = recipe.get("classifier") or ()
+    return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+
+
 def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if file.suffix == ".safetensors":
         try:
@@ -103,8 +110,11 @@ def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _load_weights_only(file: Path) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # arbitrary bytes raise nearly anything inside the unpickler
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{file}: not a weights file that can be loaded without running code "
-            f"({str(error).splitlines()[0]}); save it as safetensors or as a plain state dict"
+            f"{file}: not a weights file that can be loaded without running code ({reason}); "
+            "save it as safetensors or as a plain state dict"
         ) from None

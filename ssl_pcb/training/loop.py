@@ -167,9 +167,7 @@ def _epoch(
 
 
 def _line(epoch: int, epochs: int, logs: dict[str, float], left: float) -> str:
-    shown = {
-        name: value for name, value in logs.items() if name not in ("seconds", "samples_per_second", "lr")
-    }
+    shown = {name: value for name, value in logs.items() if name not in ("seconds", "samples_per_second", "lr")}
     figures = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
     return f"epoch {epoch}/{epochs}: {figures}; {logs['samples_per_second']:.0f} samples/s, {left:.0f} s left"
 

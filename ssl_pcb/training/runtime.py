@@ -59,9 +59,7 @@ def memory_format(config: RuntimeConfig) -> torch.memory_format:
     return torch.channels_last if config.layout == "channels_last" else torch.contiguous_format
 
 
-def resolve_runtime(
-    config: RuntimeConfig, build: Callable[[], nn.Module], channels: int, size: int
-) -> RuntimeConfig:
+def resolve_runtime(config: RuntimeConfig, build: Callable[[], nn.Module], channels: int, size: int) -> RuntimeConfig:
     """``config`` with device, precision and layout decided.
 
     What is ``auto`` is measured: a few training steps of the model on 16 random images in every combination

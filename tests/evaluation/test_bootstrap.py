@@ -46,9 +46,7 @@ def test_resampled_metrics_equal_copying_the_drawn_images(monkeypatch, chunk_val
     counts = draw_cluster_counts(12, 25, seed=5)
     fast = resampled_metrics(scores, labels, 0.5, cluster_of, counts)
     for row, count in enumerate(counts):
-        drawn = np.concatenate(
-            [np.flatnonzero(cluster_of == cluster) for cluster in np.repeat(np.arange(12), count)]
-        )
+        drawn = np.concatenate([np.flatnonzero(cluster_of == cluster) for cluster in np.repeat(np.arange(12), count)])
         slow = classification_metrics(scores[drawn], labels[drawn], 0.5)
         for name, values in fast.items():
             assert values[row] == pytest.approx(slow[name], abs=1e-12, nan_ok=True), name
@@ -56,9 +54,7 @@ def test_resampled_metrics_equal_copying_the_drawn_images(monkeypatch, chunk_val
 
 def test_intervals_are_the_percentiles_of_the_resamples():
     scores, labels, names = tiles()
-    result = bootstrap_intervals(
-        scores, labels, 0.5, [""] * len(names), names, resamples=300, seed=2, level=0.8
-    )
+    result = bootstrap_intervals(scores, labels, 0.5, [""] * len(names), names, resamples=300, seed=2, level=0.8)
     cluster_of = np.unique(names, return_inverse=True)[1]
     values = resampled_metrics(scores, labels, 0.5, cluster_of, draw_cluster_counts(40, 300, seed=2))
     assert (result.unit, result.clusters, result.resamples, result.skipped) == ("source image", 40, 300, 0)

@@ -180,9 +180,7 @@ def deep_tiff(deep: np.ndarray, orientation: int = 1) -> bytes:
     entries = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2)]
     entries += [(273, 4, 1, 256), (274, 3, 1, orientation), (277, 3, 1, 3), (278, 3, 1, height)]
     entries += [(279, 4, 1, deep.nbytes)]
-    head = (
-        b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries)
-    )
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries)
     head = head.ljust(200, b"\0") + struct.pack("<3H", 16, 16, 16)
     return head.ljust(256, b"\0") + deep.astype("<u2").tobytes()
 
@@ -261,9 +259,7 @@ def test_bombs_are_refused_from_the_header_and_large_panels_are_not(tmp_path):
     for side, fits in ((16384, True), (20000, False)):
         size = side.to_bytes(4, "big") * 2
         path = tmp_path / "big.png"
-        path.write_bytes(
-            header + png_chunk(b"IHDR", size + b"\x08\x00\x00\x00\x00") + png_chunk(b"IDAT", b"x\x9c")
-        )
+        path.write_bytes(header + png_chunk(b"IHDR", size + b"\x08\x00\x00\x00\x00") + png_chunk(b"IDAT", b"x\x9c"))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             if fits:

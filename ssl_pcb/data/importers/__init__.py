@@ -51,6 +51,7 @@ def import_dataset(kind: str, src: Path, out: Path, options: ImportOptions) -> I
     manifest = Manifest.build(rows, out.parent, source=str(out))
     manifest.write(out)
     summary.count(manifest)
+    summary.write()
     return summary
 
 

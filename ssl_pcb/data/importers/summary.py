@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,15 @@ class ImportSummary:
         if self.rules:
             self.only_cut, self.cut_of = count_only_cut(manifest)
 
+    @property
+    def record(self) -> Path:
+        """Where :meth:`write` puts the whole summary: beside the manifest."""
+        return self.out.with_suffix(".import.json")
+
+    def write(self) -> None:
+        """Write every count and every name to :attr:`record`."""
+        self.record.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
     def lines(self) -> list[str]:
         """The summary for the terminal."""
         counts = ", ".join(f"{self.labels[label]:,} {label}" for label in reversed(LABELS))
@@ -72,7 +82,7 @@ class ImportSummary:
             lines += self._tile_lines(self.rules)
         if self.bad:
             lines.append(f"  left out {len(self.bad):,} unreadable images: {name_some(self.bad, 3)}")
-        return lines + [f"  {note}" for note in self.notes]
+        return [*lines, *(f"  {note}" for note in self.notes), f"  all counts and names: {self.record}"]
 
     def _tile_lines(self, rules: TileRules) -> list[str]:
         lines = [

@@ -43,9 +43,7 @@ def prepare(board: Board, image_size: int, rng: np.random.Generator) -> Shot:
     texture = np.zeros((image_size, image_size), np.float32)
     if not board.binary:
         scale = image_size / EXTENT
-        texture = 1.5 * smooth_noise(rng, image_size, 2 * scale) + 2.0 * smooth_noise(
-            rng, image_size, 24 * scale
-        )
+        texture = 1.5 * smooth_noise(rng, image_size, 2 * scale) + 2.0 * smooth_noise(rng, image_size, 24 * scale)
     noise = rng.standard_normal((image_size, image_size, 1 if board.binary else 3), dtype=np.float32)
     return Shot(light[..., None].astype(np.float32), texture[..., None], noise)
 

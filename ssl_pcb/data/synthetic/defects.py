@@ -83,9 +83,7 @@ def _short(site: Site) -> BoolArray | None:
         return None
     forward = np.linspace(-2 * unit, gap + 2 * unit, 6)
     bend = rng.uniform(-0.15, 0.15) * gap * np.sin(np.linspace(0, np.pi, 6))
-    half = (
-        rng.uniform(2.0, max(3.0, min(6.0, site.size / unit / 2))) * unit / 2 * rng.uniform(0.7, 1.3, (2, 6))
-    )
+    half = rng.uniform(2.0, max(3.0, min(6.0, site.size / unit / 2))) * unit / 2 * rng.uniform(0.7, 1.3, (2, 6))
     sideways = np.concatenate([bend - half[0], (bend + half[1])[::-1]])
     strip = site.polygon(placed(start, normal, np.concatenate([forward, forward[::-1]]), sideways))
     added = strip & ~site.copper

@@ -21,7 +21,7 @@ from ssl_pcb.data.synthetic.sample import SyntheticSample, render_sample
 from ssl_pcb.data.synthetic.styles import STYLES, stream
 from ssl_pcb.errors import UserError
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised with every change that makes other pictures or another manifest from the same arguments."""
 
 # Ten boards in turn: 60 % train, 20 % validation, 20 % test, and in each both even boards (binary in a mixed
@@ -36,6 +36,7 @@ def synthesize(
     boards: int = 24,
     images_per_board: int = 40,
     image_size: int = 128,
+    zoom: float = 2.0,
     style: str = "mixed",
     defect_rate: float = 0.3,
     type_rates: Mapping[str, float] | None = None,
@@ -53,6 +54,8 @@ def synthesize(
         boards: Number of boards, at least 3, so that train, val and test have one each.
         images_per_board: Images of each board, each of another place.
         image_size: Side of the images in pixels, 32 to 1024.
+        zoom: How close the camera is, 1 to 3: at 1 the median defect is a tenth of the image's side across, at 2 a
+            fifth.
         style: ``mixed`` (half the boards binary, half in colour), ``binary`` or ``colour``.
         defect_rate: Probability that an image is defective, 0 to 1.
         type_rates: Relative frequency of each defect type, 0 to 1; types left out do not occur. All alike by
@@ -66,7 +69,7 @@ def synthesize(
     Raises:
         UserError: On arguments out of range, or if ``out`` has something in it or cannot be written.
     """
-    _check(boards, images_per_board, image_size, style, defect_rate, type_rates, seed)
+    _check(boards, images_per_board, image_size, zoom, style, defect_rate, type_rates, seed)
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: exists already and is not an empty folder; name a new one")
@@ -79,6 +82,7 @@ def synthesize(
                     board,
                     index,
                     image_size=image_size,
+                    zoom=zoom,
                     style=style,
                     defect_rate=defect_rate,
                     type_rates=type_rates,
@@ -147,6 +151,7 @@ def _check(
     boards: int,
     images_per_board: int,
     image_size: int,
+    zoom: float,
     style: str,
     defect_rate: float,
     type_rates: Mapping[str, float] | None,
@@ -158,6 +163,8 @@ def _check(
         raise UserError(f"images_per_board: {images_per_board} must be at least 1")
     if not 32 <= image_size <= 1024:
         raise UserError(f"image_size: {image_size} must be 32 to 1024 pixels")
+    if not 1 <= zoom <= 3:
+        raise UserError(f"zoom: {zoom} must be 1 to 3")
     if style not in STYLES:
         raise UserError(f"style: '{style}' is not one of {', '.join(STYLES)}")
     if not 0 <= defect_rate <= 1:

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ssl_pcb.data.synthetic.layout import Layout, Segment
-from ssl_pcb.data.synthetic.shapes import EXTENT, BoolArray, raster, smooth_noise
+from ssl_pcb.data.synthetic.shapes import EXTENT, BoolArray, Point, Shape, raster, smooth_noise
 from ssl_pcb.data.synthetic.styles import Rules
 
 _FINEST = 2  # layer pixels per unit at least, so that small images have well-formed defects too
 
 
-def supersampling(image_size: int) -> int:
-    """Layer pixels along one image pixel: 2, or more for images below 128 px."""
-    return max(2, math.ceil(_FINEST * EXTENT / image_size))
+def supersampling(image_size: int, zoom: float) -> int:
+    """Layer pixels along one image pixel: 2, or more where an image has fewer pixels than units."""
+    return max(2, math.ceil(_FINEST * EXTENT / zoom / image_size))
+
+
+def look_closer(layout: Layout, zoom: float, rng: np.random.Generator) -> Layout:
+    """A random part of a place, of 1 / ``zoom`` of its side; the figures move so that it begins at (0, 0)."""
+    left, top = rng.uniform(0, EXTENT * (1 - 1 / zoom), 2)
+
+    def moved(point: Point) -> Point:
+        return (point[0] - float(left), point[1] - float(top))
+
+    def all_moved(shapes: list[Shape]) -> list[Shape]:
+        return [replace(shape, points=tuple(map(moved, shape.points))) for shape in shapes]
+
+    return Layout(
+        copper=all_moved(layout.copper),
+        openings=all_moved(layout.openings),
+        holes=all_moved(layout.holes),
+        silk=all_moved(layout.silk),
+        pours=all_moved(layout.pours),
+        segments=[
+            (moved(first), moved(second), width)
+            for first, second, width in layout.segments
+            if all(
+                min(a, b) < low + EXTENT / zoom and max(a, b) > low
+                for a, b, low in zip(first, second, (left, top), strict=True)
+            )
+        ],
+    )
 
 
 @dataclass(frozen=True)
@@ -42,10 +69,10 @@ class Layers:
     scale: float
 
 
-def etch(layout: Layout, rules: Rules, image_size: int, rng: np.random.Generator) -> Layers:
-    """Draw and etch a layout: corners become round, edges slightly uneven, fills keep their clearance."""
-    side = supersampling(image_size) * image_size
-    scale = side / EXTENT
+def etch(layout: Layout, rules: Rules, image_size: int, zoom: float, rng: np.random.Generator) -> Layers:
+    """Draw and etch a layout ``zoom`` times enlarged: corners become round, edges uneven, fills keep clear."""
+    side = supersampling(image_size, zoom) * image_size
+    scale = side * zoom / EXTENT
     copper = raster(layout.copper, side, scale)
     if layout.pours:
         moat = raster(layout.copper, side, scale, grow=1.15 * rules.space)

@@ -137,9 +137,7 @@ class _Designer:
         across = float(self.rng.uniform(-70, 70))
         centre = EXTENT / 2
         start = (centre - 80 * dx - across * dy, centre - 80 * dy + across * dx)
-        return self.walk(
-            start, side, float(self.rng.uniform(30, 100)), int(self.rng.integers(0, 4)), swerve=True
-        )
+        return self.walk(start, side, float(self.rng.uniform(30, 100)), int(self.rng.integers(0, 4)), swerve=True)
 
     # Features.
 
@@ -227,9 +225,7 @@ class _Designer:
         narrow = self.rules.trace * (0.8 if self.rng.random() < 0.3 else 1.0)
         for attempt in range(6):
             turns = int(self.rng.integers(1, 5))
-            path = self.walk(
-                start, heading + (4 if attempt > 3 else 0), float(self.rng.uniform(14, 50)), turns
-            )
+            path = self.walk(start, heading + (4 if attempt > 3 else 0), float(self.rng.uniform(14, 50)), turns)
             ring = [] if self.outside(path[-1]) else [disc(path[-1], narrow * 2.1)]
             if self.place([Shape(tuple(path), narrow), *ring], net):
                 self.layout.segments.extend((a, b, narrow) for a, b in pairwise(path))

@@ -13,14 +13,14 @@ from scipy import ndimage
 from ssl_pcb.data.manifest import Box
 from ssl_pcb.data.synthetic.camera import expose, prepare, reach
 from ssl_pcb.data.synthetic.defects import DEFECT_TYPES, paint_defect
-from ssl_pcb.data.synthetic.layers import Layers, etch
+from ssl_pcb.data.synthetic.layers import Layers, etch, look_closer
 from ssl_pcb.data.synthetic.layout import draw_layout
 from ssl_pcb.data.synthetic.shapes import BoolArray
 from ssl_pcb.data.synthetic.site import bounds
 from ssl_pcb.data.synthetic.styles import Board, board_style, stream
 
 _SECOND_DEFECT = 0.2  # share of the defective images that have two
-_LAYOUTS = 60  # places tried for one that has room for the defect
+_LAYOUTS = 120  # places tried for one that has room for the defect
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def render_sample(
     index: int,
     *,
     image_size: int = 128,
+    zoom: float = 2.0,
     style: str = "mixed",
     defect_rate: float = 0.3,
     type_rates: Mapping[str, float] | None = None,
@@ -76,6 +77,7 @@ def render_sample(
         board: Number of the board.
         index: Number of the image of this board.
         image_size: Side of the image in pixels; a larger image shows the same place in more detail.
+        zoom: How close the camera is: at 1 the median defect is a tenth of the image's side across, at 2 a fifth.
         style: ``mixed`` (even boards binary, odd ones in colour), ``binary`` or ``colour``.
         defect_rate: Probability that the image is defective.
         type_rates: Relative frequency of each defect type; types left out do not occur. Default: all alike.
@@ -86,7 +88,7 @@ def render_sample(
     look = board_style(seed, board, style)
     place, light, toss = (np.random.default_rng(s) for s in stream(seed, board, index + 1).spawn(3))
     shown = bool(toss.random() < defect_rate)
-    layers, damaged = _place(look, image_size, type_rates or dict.fromkeys(DEFECT_TYPES, 1.0), place)
+    layers, damaged = _place(look, image_size, zoom, type_rates or dict.fromkeys(DEFECT_TYPES, 1.0), place)
     shot = prepare(look, image_size, light)
     twin = expose(layers, layers.copper, look, shot)
     if not shown:
@@ -109,14 +111,15 @@ def render_sample(
 
 
 def _place(
-    look: Board, image_size: int, rates: Mapping[str, float], rng: np.random.Generator
+    look: Board, image_size: int, zoom: float, rates: Mapping[str, float], rng: np.random.Generator
 ) -> tuple[Layers, list[tuple[str, BoolArray]]]:
     """A place with room for a defect, and the copper after the first and, sometimes, a second defect."""
     names = sorted(rates)
     weights = np.array([rates[name] for name in names]) / sum(rates.values())
     wanted = [str(rng.choice(names, p=weights)) for _ in range(1 + int(rng.random() < _SECOND_DEFECT))]
     for _ in range(_LAYOUTS):
-        layers = etch(draw_layout(look.rules, rng), look.rules, image_size, rng)
+        place = look_closer(draw_layout(look.rules, rng), zoom, rng)
+        layers = etch(place, look.rules, image_size, zoom, rng)
         damaged = _damage(layers, wanted, rng)
         if damaged:
             return layers, damaged

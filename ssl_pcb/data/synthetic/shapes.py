@@ -49,9 +49,7 @@ def rectangle(centre: Point, width: float, height: float, rim: float = 0.0) -> S
     return Shape(((x - a, y - b), (x + a, y - b), (x + a, y + b), (x - a, y + b)), 2 * rim, filled=True)
 
 
-def raster(
-    shapes: Iterable[Shape], side: int, scale: float, *, grow: float = 0.0, offset: float = 0.0
-) -> BoolArray:
+def raster(shapes: Iterable[Shape], side: int, scale: float, *, grow: float = 0.0, offset: float = 0.0) -> BoolArray:
     """Draw figures.
 
     Args:
@@ -84,9 +82,7 @@ def _draw(draw: ImageDraw.ImageDraw, shape: Shape, scale: float, grow: float, of
         length = math.hypot(x2 - x1, y2 - y1)
         if length > 0:
             nx, ny = (y1 - y2) / length * radius, (x2 - x1) / length * radius
-            draw.polygon(
-                [(x1 + nx, y1 + ny), (x2 + nx, y2 + ny), (x2 - nx, y2 - ny), (x1 - nx, y1 - ny)], fill=255
-            )
+            draw.polygon([(x1 + nx, y1 + ny), (x2 + nx, y2 + ny), (x2 - nx, y2 - ny), (x1 - nx, y1 - ny)], fill=255)
     for x, y in points:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
 

@@ -44,9 +44,7 @@ class Site:
         size: The wanted length of the defect.
     """
 
-    def __init__(
-        self, copper: BoolArray, layers: Layers, forbidden: BoolArray, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, copper: BoolArray, layers: Layers, forbidden: BoolArray, rng: np.random.Generator) -> None:
         self.copper, self.layers, self.rng = copper, layers, rng
         self.unit = layers.scale
         self.nets, count = ndimage.label(copper)

@@ -1,0 +1,240 @@
+"""Configs: the files in configs/, the defaults in help texts, and what wrong keys are answered."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from ssl_pcb.cli.stages import FLAGS, stage_command
+from ssl_pcb.config.load import explain, flatten, load_config, parse_set, write_yaml
+from ssl_pcb.config.optim import AdamWConfig, LARSConfig
+from ssl_pcb.config.show import describe
+from ssl_pcb.config.stages import STAGES
+from ssl_pcb.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "configs").glob("*/*.yaml"))
+FOLDERS = {"pretrain": "pretrain", "linear_eval": "linear-eval", "finetune": "finetune"}
+
+
+def refusal(stage, overrides, file=None):
+    with pytest.raises(UserError) as refused:
+        load_config(STAGES[stage], file, overrides)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def leaves(model: BaseModel, prefix=""):
+    """Dotted keys of a config object, found by walking the object itself."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        yield from leaves(value, f"{prefix}{name}.") if isinstance(value, BaseModel) else [prefix + name]
+
+
+# Files ------------------------------------------------------------------------------------------------------
+
+
+def test_every_stage_has_a_config_file():
+    assert {file.parent.name for file in FILES} >= FOLDERS.keys()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_a_config_file_is_complete_and_opens_with_its_command(file):
+    stage, text = FOLDERS[file.parent.name], file.read_text(encoding="utf-8")
+    config = load_config(STAGES[stage], file)
+    said = yaml.safe_load(text)
+    assert set(flatten(said)) == set(flatten(config.model_dump(mode="json")))
+    words = shlex.split(text.splitlines()[0].removeprefix("#"))
+    assert text.startswith("# ssl-pcb ")
+    assert words[:4] == ["ssl-pcb", stage, "--config", file.relative_to(ROOT).as_posix()]
+    stage_command(stage).make_context(stage, words[2:])  # its flags are real
+
+
+def test_a_written_config_is_the_same_when_read(tmp_path):
+    for stage, schema in STAGES.items():
+        config = load_config(schema, None, {"runtime.out": "a b", "optimizer.name": "lars"})
+        write_yaml(config, tmp_path / f"{stage}.yaml")
+        assert load_config(schema, tmp_path / f"{stage}.yaml") == config
+
+
+# Help and show ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_show_lists_every_leaf_with_a_meaning(stage):
+    schema = STAGES[stage]
+    keys = describe(schema)
+    assert {key.name for key in keys} >= set(leaves(schema()))
+    assert {"optimizer.momentum"} <= {key.name for key in keys}  # of a variant that is not the default
+    assert all(len(key.meaning) > 3 and key.type for key in keys)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_shown_defaults_are_the_schemas(stage):
+    values = flatten(STAGES[stage]().model_dump(mode="json"))
+    shown = {key.name: key.default for key in reversed(describe(STAGES[stage]))}  # of variants, the first
+    for key, value in values.items():
+        said = None if value is None and shown[key] == "none" else yaml.safe_load(shown[key])
+        if isinstance(value, float):  # YAML takes 1e-05 for text
+            assert float(said) == pytest.approx(value, rel=1e-5), key
+        elif isinstance(value, list):
+            assert [float(item) for item in said] == pytest.approx(value), key
+        else:
+            assert said == value, key
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_defaults_in_help_are_the_schemas(stage):
+    values = flatten(STAGES[stage]().model_dump(mode="json"))
+    checked = 0
+    for option in stage_command(stage).params:
+        assert isinstance(option, click.Option)
+        key = FLAGS.get(option.opts[0])
+        said = re.search(r"\[default: (.*)\]$", option.help or "")
+        if key is None or option.is_flag:
+            continue
+        default = values[key]
+        assert said is not None, option.opts
+        assert said[1] == (
+            "none" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+        )
+        checked += 1
+    assert checked >= 10
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_promised_flags_exist(stage):
+    flags = {option for param in stage_command(stage).params for option in param.opts}
+    promised = {"--config", "--data", "--out", "--checkpoint", "--backbone", "--image-size", "--epochs", "--batch-size",
+                "--seed", "--device", "--precision", "--resume", "--set"}  # fmt: skip
+    assert flags >= promised | (set() if stage == "pretrain" else {"--sampler", "--loss", "--test", "--transductive"})
+
+
+# Wrong keys -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "mend"),
+    [
+        ("training.epoch", "did you mean epochs?"),
+        ("view.geometry.rotatoin", "did you mean rotation?"),
+        ("view.photometry.nois", "did you mean noise?"),
+        ("view.geometry.random_crop.min_aera", "did you mean min_area?"),
+        ("epochs", "did you mean training.epochs?"),
+        ("optimizer.momentun", "did you mean momentum?"),
+        ("seeed", "ssl-pcb config show"),
+    ],
+)
+def test_an_unknown_key_names_itself_and_the_nearest(key, mend):
+    line = refusal("finetune", {key: 1})
+    assert line.startswith(f"{key}: unknown key")
+    assert mend in line
+
+
+def test_a_key_of_another_variant():
+    line = refusal("finetune", {"optimizer.momentum": 0.9})
+    assert line == "optimizer.momentum: belongs to another variant of optimizer: set optimizer.name as well"
+
+
+def test_an_unknown_variant_names_the_known_ones():
+    assert "'natural', 'dataset_undersample', 'epoch_undersample'" in refusal("finetune", {"sampler.name": "smote"})
+
+
+@pytest.mark.parametrize(
+    ("stage", "key", "value"),
+    [
+        ("finetune", "training.epochs", 0),
+        ("finetune", "training.batch_size", 1),
+        ("finetune", "optimizer.lr", 0),
+        ("finetune", "optimizer.lr", float("inf")),
+        ("finetune", "optimizer.lr", float("nan")),
+        ("finetune", "data.bit_depth", 17),
+        ("finetune", "data.channels", 2),
+        ("finetune", "data.image_size", 600.5),
+        ("finetune", "runtime.seed", -1),
+        ("finetune", "training", 3),
+        ("pretrain", "method.temperature", 0),
+        ("linear-eval", "cs", []),
+        ("linear-eval", "fractions", []),
+        ("linear-eval", "ks", "5"),
+    ],
+)
+def test_a_value_out_of_bounds_names_its_key_as_the_user_wrote_it(stage, key, value):
+    assert refusal(stage, {key: value}).startswith(f"{key}: ")
+
+
+@pytest.mark.parametrize(("key", "value"), [("fractions", 0), ("fractions", 1.5), ("cs", -1), ("ks", 0)])
+def test_each_entry_of_a_list_is_checked(key, value):
+    assert refusal("linear-eval", {key: [1, value]}).startswith(f"{key}.1: ")
+
+
+def test_a_key_of_several_types_says_all_it_may_be():
+    line = refusal("finetune", {"data.bit_depth": 17})
+    assert "'auto' or" in line
+    assert "16" in line
+
+
+def test_random_crops_need_leave():
+    crop = {"view.geometry.random_crop": {"min_area": 0.2}}
+    for stage in ("pretrain", "finetune"):
+        assert "allow_crops=true" in refusal(stage, crop)
+    allowed = load_config(STAGES["pretrain"], None, crop | {"view.geometry.allow_crops": True})
+    assert allowed.view.geometry.random_crop.min_area == 0.2
+    assert STAGES["pretrain"]().view.geometry.random_crop is None
+
+
+# Overrides --------------------------------------------------------------------------------------------------
+
+
+def test_changing_the_variant_clears_the_old_ones_keys(tmp_path):
+    (tmp_path / "c.yaml").write_text("optimizer: {name: lars, lr: 2.0, momentum: 0.5}\n")
+    config = load_config(STAGES["pretrain"], tmp_path / "c.yaml", {"optimizer.name": "adamw"})
+    assert config.optimizer == AdamWConfig()
+    again = load_config(STAGES["pretrain"], tmp_path / "c.yaml", {"optimizer.name": "lars", "optimizer.lr": 1.0})
+    assert again.optimizer == LARSConfig(lr=1.0, momentum=0.5)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_order_of_flags_does_not_matter(order):
+    overrides = dict([("optimizer.lr", 0.5), ("optimizer.name", "lars")][::order])
+    assert load_config(STAGES["pretrain"], None, overrides).optimizer == LARSConfig(lr=0.5)
+
+
+def test_another_backbone_keeps_what_was_set_for_it(tmp_path):
+    """A backbone's name is no variant: its other keys hold for every name."""
+    (tmp_path / "c.yaml").write_text("backbone: {name: resnet18, weights: timm, drop_rate: 0.2}\n")
+    backbone = load_config(STAGES["finetune"], tmp_path / "c.yaml", {"backbone.name": "resnet50"}).backbone
+    assert (backbone.name, backbone.weights, backbone.drop_rate) == ("resnet50", "timm", 0.2)
+
+
+def test_overrides_beat_the_file_and_the_file_beats_defaults(tmp_path):
+    (tmp_path / "c.yaml").write_text("training: {epochs: 3, batch_size: 7}\n")
+    training = load_config(STAGES["pretrain"], tmp_path / "c.yaml", {"training.epochs": 5}).training
+    assert (training.epochs, training.batch_size, training.warmup) == (5, 7, 0.1)
+
+
+def test_numbers_that_yaml_takes_for_text(tmp_path):
+    assert yaml.safe_load("1e-3") == "1e-3"
+    config = load_config(STAGES["finetune"], None, parse_set(["optimizer.lr=1e-3"]))
+    assert config.optimizer.lr == 0.001
+    (tmp_path / "c.yaml").write_text("optimizer: {lr: 5e-4}\n")
+    assert load_config(STAGES["finetune"], tmp_path / "c.yaml").optimizer.lr == 0.0005
+
+
+def test_set_reads_values_as_yaml():
+    assert parse_set(["a.b=[1, 2]", "c=true", "d=x=y", "e="]) == {"a.b": [1, 2], "c": True, "d": "x=y", "e": None}
+    for item in ("noequals", "=1"):
+        with pytest.raises(UserError, match=r"key\.sub=value"):
+            parse_set([item])
+
+
+def test_explain_needs_no_known_key():
+    """Even a fault of the whole config comes out as one line."""
+    schema = STAGES["pretrain"]
+    with pytest.raises(ValueError) as fault:  # noqa: PT011
+        schema.model_validate([1])
+    assert explain(fault.value, schema).startswith("config: ")

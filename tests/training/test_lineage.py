@@ -1,0 +1,58 @@
+"""What a network was trained on, and whether it has seen what it is to be judged on."""
+
+import pytest
+
+from ssl_pcb.errors import UserError
+from ssl_pcb.training.lineage import TrainedOn, find_leak
+
+
+def of(images="", groups=""):
+    return TrainedOn.of(images.split(), groups.split())
+
+
+def test_round_trip_beside_a_folder_and_a_file(tmp_path):
+    seen = of("aa bb", "b1 b2")
+    seen.write(tmp_path)
+    assert TrainedOn.read(tmp_path) == seen
+    assert TrainedOn.read(tmp_path / "backbone.safetensors") == seen
+
+
+def test_a_checkpoint_from_elsewhere_has_no_record(tmp_path):
+    assert TrainedOn.read(tmp_path / "timm.pth") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 3, "groups": []}', '{"images": ["a"]}', "null"])
+def test_a_damaged_record_is_refused_not_taken_for_none(tmp_path, text):
+    (tmp_path / "trained_on.json").write_text(text)
+    with pytest.raises(UserError, match=r"trained_on\.json: damaged record"):
+        TrainedOn.read(tmp_path)
+
+
+def test_a_shared_board_is_a_leak_even_with_other_images():
+    assert find_leak(of("a", "b1 b2"), of("x", "b2 b3")) == (
+        "trained on boards b2, which are validation or test boards here"
+    )
+
+
+def test_a_shared_image_is_a_leak_even_with_other_names():
+    assert "1 images" in find_leak(of("a b", "b1"), of("b", "renamed"))
+
+
+def test_many_boards_are_cut_short():
+    names = " ".join(f"b{i}" for i in range(8))
+    assert "b0, b1, b2 and 5 more" in find_leak(of(groups=names), of(groups=names))
+
+
+def test_no_leak():
+    assert find_leak(of("a", "b1"), of("c", "b2")) is None
+    assert find_leak(of(), of("c", "b2")) is None
+
+
+def test_stand_ins_and_missing_names_are_no_boards():
+    """Clusters are numbered anew for every manifest: ~1 here is not ~1 there."""
+    assert TrainedOn.of(["a"], ["~1", "", "b1"]).groups == {"b1"}
+    assert find_leak(TrainedOn.of(["a"], ["~1", ""]), TrainedOn.of(["c"], ["~1", ""])) is None
+
+
+def test_a_chain_of_trainings_adds_up():
+    assert of("a", "b1") | of("b", "b2") == of("a b", "b1 b2")
