@@ -15,9 +15,8 @@ ORDER = (
     " < audit, reports < stages < cli"
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER.split(" < ")) for room in rooms.split(", ")}
-FILES = sorted(
-    file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py") if file.name != "__init__.py" or file.parent != PACKAGE
-)
+FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py") if file.parent != PACKAGE)
+FILES += [Path("errors.py")]
 
 
 def imported(tree: ast.AST) -> set[str]:

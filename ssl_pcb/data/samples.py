@@ -118,14 +118,8 @@ def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:
         UserError: On whatever is wrong with manifest or images.
     """
     if config.manifest is None:
-        embedded = embedded_manifest()
-        path, name = embedded.manifest, "embedded synthetic boards"
-        log.info(
-            "no --data: using the %s, %s in %s",
-            name,
-            "made just now" if embedded.made else "kept",
-            path.parent,
-        )
+        path, name = embedded_manifest(), "embedded synthetic boards"
+        log.info("no --data: using the %s in %s", name, path.parent)
     else:
         path, name = config.manifest, str(config.manifest)
     manifest = Manifest.read(path)

@@ -21,7 +21,7 @@ import torch
 from pydantic import BaseModel
 
 from ssl_pcb.config.load import load_config, write_yaml
-from ssl_pcb.config.stages import STAGES
+from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def read_config(folder: Path, stage: str) -> BaseModel:
+def read_config(folder: Path, stage: str) -> StageConfig:
     """The resolved config that a run folder holds.
 
     Raises:

@@ -31,7 +31,7 @@ def audit_views(config: PretrainConfig | FinetuneConfig, out: Path, *, samples: 
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; choose another --out")
-    manifest = Manifest.read(config.data.manifest or embedded_manifest().manifest)
+    manifest = Manifest.read(config.data.manifest or embedded_manifest())
     policies = {"configured": config.view, "RandomResizedCrop(0.08, 1)": RANDOM_CROP}
     audits = {
         name: audit_augmentations(manifest, config.data, view, samples=samples, views=views, seed=seed)

@@ -8,16 +8,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.stages import STAGES, PretrainConfig
-from ssl_pcb.data.synthetic.embedded import embedded_manifest
+from ssl_pcb.data.synthetic.generate import synthesize
 from ssl_pcb.errors import UserError
+from ssl_pcb.reports.run import read_config
 from ssl_pcb.stages.audit_augmentations import audit_views
 from ssl_pcb.stages.start import start_stage
 
 log = logging.getLogger(__name__)
 
-BOARDS, IMAGES_PER_BOARD, IMAGE_SIZE = 24, 60, 64
+BOARDS, IMAGES_PER_BOARD, IMAGE_SIZE = 20, 60, 48
 
 
 def run_demo(out: Path, seed: int) -> None:
@@ -29,50 +32,64 @@ def run_demo(out: Path, seed: int) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; choose another --out")
     began = time.perf_counter()
-    log.info("1 of 5: synthetic boards with known defects")
-    manifest = embedded_manifest(boards=BOARDS, images_per_board=IMAGES_PER_BOARD, image_size=IMAGE_SIZE).manifest
-    log.info("%d boards, %d images of %d px: %s", BOARDS, BOARDS * IMAGES_PER_BOARD, IMAGE_SIZE, manifest)
-    shared = {"data.manifest": str(manifest), "data.image_size": IMAGE_SIZE, "runtime.seed": seed}
+    log.info("1 of 5: %d synthetic boards with known defects", BOARDS)
+    with tqdm(desc="painting", total=BOARDS * IMAGES_PER_BOARD, unit="image", disable=None, leave=False) as bar:
+        # Close-ups in black and white, half of them defective: little enough to learn in a minute.
+        manifest = synthesize(
+            out / "boards", boards=BOARDS, images_per_board=IMAGES_PER_BOARD, image_size=IMAGE_SIZE,
+            zoom=3.0, style="binary", defect_rate=0.5, seed=seed, progress=bar.update,
+        )  # fmt: skip
+    job = _Job(out, {"data.manifest": str(manifest), "data.image_size": IMAGE_SIZE, "runtime.seed": seed})
 
     log.info("2 of 5: what the augmentations do to the defects")
-    audited = load_config(PretrainConfig, None, shared)
-    audit_views(audited, out / "augmentations", samples=100, views=2, seed=seed)
+    audit_views(load_config(PretrainConfig, None, job.shared), out / "augmentations", samples=100, views=2, seed=seed)
+    log.info("3 of 5: SimCLR on all training images, without their labels")
+    job.run("pretrain", "pretrain", {"training.epochs": 8})
+    job.keep_precision()
+    log.info("4 of 5: probes on the frozen network")
+    simclr = str(out / "pretrain")
+    probe = job.run("linear-eval", "linear-eval", {"checkpoint": simclr, "test": True, "fractions": [0.1, 1.0]})
+    log.info("5 of 5: finetuning from it, and from scratch")
+    settings = {
+        "sampler.name": "epoch_undersample", "training.epochs": 24, "training.batch_size": 32, "test": True,
+    }  # fmt: skip
+    tuned = job.run("finetune", "finetune-simclr", settings | {"checkpoint": simclr})
+    scratch = job.run("finetune", "finetune-scratch", settings | {"checkpoint": "none"})
 
-    def stage(name: str, folder: str, **asked: Any) -> dict[str, Any]:
-        keys = shared | {"runtime.out": str(out / folder), "runtime.ledger": str(out / "test_ledger.csv")}
-        keys |= {key.replace("__", "."): value for key, value in asked.items()}
-        start_stage(name, load_config(STAGES[name], None, keys), keys)
-        summary: dict[str, Any] = json.loads((out / folder / "summary.json").read_text())
+    log.info("")
+    log.info("on the test boards, on which nothing was chosen, per image:")
+    _say("logistic probe on the random-init network", probe["floor_reports"])
+    _say("logistic probe on the SimCLR network", probe["reports"])
+    _say("finetuned from SimCLR", tuned["reports"])
+    _say("finetuned from scratch", scratch["reports"])
+    log.info("(far too small to compare methods by: it shows the way)")
+    log.info("done in %.0f s; look at %s", time.perf_counter() - began, out / "augmentations" / "contact_sheet.png")
+
+
+class _Job:
+    """Stages that share data and settings, each in its own folder below ``out``."""
+
+    def __init__(self, out: Path, shared: dict[str, Any]) -> None:
+        self.out = out
+        self.shared = shared | {"runtime.ledger": str(out / "test_ledger.csv")}
+
+    def run(self, stage: str, folder: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Run a stage; returns its summary."""
+        asked = self.shared | {"runtime.out": str(self.out / folder)} | settings
+        run = start_stage(stage, load_config(STAGES[stage], None, asked), asked)
+        summary: dict[str, Any] = json.loads((run / "summary.json").read_text(encoding="utf-8"))
         return summary
 
-    log.info("3 of 5: SimCLR on all training images, without their labels")
-    stage("pretrain", "pretrain", training__epochs=8, training__batch_size=128)
-    checkpoint = str(out / "pretrain")
-    log.info("4 of 5: probes on the frozen network")
-    probe = stage("linear-eval", "linear-eval", checkpoint=checkpoint, test=True, fractions=[0.1, 1.0])
-    log.info("5 of 5: finetuning from it, and from scratch")
-    tuned = {
-        name: stage(
-            "finetune", f"finetune-{name}", checkpoint=weights, sampler__name="epoch_undersample",
-            training__epochs=24, training__batch_size=32, test=True,
-        )
-        for name, weights in (("simclr", checkpoint), ("scratch", "none"))
-    }  # fmt: skip
-    log.info("")
-    log.info("on the boards that nothing was chosen on (test), per image:")
-    _say("logistic probe on the frozen SimCLR network", probe)
-    _say("finetuned from SimCLR", tuned["simclr"])
-    _say("finetuned from scratch", tuned["scratch"])
-    log.info("(small on purpose: it shows the way, not what the methods can do)")
-    log.info(
-        "done in %.0f s; look at %s first", time.perf_counter() - began, out / "augmentations" / "contact_sheet.png"
-    )
+    def keep_precision(self) -> None:
+        """Take the precision and layout that pretraining has measured for the stages after it."""
+        runtime = read_config(self.out / "pretrain", "pretrain").runtime
+        self.shared |= {"runtime.precision": runtime.precision, "runtime.layout": runtime.layout}
 
 
-def _say(name: str, summary: dict[str, Any]) -> None:
-    metrics = summary["reports"]["test"]["metrics"]
+def _say(name: str, reports: dict[str, Any]) -> None:
+    metrics = reports["test"]["metrics"]
     shown = ", ".join(
         f"{label} {metrics[key]['value']:.3f} [{metrics[key]['low']:.3f}, {metrics[key]['high']:.3f}]"
         for key, label in (("auroc", "AUROC"), ("escape_rate", "escape rate"), ("false_call_rate", "false-call rate"))
     )
-    log.info("    %-45s %s", name, shown)
+    log.info("    %-42s %s", name, shown)

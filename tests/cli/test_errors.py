@@ -72,10 +72,15 @@ def test_a_missing_manifest(refused, stage):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("data", "check", "nowhere.csv"), ("data", "split", "nowhere.csv"), ("audit", "augmentations", "--data", "nowhere.csv"),
-     ("data", "import", "folder", "nowhere.csv", "out.csv"), ("finetune", "--config", "nowhere.csv")],
+    [
+        ("data", "check", "nowhere.csv"),
+        ("data", "split", "nowhere.csv"),
+        ("data", "import", "folder", "nowhere.csv", "out.csv"),
+        ("audit", "augmentations", "--data", "nowhere.csv"),
+        ("finetune", "--config", "nowhere.csv"),
+    ],
     ids=lambda arguments: " ".join(arguments[:2]),
-)  # fmt: skip
+)
 def test_a_missing_path_elsewhere(refused, arguments):
     assert "nowhere.csv" in refused(*arguments)
 
@@ -191,6 +196,11 @@ def test_an_unknown_backbone_names_the_nearest(refused, boards):
     line = refused("pretrain", "--data", boards, *SMALL, "--backbone", "resnet81", "--out", "run")
     assert "resnet81" in line
     assert "did you mean resnet" in line
+
+
+def test_a_backbone_that_takes_one_image_size_only(refused, boards):
+    line = refused("pretrain", "--data", boards, *SMALL, "--backbone", "vit_tiny_patch16_224", "--out", "run")
+    assert "backbone.name: 'vit_tiny_patch16_224'" in line
 
 
 def test_a_label_outside_the_map(refused, boards):

@@ -14,6 +14,8 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.training.checkpoint import load_backbone, load_state, save_backbone, save_head, save_state
 
+pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+
 TINY = "test_resnet"
 
 

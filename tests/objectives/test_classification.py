@@ -1,0 +1,135 @@
+"""Supervised steps: what the loss receives, what a score means, and where augmentation is applied."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.augment import ViewConfig
+from ssl_pcb.config.loss import CrossEntropyConfig
+from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.data.loaders import Batch
+from ssl_pcb.losses.build import build_loss
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
+from ssl_pcb.training.runtime import make_generator
+
+SIZE, RING = 32, 4
+COUNTS = torch.tensor([30, 10])
+
+
+def generator(seed=0):
+    return make_generator(torch.device("cpu"), seed)
+
+
+class Spy(nn.Module):
+    """A loss that keeps what it was given."""
+
+    def forward(self, inputs):
+        self.inputs = inputs
+        return inputs.logits.sum()
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    backbone = Backbone(BackboneConfig(name="test_resnet"), 1)
+    classifier = LinearClassifier(backbone.dim, build_loss(CrossEntropyConfig()), COUNTS)
+    return ImageClassifier(backbone, classifier, ViewMaker(ViewConfig(), SIZE))
+
+
+@pytest.fixture
+def batch():
+    side = SIZE + 2 * RING
+    pixels = torch.randint(0, 256, (8, 1, side, side), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    return Batch(pixels, torch.tensor([0, 1] * 4))
+
+
+def test_a_loss_receives_features_head_logits_targets_and_counts():
+    head = LinearClassifier(5, Spy(), COUNTS)
+    features, targets = torch.randn(7, 5), torch.tensor([0, 1, 1, 0, 1, 0, 0])
+    head(Batch(features, targets), generator())
+    found = head.loss.inputs
+    assert torch.equal(found.features, features)
+    assert found.weight is head.head.weight
+    assert torch.allclose(found.logits, features @ head.head.weight.T + head.head.bias)
+    assert torch.equal(found.targets, targets)
+    assert found.class_counts.tolist() == [30, 10]
+
+
+def test_loss_and_accuracy_of_the_linear_head():
+    torch.manual_seed(0)
+    head = LinearClassifier(5, build_loss(CrossEntropyConfig()), COUNTS)
+    features, targets = torch.randn(20, 5), torch.randint(0, 2, (20,))
+    output = head(Batch(features, targets), generator())
+    logits = (features @ head.head.weight.T + head.head.bias).detach().double().numpy()
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert output.loss.item() == pytest.approx(-np.log(shares[np.arange(20), targets]).mean(), rel=1e-5)
+    assert output.logs["accuracy"].item() == pytest.approx((logits.argmax(1) == targets.numpy()).mean())
+
+
+def test_counts_follow_the_device_but_are_no_weights():
+    head = LinearClassifier(5, build_loss(CrossEntropyConfig()), COUNTS)
+    assert set(head.state_dict()) == {"head.weight", "head.bias"}
+    assert head.to("meta").class_counts.device.type == "meta"
+
+
+def test_a_score_is_the_log_odds_of_defective(model, batch):
+    model.eval()
+    with torch.no_grad():
+        scores = model.scores(batch.inputs)
+        centre = batch.inputs[..., RING:-RING, RING:-RING].float() / 255
+        shares = model.classifier.head(model.backbone(centre)).softmax(1)
+    assert scores.dtype == torch.float32
+    assert torch.allclose(scores, (shares[:, 1] / shares[:, 0]).log(), atol=1e-4)
+    with torch.no_grad():
+        model.classifier.head.bias += torch.tensor([0.0, 3.0])  # class 1 is Defective
+        assert torch.allclose(model.scores(batch.inputs), scores + 3, atol=1e-4)
+
+
+def test_scores_do_not_see_the_ring_and_training_does(model, batch):
+    model.eval()
+    changed = batch.inputs.clone()
+    changed[..., :RING, :] = 255
+    with torch.no_grad():
+        assert torch.equal(model.scores(batch.inputs), model.scores(changed))
+        losses = [model(Batch(pixels, batch.labels), generator()).loss.item() for pixels in (batch.inputs, changed)]
+    assert losses[0] != losses[1]
+
+
+def test_training_augments_by_the_generator_alone(model, batch):
+    model.eval()  # so that batch norm does not add a difference of its own
+    with torch.no_grad():
+        first, again, other = (model(batch, generator(seed)).loss.item() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_scores_stay_in_float32_under_bf16(model, batch):
+    model.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert model.scores(batch.inputs).dtype == torch.float32
+
+
+def test_gradients_reach_backbone_and_head(model, batch):
+    model(batch, generator()).loss.backward()
+    assert all(p.grad is not None for p in model.backbone.parameters())
+    assert any(p.grad.any() for p in model.backbone.parameters())
+    assert model.classifier.head.weight.grad.any()
+
+
+def test_bright_defects_score_higher_after_training(model):
+    """The sign from label to score, through the whole objective."""
+    rng = np.random.default_rng(0)
+    labels = torch.tensor([0, 1] * 16)
+    noise = torch.from_numpy(rng.integers(0, 100, (32, 1, SIZE, SIZE)))
+    batch = Batch((noise + 120 * labels.reshape(-1, 1, 1, 1)).to(torch.uint8), labels)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for step in range(15):
+        optimizer.zero_grad()
+        model(batch, generator(step)).loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        scores = model.scores(batch.inputs)
+    assert scores[labels == 1].min() > scores[labels == 0].max()
