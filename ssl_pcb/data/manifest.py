@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,11 +139,14 @@ class Manifest:
         return cls.build(frame, path.parent, source=str(path))
 
     def write(self, path: Path | str) -> None:
-        """Write as ``.csv`` or ``.parquet``, whole or not at all; paths are made relative to its folder."""
+        """Write as ``.csv`` or ``.parquet``, whole or not at all; paths are made relative to its folder.
+
+        Raises:
+            UserError: If ``path`` has another ending or cannot be written.
+        """
         path = Path(path)
         if path.suffix not in (".csv", ".parquet"):
             raise UserError(f"{path}: a manifest is written as .csv or .parquet")
-        path.parent.mkdir(parents=True, exist_ok=True)
         folder = path.parent.resolve()
         moved = {
             column: [_relative(self.root / text, folder) if text else "" for text in self.frame[column]]
@@ -151,11 +155,17 @@ class Manifest:
         }
         frame = self.frame.assign(**moved)
         part = path.with_name(path.name + ".part")
-        if path.suffix == ".parquet":
-            frame.to_parquet(part, index=False)
-        else:
-            frame.to_csv(part, index=False, lineterminator="\n")
-        os.replace(part, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix == ".parquet":
+                frame.to_parquet(part, index=False)
+            else:
+                frame.to_csv(part, index=False, lineterminator="\n")
+            os.replace(part, path)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink()
+            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.manifest import LABELS, Manifest
-from ssl_pcb.data.resolve import describe_scale, probe_files
 from ssl_pcb.data.store import Store, open_store
 from ssl_pcb.data.synthetic.embedded import embedded_manifest
 from ssl_pcb.errors import UserError
@@ -126,8 +125,6 @@ def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:
     if not len(manifest):
         raise UserError(f"{name}: the manifest has no rows")
     store, config = open_store(manifest, config)
-    for line in describe_scale(manifest, probe_files(manifest, config)[0], config.image_size):
-        log.info(line)
     if store.bad:
         log.warning("%d unreadable files left out, first: %s", len(store.bad), next(iter(store.bad.values())))
     if not manifest.board_disjoint:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.manifest import Manifest, Sample
-from ssl_pcb.data.resolve import MEND, margin_pixels, probe_files, resolve
+from ssl_pcb.data.resolve import MEND, describe_scale, margin_pixels, probe_files, resolve
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import decode
 from ssl_pcb.imaging.resize import cut
@@ -75,6 +75,8 @@ class Store:
 def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfig]:
     """Open the store of ``manifest`` at the configured size; pack it first if there is none yet.
 
+    Says in the log what the size does to the samples and their defects.
+
     Returns:
         The store and ``config`` with its automatic settings decided.
 
@@ -93,6 +95,8 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
     folder = root / _key(manifest, spec, config.max_pixels if config.skip_bad else None)
     if not folder.is_dir():
         _pack(manifest, config, spec, bad, folder)
+    for line in describe_scale(manifest, infos, spec.size):
+        log.info(line)
     return _open(folder), config
 
 

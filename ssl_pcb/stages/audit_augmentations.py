@@ -10,6 +10,7 @@ from ssl_pcb.audit.contact_sheet import contact_sheet
 from ssl_pcb.config.augment import GeometryConfig, RandomCropConfig, ViewConfig
 from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig
 from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.resolve import probe_files, resolve
 from ssl_pcb.data.synthetic.embedded import embedded_manifest
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import write_json
@@ -32,14 +33,15 @@ def audit_views(config: PretrainConfig | FinetuneConfig, out: Path, *, samples: 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; choose another --out")
     manifest = Manifest.read(config.data.manifest or embedded_manifest())
+    data = resolve(config.data, manifest, probe_files(manifest, config.data)[0])
     policies = {"configured": config.view, "RandomResizedCrop(0.08, 1)": RANDOM_CROP}
     audits = {
-        name: audit_augmentations(manifest, config.data, view, samples=samples, views=views, seed=seed)
+        name: audit_augmentations(manifest, data, view, samples=samples, views=views, seed=seed)
         for name, view in policies.items()
     }
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "audit.json", {name: audit.to_dict() for name, audit in audits.items()})
-    contact_sheet(manifest, config.data, policies, out / "contact_sheet.png", seed=seed)
+    contact_sheet(manifest, data, policies, out / "contact_sheet.png", seed=seed)
     for name, audit in audits.items():
         log.info("%s", name)
         for line in audit.lines():

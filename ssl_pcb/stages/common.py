@@ -136,6 +136,23 @@ def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, 
     )  # fmt: skip
 
 
+def announce_features(backbone: Backbone, samples: Samples, splits: list[str], passes: int, fabric: Fabric) -> None:
+    """Say how long the features of ``splits`` will take in ``passes`` networks, from a trial, and their disk."""
+    rows = samples.rows(*splits, labelled=True)
+    images = torch.zeros(32, samples.store.spec.channels, *2 * (samples.store.spec.size,), device=fabric.device)
+    trial = copy.deepcopy(backbone).eval().to(fabric.device)
+    for _ in range(2):
+        began = time.perf_counter()
+        with torch.no_grad(), fabric.autocast():
+            trial(images)
+        seconds = time.perf_counter() - began
+    log.info(
+        "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
+        duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,
+        len(rows) * backbone.dim * 4 * passes / 1e6,
+    )  # fmt: skip
+
+
 def duration(seconds: float) -> str:
     """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 90:

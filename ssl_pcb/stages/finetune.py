@@ -91,10 +91,10 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
             scores = predict(model, samples, val_rows, fabric)
             logs["val_auroc"] = float(roc_auc_score(val_labels, scores))
             logs["val_average_precision"] = float(average_precision_score(val_labels, scores))
-            logs["best"] = progress.best.get("score", -1.0)
+            logs["best"] = progress.kept.get("score", -1.0)
             if logs[f"val_{config.select}"] > logs["best"]:
                 logs["best"] = logs[f"val_{config.select}"]
-                progress.best = {"score": logs["best"], "epoch": progress.epoch, "model": copy_of(model)}
+                progress.kept = {"score": logs["best"], "epoch": progress.epoch, "model": copy_of(model)}
             run.log_metrics({"epoch": progress.epoch, **logs})
 
         progress = fit(
@@ -103,8 +103,8 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
             fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
-        model.load_state_dict(progress.best["model"])
-        log.info("best epoch on validation: %d of %d", progress.best["epoch"], config.training.epochs)
+        model.load_state_dict(progress.kept["model"])
+        log.info("best epoch on validation: %d of %d", progress.kept["epoch"], config.training.epochs)
         save_backbone(model.backbone, run.folder)
         save_head(classifier.head, run.folder)
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
@@ -114,7 +114,7 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
             record_test(run, runtime.ledger, samples, f"finetune {start.checkpoint}", auroc, start)
         summary: dict[str, Any] = {
             "stage": "finetune", "checkpoint": start.checkpoint, "marks": marks(samples, start),
-            "best_epoch": progress.best["epoch"], "selected_on": f"validation {config.select}",
+            "best_epoch": progress.kept["epoch"], "selected_on": f"validation {config.select}",
             "reports": reports,
         }  # fmt: skip
         run.save_summary(summary)

@@ -27,7 +27,7 @@ from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.classification import LinearClassifier
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.common import marks, record_test, refuse_changed_data, start_from
+from ssl_pcb.stages.common import announce_features, marks, record_test, refuse_changed_data, start_from
 from ssl_pcb.stages.judging import PREDICTIONS, judge, say_reports, splits_to_judge
 from ssl_pcb.training.loop import fit
 from ssl_pcb.training.optim import build_optimizer
@@ -84,6 +84,7 @@ def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
             backbone={"name": config.backbone.name, "channels": channels},
             checkpoint=start.checkpoint,
         )
+        announce_features(start.backbone, samples, ["train", *splits], len(backbones), fabric)
         table: list[dict[str, Any]] = []
         full: dict[str, Scores] = {}
         for name, backbone in backbones.items():

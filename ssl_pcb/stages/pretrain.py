@@ -78,22 +78,22 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, Any]:
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
             if progress.epoch % config.monitor_every == 0 or progress.epoch == config.training.epochs:
-                logs |= look_at(objective.backbone, samples, rows, config, fabric)
+                progress.kept = look_at(objective.backbone, samples, rows, config, fabric)
+                logs |= progress.kept
             run.log_metrics({"epoch": progress.epoch, **logs})
 
-        fit(
+        progress = fit(
             objective, build_optimizer(config.optimizer, objective, batch_size), config.training,
             lambda epoch: batches(dataset, sampler.epoch(epoch), batch_size, drop_last=True),
             fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
             after_epoch=after_epoch, label="pretrain",
         )  # fmt: skip
         save_backbone(objective.backbone, run.folder)
-        looked = look_at(objective.backbone, samples, rows, config, fabric)
         summary = {
             "stage": "pretrain",
             "samples": len(rows),
             "marks": marks(samples),
-            "representation": looked,
+            "representation": progress.kept,
         }
         run.save_summary(summary)
     return summary

@@ -40,11 +40,11 @@ class Progress:
 
     Attributes:
         epoch: Finished epochs.
-        best: What the caller keeps about the best epoch; plain values and tensors only.
+        kept: What the caller keeps from epoch to epoch; plain values and tensors only.
     """
 
     epoch: int = 0
-    best: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(
@@ -78,7 +78,7 @@ def fit(
         state_folder: Where the state for ``--resume`` is saved after each epoch and taken up from; ``None``
             = nowhere.
         after_epoch: Called with the progress and the epoch's mean logs, before the state is saved; may add
-            logs and fill ``progress.best``.
+            logs and fill ``progress.kept``.
         label: What the progress bar calls this.
         quiet: Say nothing: one of many short trainings.
 
@@ -96,7 +96,7 @@ def fit(
     if state is not None:
         objective.load_state_dict(state["objective"])
         optimizer.load_state_dict(state["optimizer"])
-        progress = Progress(state["epoch"], state["best"])
+        progress = Progress(state["epoch"], state["kept"])
         log.info("resumed after epoch %d of %d", progress.epoch, config.epochs)
     show_bar = sys.stderr.isatty() and not quiet
     said = began = time.perf_counter()
@@ -125,7 +125,7 @@ def fit(
                 objective=objective.state_dict(),
                 optimizer=optimizer.state_dict(),
                 epoch=progress.epoch,
-                best=progress.best,
+                kept=progress.kept,
             )
         now = time.perf_counter()
         left = (now - began) / (progress.epoch - first) * (config.epochs - progress.epoch)

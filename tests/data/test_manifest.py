@@ -129,6 +129,16 @@ def test_a_file_that_is_no_manifest(tmp_path, name, content, said):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("target", ["taken.csv", "file/m.csv", "m.txt"])
+def test_a_manifest_that_cannot_be_written(tmp_path, target):
+    (tmp_path / "taken.csv").mkdir()
+    (tmp_path / "file").write_text("a file, not a folder")
+    with pytest.raises(UserError) as refused:
+        Manifest.build(ROWS, tmp_path).write(tmp_path / target)
+    assert str(refused.value).startswith(str(tmp_path / target))
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_boxes_text_round_trip():
     text = "0 0 12 13.5;100 200 300 400"
     assert format_boxes(parse_boxes(text)) == text

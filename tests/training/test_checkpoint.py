@@ -203,7 +203,7 @@ def test_state_round_trip(tmp_path):
     save_state(tmp_path, epoch=4, best={"score": 0.5, "model": {"w": torch.arange(3)}})
     state = load_state(tmp_path)
     assert state["epoch"] == 4
-    assert state["best"]["model"]["w"].tolist() == [0, 1, 2]
+    assert state["kept"]["model"]["w"].tolist() == [0, 1, 2]
     assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
 
 

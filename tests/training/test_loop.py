@@ -80,7 +80,7 @@ def test_a_resumed_training_ends_bit_equal_to_a_straight_one(dataset, tmp_path, 
     straight, _ = train(dataset, **keys)
 
     def kill(progress, logs):
-        progress.best = {"epoch": progress.epoch, "score": logs["loss"]}
+        progress.kept = {"epoch": progress.epoch, "score": logs["loss"]}
         if progress.epoch == 3:
             raise Killed
 
@@ -91,7 +91,7 @@ def test_a_resumed_training_ends_bit_equal_to_a_straight_one(dataset, tmp_path, 
     began = []
     resumed, progress = train(dataset, tmp_path, after_epoch=lambda p, logs: began.append(p.epoch), **keys)
     assert began == [3, 4]
-    assert progress.best["epoch"] == 2
+    assert progress.kept["epoch"] == 2
     assert same(bits(straight), bits(resumed))
     assert straight.dtypes == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
