@@ -22,16 +22,10 @@ from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.common import (
-    announce_cost,
-    marks,
-    record_test,
-    refuse_changed_data,
-    refuse_small,
-    start_from,
-    trained_on,
-)
-from ssl_pcb.stages.judging import PREDICTIONS, judge, say_reports, splits_to_judge
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_small
+from ssl_pcb.stages.costs import announce_cost
+from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
+from ssl_pcb.stages.weights import start_from, trained_on
 from ssl_pcb.training.checkpoint import copy_of, save_backbone, save_head
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer

@@ -15,6 +15,9 @@ from ssl_pcb.data.samples import Samples
 from ssl_pcb.decision.calibration import TemperatureScaling
 from ssl_pcb.decision.thresholds import choose_threshold, decide
 from ssl_pcb.evaluation.report import evaluate_scores, format_report
+from ssl_pcb.reports.ledger import record_test_touch
+from ssl_pcb.reports.run import Run
+from ssl_pcb.stages.weights import Start
 
 log = logging.getLogger(__name__)
 
@@ -94,3 +97,29 @@ def say_reports(reports: Mapping[str, Any], reservations: list[str]) -> None:
         log.warning("mark: %s", reservation)
     if "test" not in reports:
         log.info("the test boards were not looked at (--test does, and records it in the ledger)")
+
+
+def record_test(run: Run, ledger: Path, samples: Samples, purpose: str, auroc: float | None, start: Start) -> None:
+    """Write one look at the test split into the run's and the project's ledger."""
+    rows = samples.rows("test", labelled=True)
+    record_test_touch(
+        [run.folder / "test_ledger.csv", ledger],
+        {
+            "command": run.stage,
+            "run": str(run.folder),
+            "data": samples.name,
+            "data_fingerprint": samples.fingerprint(labels=True),
+            "split": "test",
+            "boards": " ".join(sorted(set(samples.column("group", rows)))),
+            "samples": str(len(rows)),
+            "auroc": "" if auroc is None else f"{auroc:.4f}",
+            "purpose": purpose,
+            "transductive": start.leak or "",
+        },
+    )
+
+
+def marks(samples: Samples, start: Start | None = None) -> list[str]:
+    """Reservations that every summary repeats: not board-disjoint, transductive."""
+    found = [] if samples.manifest.board_disjoint else ["not board-disjoint"]
+    return [*found, f"transductive: {start.leak}"] if start and start.leak else found

@@ -27,8 +27,10 @@ from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.classification import LinearClassifier
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.common import announce_features, marks, record_test, refuse_changed_data, start_from
-from ssl_pcb.stages.judging import PREDICTIONS, judge, say_reports, splits_to_judge
+from ssl_pcb.stages.checks import refuse_changed_data
+from ssl_pcb.stages.costs import announce_features
+from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
+from ssl_pcb.stages.weights import start_from
 from ssl_pcb.training.loop import fit
 from ssl_pcb.training.optim import build_optimizer
 from ssl_pcb.training.runtime import derive_seed, make_fabric, memory_format, resolve_runtime

@@ -22,14 +22,10 @@ from ssl_pcb.evaluation.neighbours import knn_scores
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.simclr import SimCLR
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.common import (
-    announce_cost,
-    marks,
-    refuse_changed_data,
-    refuse_small,
-    start_from,
-    trained_on,
-)
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_small
+from ssl_pcb.stages.costs import announce_cost
+from ssl_pcb.stages.judging import marks
+from ssl_pcb.stages.weights import start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer

@@ -9,7 +9,7 @@ from typing import Any
 
 from ssl_pcb.config.stages import FinetuneConfig, LinearEvalConfig, PretrainConfig, StageConfig
 from ssl_pcb.reports.run import open_run
-from ssl_pcb.stages.common import check_resumable
+from ssl_pcb.stages.checks import check_resumable
 from ssl_pcb.stages.finetune import finetune
 from ssl_pcb.stages.linear_eval import linear_eval
 from ssl_pcb.stages.pretrain import pretrain

@@ -22,7 +22,7 @@ from ssl_pcb.config.stages import STAGES, LinearEvalConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
-from ssl_pcb.stages.common import start_from
+from ssl_pcb.stages.weights import start_from
 from ssl_pcb.training import loop
 
 BASE = {

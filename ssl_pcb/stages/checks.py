@@ -1,0 +1,54 @@
+"""What is refused before a stage begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssl_pcb.config.load import flatten
+from ssl_pcb.config.stages import StageConfig
+from ssl_pcb.data.samples import Samples
+from ssl_pcb.errors import UserError
+from ssl_pcb.reports.run import Run, read_config, read_run
+
+
+def refuse_small(samples: Samples, available: int, batch_size: int) -> None:
+    """Refuse a training with fewer samples an epoch than a batch holds."""
+    if available < batch_size:
+        raise UserError(
+            f"{samples.name}: {available} training samples an epoch are fewer than a batch of {batch_size}; "
+            f"lower --batch-size to at most {available}"
+        )
+
+
+def check_resumable(run: Run, config: StageConfig, asked: Mapping[str, Any]) -> Any:
+    """The config of the run to resume; refuses keys asked for now that differ from it.
+
+    Args:
+        run: A resumed run.
+        config: What the present command means.
+        asked: Keys given with it; those that it leaves at ``auto`` agree with whatever was chosen.
+
+    Raises:
+        UserError: Naming the first key that differs.
+    """
+    kept = read_config(run.folder, run.stage)
+    for key in flatten(asked):
+        had, wanted = _value(kept, key), _value(config, key)
+        if wanted not in (had, "auto") and key != "runtime.out":
+            raise UserError(f"{key}: the run to resume has {had}, not {wanted}; leave it out, or start a new run")
+    return kept
+
+
+def refuse_changed_data(run: Run, samples: Samples) -> None:
+    """Refuse to resume a run on other data than it began with; labels are no part of pretraining's data."""
+    key = "images_fingerprint" if run.stage == "pretrain" else "fingerprint"
+    began_with = read_run(run.folder).get("data", {}).get(key)
+    if run.resumed and began_with not in (None, samples.describe()[key]):
+        raise UserError(f"{samples.name}: has changed since {run.folder} began; start a new run")
+
+
+def _value(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part, None)
+    return config

@@ -1,0 +1,61 @@
+"""What a stage will cost, said before it begins."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from ssl_pcb.data.loaders import ArrayDataset, Batch
+from ssl_pcb.data.samples import Samples
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.training.runtime import make_generator
+
+log = logging.getLogger(__name__)
+
+
+def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, steps: int, fabric: Fabric) -> None:
+    """Say how long ``steps`` steps will take and what disk checkpoints need, from a trial on a copy."""
+    trial = copy.deepcopy(objective).to(fabric.device)
+    count = min(batch_size, 32, len(dataset))
+    batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
+    for _ in range(2):
+        began = time.perf_counter()
+        with fabric.autocast():
+            output = trial(batch, make_generator(fabric.device, "trial"))
+        output.loss.backward()
+        seconds = time.perf_counter() - began
+    weights = sum(p.numel() * p.element_size() for p in objective.parameters())
+    log.info(
+        "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
+        duration(seconds / count * batch_size * steps), steps, batch_size, weights * 5 / 1e6,
+    )  # fmt: skip
+
+
+def announce_features(backbone: Backbone, samples: Samples, splits: list[str], passes: int, fabric: Fabric) -> None:
+    """Say how long the features of ``splits`` will take in ``passes`` networks, from a trial, and their disk."""
+    rows = samples.rows(*splits, labelled=True)
+    images = torch.zeros(32, samples.store.spec.channels, *2 * (samples.store.spec.size,), device=fabric.device)
+    trial = copy.deepcopy(backbone).eval().to(fabric.device)
+    for _ in range(2):
+        began = time.perf_counter()
+        with torch.no_grad(), fabric.autocast():
+            trial(images)
+        seconds = time.perf_counter() - began
+    log.info(
+        "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
+        duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,
+        len(rows) * backbone.dim * 4 * passes / 1e6,
+    )  # fmt: skip
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

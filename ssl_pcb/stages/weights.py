@@ -1,0 +1,108 @@
+"""Where a stage's weights come from, and what they have seen."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.data.samples import Samples
+from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.reports.run import read_run
+from ssl_pcb.training.checkpoint import load_backbone
+from ssl_pcb.training.lineage import TrainedOn, find_leak
+from ssl_pcb.training.runtime import derive_seed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights that a stage starts from.
+
+    Attributes:
+        checkpoint: What the resolved config records: a path, or ``none``.
+        backbone: The network with those weights.
+        seen: What the weights were trained on.
+        leak: How they saw validation or test boards, if they did (and that was allowed).
+    """
+
+    checkpoint: str
+    backbone: Backbone
+    seen: TrainedOn
+    leak: str | None
+
+
+def start_from(
+    checkpoint: str,
+    config: BackboneConfig,
+    samples: Samples,
+    runtime: RuntimeConfig,
+    *,
+    transductive: bool,
+    beside: Path,
+) -> Start:
+    """Build the backbone and load what ``checkpoint`` means.
+
+    Args:
+        checkpoint: A run folder, a weights file, ``none``, or ``auto``.
+        config: The backbone.
+        samples: Present data, whose validation and test boards must be new to the weights.
+        runtime: Seed of a random initialisation.
+        transductive: Accept weights that saw them.
+        beside: The run folder; ``auto`` also looks at its neighbours.
+
+    Raises:
+        UserError: If the checkpoint does not fit, or saw what it will be judged on.
+    """
+    if checkpoint == "auto":
+        checkpoint = _newest_compatible(config, samples, {Path("runs").resolve(), beside.resolve().parent})
+    torch.manual_seed(derive_seed(runtime.seed, "init"))
+    backbone = Backbone(config, samples.store.spec.channels)
+    if checkpoint == "none":
+        log.info("starting from %s", "timm's weights" if config.weights == "timm" else "random initialisation")
+        return Start(checkpoint, backbone, TrainedOn.of([], []), None)
+    path = Path(checkpoint)
+    load_backbone(backbone, path)
+    seen = TrainedOn.read(path)
+    log.info("starting from checkpoint %s%s", checkpoint, "" if seen else ", which has no record of its images")
+    seen = seen or TrainedOn.of([], [])
+    leak = find_leak(seen, trained_on(samples, samples.rows("val", "test")))
+    if leak and not transductive:
+        raise UserError(
+            f"{checkpoint}: was {leak}; pretrain on the training boards alone, "
+            "or pass --transductive to accept and mark it"
+        )
+    if leak:
+        log.warning("TRANSDUCTIVE: the checkpoint was %s", leak)
+    return Start(checkpoint, backbone, seen, leak)
+
+
+def trained_on(samples: Samples, rows: NDArray[np.int64]) -> TrainedOn:
+    """The images and boards behind manifest ``rows``."""
+    return TrainedOn.of(set(samples.store.hashes[rows].tolist()), set(samples.column("group", rows)))
+
+
+def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> str:
+    images = samples.fingerprint(labels=False)
+    found: list[tuple[str, Path]] = []
+    for file in (file for root in roots for file in root.glob("*/run.json")):
+        record = read_run(file.parent)
+        if record.get("stage") != "pretrain" or record.get("status") != "finished":
+            continue
+        network = (record["backbone"]["name"], record["backbone"]["channels"])
+        same_data = record["data"]["images_fingerprint"] == images
+        if same_data and network == (config.name, samples.store.spec.channels):
+            found.append((record["ended"], file.parent))
+    if not found:
+        log.info("no finished pretraining run on this data with %s", config.name)
+        return "none"
+    newest = max(found)[1]
+    return str(newest.relative_to(Path.cwd())) if newest.is_relative_to(Path.cwd()) else str(newest)
