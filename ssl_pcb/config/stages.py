@@ -34,7 +34,7 @@ class PretrainConfig(Section):
     method: SimCLRConfig = Field(SimCLRConfig(), description="self-supervised method")
     checkpoint: str = Field("none", description="weights to start from: a run folder, a weights file, or 'none'")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
-    training: TrainingConfig = Field(TrainingConfig(epochs=30), description="length and learning-rate curve")
+    training: TrainingConfig = Field(TrainingConfig(epochs=20), description="length and learning-rate curve")
     monitor_every: int = Field(
         5, ge=1, description="epochs between looks at the representation (kNN, spread, effective rank)"
     )
@@ -82,7 +82,9 @@ class FinetuneConfig(Section):
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
-    training: TrainingConfig = Field(TrainingConfig(epochs=20), description="length and learning-rate curve")
+    training: TrainingConfig = Field(
+        TrainingConfig(epochs=30, batch_size=32), description="length and learning-rate curve"
+    )
     select: Literal["auroc", "average_precision"] = Field(
         "average_precision", description="validation measure that chooses the best epoch"
     )

@@ -199,8 +199,8 @@ def test_a_table_of_something_else(tmp_path):
 
 def test_state_round_trip(tmp_path):
     assert load_state(tmp_path) is None
-    save_state(tmp_path, epoch=3, best={"score": 0.5, "model": {"w": torch.arange(3)}})
-    save_state(tmp_path, epoch=4, best={"score": 0.5, "model": {"w": torch.arange(3)}})
+    save_state(tmp_path, epoch=3, kept={"score": 0.5, "model": {"w": torch.arange(3)}})
+    save_state(tmp_path, epoch=4, kept={"score": 0.5, "model": {"w": torch.arange(3)}})
     state = load_state(tmp_path)
     assert state["epoch"] == 4
     assert state["kept"]["model"]["w"].tolist() == [0, 1, 2]

@@ -13,7 +13,7 @@ from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
 
-BOARDS, IMAGES_PER_BOARD, IMAGE_SIZE = 24, 40, 128
+BOARDS, IMAGES_PER_BOARD, IMAGE_SIZE = 24, 80, 128
 
 
 def embedded_manifest(
@@ -36,7 +36,7 @@ def embedded_manifest(
     manifest = folder / "manifest.csv"
     if manifest.is_file():
         return manifest
-    log.info("making the embedded synthetic boards in %s (once, under a minute)", folder)
+    log.info("making the embedded synthetic boards in %s (once, about a minute)", folder)
     try:
         with tqdm(desc="painting", total=boards * images_per_board, unit="image", disable=None, leave=False) as bar:
             return synthesize(
