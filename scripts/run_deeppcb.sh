@@ -5,9 +5,8 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). Finished runs are kept; an interrupted one is resumed.
 # The runs look at the test boards and record it in results/test_ledger.csv.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-source_folder=${1:?give the folder of DeepPCB}
+source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
+source "$(dirname "${BASH_SOURCE[0]}")/setup_venv.sh"
 runs=runs/deeppcb
 mkdir -p "$runs"
 
@@ -23,7 +22,7 @@ stage() { # stage NAME CONFIG ...: run it unless it is finished
     if grep -qs '"status": "finished"' "$out/run.json"; then return; fi
     local resume=()
     if [ -e "$out/run.json" ]; then resume=(--resume); fi
-    ssl-pcb "$name" --out "$out" "$@" "${resume[@]}"
+    ssl-pcb "$name" --out "$out" "$@" ${resume[@]+"${resume[@]}"}
 }
 
 stage pretrain pretrain --config configs/pretrain/deeppcb.yaml

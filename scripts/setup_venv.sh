@@ -4,12 +4,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [ ! -e .venv/bin/python ] && [ ! -e .venv/Scripts/python.exe ]; then
+# An environment without a working pip is one whose making was interrupted.
+if ! .venv/bin/python -m pip --version > /dev/null 2>&1 && ! .venv/Scripts/python -m pip --version > /dev/null 2>&1; then
     "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
         echo "ssl-pcb needs Python 3.11 or newer; name one with PYTHON=..." >&2
         exit 2
     }
-    "${PYTHON:-python3}" -m venv .venv
+    "${PYTHON:-python3}" -m venv --clear .venv
 fi
 if [ -d .venv/Scripts ]; then bin=.venv/Scripts; else bin=.venv/bin; fi
 export PATH="$PWD/$bin:$PATH"

@@ -10,4 +10,4 @@ fi
 ruff check .
 ruff format --check .
 mypy
-python -m pytest "${select[@]}" "$@"
+python -m pytest ${select[@]+"${select[@]}"} "$@"

@@ -7,3 +7,7 @@ class UserError(Exception):
     The command line prints it as one line and exits with code 2, without a traceback. The message names the
     thing (file, key, label) and the mend. Anything else that is raised is a defect of this software.
     """
+
+
+class BitDepthError(UserError):
+    """An image holds larger values than the stated bit depth: the setting is wrong, not the file."""

@@ -85,4 +85,4 @@ def test_a_training_command_without_torch_says_what_to_install():
     done = without_torch("from ssl_pcb.cli import main\nsys.argv = ['ssl-pcb', 'finetune']\nmain()\n")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert "ssl-pcb[train]" in done.stderr
+    assert "the 'train' extra" in done.stderr

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -98,7 +99,7 @@ def audit_augmentations(
 ) -> AugmentationAudit:
     """Measure what ``view`` does to the defects of a manifest and to its clean samples.
 
-    Areas are exact (polygon clipping). Neighbours' defects are those boxes that other rows of the same image
+    Samples of split ``test`` are not looked at. Areas are exact (polygon clipping). Neighbours' defects are those boxes that other rows of the same image
     carry; pass the whole manifest, not one split.
 
     Args:
@@ -110,7 +111,8 @@ def audit_augmentations(
         seed: Seed of samples and views.
 
     Raises:
-        UserError: If no sample shows a defect box, or on an unreadable image unless ``data.skip_bad``.
+        UserError: If no sample outside split ``test`` shows a defect box, or on an unreadable image unless
+            ``data.skip_bad``.
     """
     source = PixelSource.open(manifest, data)
     maker = ViewMaker(view, data.image_size)
@@ -122,7 +124,10 @@ def audit_augmentations(
         in_view += chain.from_iterable(shares_in_view(sample.boxes, draw.maps, maker.size))
         kept += contrast_kept(sample, maker, draw)
     if not in_view:
-        raise UserError("manifest: no sample shows a defect box; the audit needs the column 'boxes'")
+        raise UserError(
+            "manifest: no sample shows a defect box; the audit needs the column 'boxes', in rows that are not of "
+            "split 'test'"
+        )
     intrusions = _intrusions(source, view, samples, views, generator)
     return AugmentationAudit(
         in_view=_at_least(in_view, IN_VIEW),
@@ -134,9 +139,17 @@ def audit_augmentations(
 
 
 def boxed_rows(source: PixelSource, count: int, seed: int) -> list[int]:
-    """At most ``count`` rows with boxes and a readable image, drawn at random, in the manifest's order."""
+    """At most ``count`` rows with boxes and a readable image, drawn at random, in the manifest's order.
+
+    None is of split ``test``: views are chosen by what is seen here.
+    """
+    return _pick(np.flatnonzero(_open_rows(source) & source.manifest.frame["boxes"].ne("")), count, seed)
+
+
+def _open_rows(source: PixelSource) -> pd.Series[bool]:
+    """Which rows may be looked at and can be read."""
     frame = source.manifest.frame
-    return _pick(np.flatnonzero(frame["boxes"].ne("") & frame["path"].isin(source.sizes)), count, seed)
+    return frame["split"].ne("test") & frame["path"].isin(source.sizes)
 
 
 def _intrusions(
@@ -149,7 +162,7 @@ def _intrusions(
     known: dict[str, set[Box]] = {}
     for path, boxes in zip(frame["path"], frame["boxes"], strict=True):
         known.setdefault(path, set()).update(parse_boxes(boxes))
-    clean = frame["label"].eq(LABELS[0]) & frame["crop"].ne("") & frame["path"].isin(source.sizes)
+    clean = _open_rows(source) & frame["label"].eq(LABELS[0]) & frame["crop"].ne("")
     shares = []
     for row in _pick(np.flatnonzero(clean), samples, generator.initial_seed()):
         maps = draw_maps(view.geometry, views, generator)

@@ -5,6 +5,7 @@ Built on click, because flags are generated from the config classes: a help text
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from importlib import import_module
@@ -69,9 +70,22 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("ssl_pcb"):
             raise
-        _refuse(f"the package {error.name} is not installed; this command needs: pip install 'ssl-pcb[train]'")
+        _refuse(
+            f"the package {error.name} is not installed; this command needs the 'train' extra: "
+            "in the project's folder, python -m pip install -e '.[train]"
+        )
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _refuse(f"{error.filename or 'the disk'}: no space left; free some, then go on with --resume")
+    except RuntimeError as error:  # torch's own error for it would have to be imported first
+        if "out of memory" not in str(error):
+            raise
+        _refuse("the device's memory is too small for this; lower --batch-size or --image-size")
     except (KeyboardInterrupt, click.Abort):
-        click.echo("ssl-pcb: interrupted; the same command with --resume goes on where a stage stopped", err=True)
+        resumable = any(stage in sys.argv[1:2] for stage in ("pretrain", "linear-eval", "finetune"))
+        hint = "; the same command with --resume goes on" if resumable else ""
+        click.echo(f"ssl-pcb: interrupted{hint}", err=True)
         sys.exit(130)
 
 
@@ -91,5 +105,4 @@ def _configure_logging() -> None:
     root = logging.getLogger()
     root.addHandler(console)
     root.setLevel(logging.INFO)
-    logging.getLogger("ssl_pcb").setLevel(logging.DEBUG)
     logging.captureWarnings(True)

@@ -25,7 +25,8 @@ def show(stage: str, as_yaml: bool) -> None:
         return
     for key in describe(schema):
         click.secho(key.name, bold=True, nl=False)
-        click.echo(f"  {key.type}  [default: {key.default}]")
+        of = f" (of {key.variant})" if key.variant and not key.name.endswith(".name") else ""
+        click.echo(f"{of}  {key.type}  [default: {key.default}]")
         click.echo(f"    {key.meaning}")
 
 

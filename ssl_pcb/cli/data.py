@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ssl_pcb.cli.terminal import printable
+from ssl_pcb.data.kinds import KINDS
 from ssl_pcb.errors import UserError
 
 PATH = click.Path(path_type=Path)
@@ -43,7 +45,7 @@ def synth(out: Path, type_rates: str | None, **arguments: Any) -> None:
 
 
 @data.command("import")
-@click.argument("kind", type=click.Choice(["deeppcb", "folder", "table", "coco", "voc", "yolo"]))
+@click.argument("kind", type=click.Choice(KINDS))
 @click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--label-map", metavar="NAME=LABEL,...", help="Your names to Defective, NonDefective or unlabelled.")
@@ -64,13 +66,13 @@ def synth(out: Path, type_rates: str | None, **arguments: Any) -> None:
 )  # fmt: skip
 @click.option("--max-pixels", default=300_000_000, show_default=True, help="Larger images are refused.")
 @click.option("--skip-bad", is_flag=True, help="Leave unreadable images out instead of stopping at the first.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT where it exists.")
 def import_(kind: str, src: Path, out: Path, label_map: str | None, **options: Any) -> None:
     """Make the manifest OUT (.csv or .parquet) of the images of KIND at SRC."""
     from ssl_pcb.data.importers import ImportOptions, import_dataset
 
     summary = import_dataset(kind, src, out, ImportOptions(label_map=_pairs(label_map, "--label-map"), **options))
-    for line in summary.lines():
-        click.echo(line)
+    _echo(summary.lines())
 
 
 @data.command()
@@ -85,8 +87,7 @@ def check(manifest: Path, max_pixels: int) -> None:
 
     with tqdm(desc="checking", unit="file", disable=None, leave=False) as bar:
         report = check_manifest(Manifest.read(manifest), max_pixels=max_pixels, progress=lambda: bar.update())
-    for line in report.lines():
-        click.echo(line)
+    _echo(report.lines())
     if not report.ok:
         raise UserError(f"{manifest}: has faults, listed above")
 
@@ -110,9 +111,16 @@ def split(manifest: Path, out: Path | None, ratios: str, assign: tuple[str, ...]
     if len(shares) != 3:
         raise UserError(f"--ratios {ratios}: must be three numbers, for train, val and test")
     named = {name: groups.split(",") for name, groups in (_pair(item, "--assign") for item in assign)}
-    result = split_manifest(Manifest.read(manifest), ratios=shares, assign=named or None, holdout=holdout, seed=seed)
+    rows = Manifest.read(manifest, ignore_splits=True)
+    result = split_manifest(rows, ratios=shares, assign=named or None, holdout=holdout, seed=seed)
     result.write(out or manifest)
     click.echo(describe_splits(result))
+
+
+def _echo(lines: list[str]) -> None:
+    # They name files, and file names are other people's text.
+    for line in lines:
+        click.echo(printable(line))
 
 
 def _summarise(path: Path) -> None:

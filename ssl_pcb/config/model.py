@@ -10,7 +10,7 @@ from ssl_pcb.config.base import Section
 class BackboneConfig(Section):
     """A timm model without its classifier."""
 
-    name: str = Field("resnet18", description="any timm model name")
+    name: str = Field("resnet18", description="timm model name; networks made for one image size only are refused")
     weights: Literal["none", "timm"] = Field(
         "none",
         description="start weights where no checkpoint is given: none, or timm's download (needs a network)",

@@ -20,12 +20,14 @@ class Key:
         type: What it may hold, in words.
         default: Default as YAML would write it; that of its own variant, where another variant is the default.
         meaning: One sentence.
+        variant: Name of the variant that the key belongs to; empty where there is only one.
     """
 
     name: str
     type: str
     default: str
     meaning: str
+    variant: str = ""
 
 
 def describe(schema: type[BaseModel]) -> list[Key]:
@@ -33,23 +35,19 @@ def describe(schema: type[BaseModel]) -> list[Key]:
     return list(_keys(schema, schema(), ""))
 
 
-def default_of(schema: type[BaseModel], name: str) -> str:
-    """The default of the dotted key ``name``, for a help text."""
-    return next(key.default for key in describe(schema) if key.name == name)
-
-
-def _keys(schema: type[BaseModel], defaults: BaseModel | None, prefix: str) -> Iterator[Key]:
+def _keys(schema: type[BaseModel], defaults: BaseModel | None, prefix: str, variant: str = "") -> Iterator[Key]:
     for name, field in schema.model_fields.items():
         default = getattr(defaults, name) if isinstance(defaults, schema) else None
         sections = list(_sections(field.annotation))
         if not sections:
             shown = _text(default) if isinstance(defaults, schema) else _text(field.default)
-            yield Key(prefix + name, _type(field), shown, field.description or "")
+            yield Key(prefix + name, _type(field), shown, field.description or "", variant)
             continue
         if type(None) in get_args(field.annotation):
             yield Key(prefix + name, "none, or the keys below", _text(default), field.description or "")
         for section in sections:
-            yield from _keys(section, default if isinstance(default, section) else None, f"{prefix}{name}.")
+            own = str(section.model_fields["name"].default) if len(sections) > 1 else variant
+            yield from _keys(section, default if isinstance(default, section) else None, f"{prefix}{name}.", own)
 
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:

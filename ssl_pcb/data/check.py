@@ -116,7 +116,8 @@ def _copies_across_splits(copies: list[list[Path]], samples: list[Sample]) -> li
         found = sorted(set().union(*(splits[path] for path in paths)) - {""})
         if len(found) > 1:
             faults.append(
-                f"{paths[0]}: exact copies are in {' and '.join(found)}: {name_some([str(p) for p in paths[1:]], 3)}"
+                f"{paths[0]}: exact copies are in {' and '.join(found)}: {name_some([str(p) for p in paths[1:]], 3)}; "
+                "keep one of them in the manifest, or give all the same split"
             )
     return faults
 

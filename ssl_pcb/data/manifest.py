@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssl_pcb.data.files import whole_file
 from ssl_pcb.errors import UserError
 
 LABELS = ("NonDefective", "Defective")
@@ -41,6 +41,9 @@ PATH_COLUMNS = ("path", "twin", "mask")
 """Columns whose relative paths start from the manifest's folder; the last two are optional."""
 
 PSEUDO_GROUP = "~"
+
+SPLIT_MEND = "run 'ssl-pcb data split' on it"
+"""What to do about a split that leaks, unless the caller of :meth:`Manifest.build` knows better."""
 
 Box = tuple[float, float, float, float]
 
@@ -94,19 +97,29 @@ class Manifest:
     root: Path
 
     @classmethod
-    def build(cls, rows: list[dict[str, Any]] | pd.DataFrame, root: Path, source: str = "manifest") -> Manifest:
+    def build(
+        cls,
+        rows: list[dict[str, Any]] | pd.DataFrame,
+        root: Path,
+        source: str = "manifest",
+        split_mend: str = SPLIT_MEND,
+    ) -> Manifest:
         """Fill missing columns with empty text, validate, and wrap.
 
         Args:
             rows: Records or a frame with at least ``path``.
             root: Folder that relative paths start from.
             source: What to call the table in error messages.
+            split_mend: What to do about a group or an image in two splits, for the error message.
 
         Raises:
             UserError: On a missing ``path`` column, an unknown label or split, a malformed crop or box,
-                a number of types that is not that of boxes, or one group on two sides of train / val / test.
+                a number of types that is not that of boxes, one group on two sides of train / val / test, or
+                one image file in two splits.
         """
-        frame = pd.DataFrame(rows).fillna("").astype(str).reset_index(drop=True)
+        frame = pd.DataFrame(rows)
+        # Not fillna: a categorical column takes no value that is none of its categories.
+        frame = frame.astype(object).where(frame.notna(), "").astype(str).reset_index(drop=True)
         if "path" not in frame.columns:
             raise UserError(f"{source}: has no 'path' column (found: {', '.join(frame.columns) or 'nothing'})")
         for column in COLUMNS:
@@ -114,12 +127,16 @@ class Manifest:
                 frame[column] = ""
         frame = frame[[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)]]
         manifest = cls(frame, root.resolve())
-        manifest._validate(source)
+        manifest._validate(source, split_mend)
         return manifest
 
     @classmethod
-    def read(cls, path: Path | str) -> Manifest:
+    def read(cls, path: Path | str, *, ignore_splits: bool = False) -> Manifest:
         """Read a ``.csv`` or ``.parquet`` manifest.
+
+        Args:
+            path: The file.
+            ignore_splits: Leave all splits empty, whatever the file says, so that faulty ones can be redone.
 
         Raises:
             UserError: If the file is missing, is neither format, or does not validate.
@@ -136,6 +153,8 @@ class Manifest:
                 raise UserError(f"{path}: a manifest is a .csv or .parquet file")
         except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are ValueErrors
             raise UserError(f"{path}: not a readable manifest ({str(error).splitlines()[0]})") from error
+        if ignore_splits:
+            frame["split"] = ""
         return cls.build(frame, path.parent, source=str(path))
 
     def write(self, path: Path | str) -> None:
@@ -154,18 +173,11 @@ class Manifest:
             if column in self.frame.columns
         }
         frame = self.frame.assign(**moved)
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part:
             if path.suffix == ".parquet":
                 frame.to_parquet(part, index=False)
             else:
                 frame.to_csv(part, index=False, lineterminator="\n")
-            os.replace(part, path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -202,7 +214,7 @@ class Manifest:
         groups = self.frame["group"]
         return bool(len(groups)) and not (groups.eq("").any() or groups.str.startswith(PSEUDO_GROUP).any())
 
-    def _validate(self, source: str) -> None:
+    def _validate(self, source: str, split_mend: str) -> None:
         _check_words(self.frame, "label", LABELS, source)
         _check_words(self.frame, "split", SPLITS, source)
         for column in ("crop", "boxes"):
@@ -220,18 +232,29 @@ class Manifest:
         if unmatched.any():
             line = int(np.argmax(unmatched)) + 1
             raise UserError(f"{source}: row {line} must have as many types as boxes (or none)")
-        self._refuse_shared_groups(source)
+        self._refuse_leaks(source, split_mend)
 
-    def _refuse_shared_groups(self, source: str) -> None:
-        sides = self.frame["split"].replace({"holdout": "train"})
-        known = self.frame["group"].ne("") & sides.ne("")
-        spread = sides[known].groupby(self.frame["group"][known]).unique()
-        for group, found in spread.items():
-            if len(found) > 1:
-                raise UserError(
-                    f"{source}: group '{group}' is in two splits ({', '.join(sorted(found))}); "
-                    "one board must stay in one split: run 'ssl-pcb data split' on it"
-                )
+    def _refuse_leaks(self, source: str, mend: str) -> None:
+        splits = self.frame["split"]
+        group = _spread(self.frame["group"], splits.replace({"holdout": "train"}))
+        if group:
+            raise UserError(f"{source}: group {group}; one board must stay in one split: {mend}")
+        # Two spellings of a path are one file.
+        spelled = {path: os.path.normpath(self.root / path) for path in self.frame["path"].unique()}
+        image = _spread(self.frame["path"].map(spelled), splits)
+        if image:
+            raise UserError(f"{source}: image {image}; one image must stay in one split: {mend}")
+
+
+def _spread(names: pd.Series[str], sides: pd.Series[str]) -> str | None:
+    """The first name on several sides, and which; rows without a name or a side are anywhere."""
+    known = names.ne("") & sides.ne("")
+    pairs = pd.DataFrame({"name": names[known], "side": sides[known]}).drop_duplicates()
+    several = pairs["name"][pairs["name"].duplicated()]
+    if several.empty:
+        return None
+    found = pairs["side"][pairs["name"] == several.iloc[0]]
+    return f"'{several.iloc[0]}' is in two splits ({', '.join(sorted(found))})"
 
 
 def _check_words(frame: pd.DataFrame, column: str, allowed: tuple[str, ...], source: str) -> None:

@@ -33,7 +33,8 @@ def split_manifest(
         seed: Decides among equally good splits and which images are held out.
 
     Raises:
-        UserError: If rows have no group, groups are too few, or ``assign`` names one that is unknown or twice.
+        UserError: If rows have no group, one image has two, groups are too few, or ``assign`` names one that is
+            unknown or twice.
     """
     frame = manifest.frame.copy()
     if not 0 <= holdout < 1:
@@ -41,14 +42,26 @@ def split_manifest(
     if frame["group"].eq("").any():
         row = frame["group"].tolist().index("") + 1
         raise UserError(f"row {row} has no group; import with --group-from, so that splits can be by board")
+    _refuse_shared_images(frame)
     rng = np.random.default_rng(seed)
     chosen = _assigned(frame, assign) if assign else _balanced(frame, _checked(ratios), rng)
     frame["split"] = frame["group"].map(chosen).fillna("")
     train = frame["split"].eq("train")
     units = _holdout_units(frame[train])
-    held = _hold_out(units, frame.loc[train, "group"], frame.loc[train, "label"], holdout, rng)
+    held = _hold_out(units, frame[train], holdout, rng)
     frame.loc[units.index[units.isin(held)], "split"] = "holdout"
     return Manifest.build(frame, manifest.root)
+
+
+def _refuse_shared_images(frame: pd.DataFrame) -> None:
+    pairs = frame[["path", "group"]].drop_duplicates()
+    several = pairs["path"][pairs["path"].duplicated()]
+    if len(several):
+        groups = pairs["group"][pairs["path"] == several.iloc[0]]
+        raise UserError(
+            f"image '{several.iloc[0]}' has rows of groups {', '.join(groups)}; one image must stay in one split, "
+            "so give all its rows the same group"
+        )
 
 
 def _checked(ratios: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -126,19 +139,23 @@ def _holdout_units(train: pd.DataFrame) -> pd.Series[str]:
     return units.mask(train["group"].str.startswith(PSEUDO_GROUP), train["group"])
 
 
-def _hold_out(
-    units: pd.Series[str], groups: pd.Series[str], labels: pd.Series[str], holdout: float, rng: np.random.Generator
-) -> set[str]:
-    """Every k-th unit in an order by board and share of Defective samples: both are held out in proportion."""
-    table = pd.DataFrame({"group": groups, "positive": labels.eq(LABELS[1])}).groupby(units).agg(
-        {"group": "first", "positive": "mean"}
+def _hold_out(units: pd.Series[str], train: pd.DataFrame, holdout: float, rng: np.random.Generator) -> set[str]:
+    """A random share of the units of each label, spread over the boards.
+
+    Every k-th unit in an order by label first (systematic sampling with a random start) takes the same share,
+    to within one unit, of each. The order by board comes second: were it first, a k that fits the size of the
+    boards would always meet the same label.
+    """
+    labels = train["label"].map({"": 0, LABELS[0]: 1, LABELS[1]: 2})  # a unit is what its worst sample is
+    table = pd.DataFrame({"group": train["group"], "label": labels}).groupby(units).agg(
+        {"group": "first", "label": "max"}
     )  # fmt: skip
     wanted = round(holdout * len(table))
     if holdout and wanted == 0 and len(table) > 1:
         wanted = 1
     if not wanted:
         return set()
-    order = np.lexsort((rng.random(len(table)), table["positive"], table["group"]))
+    order = np.lexsort((rng.random(len(table)), table["group"], table["label"]))
     step = len(table) / wanted
     picks = np.floor((np.arange(wanted) + rng.random()) * step).astype(int)
     return set(table.index[order[picks]])

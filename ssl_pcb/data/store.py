@@ -23,15 +23,19 @@ from tqdm import tqdm
 
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.cache import cache_dir
-from ssl_pcb.data.manifest import Manifest, Sample
+from ssl_pcb.data.manifest import Manifest, Sample, format_boxes
 from ssl_pcb.data.resolve import MEND, describe_scale, margin_pixels, probe_files, resolve
-from ssl_pcb.errors import UserError
+from ssl_pcb.errors import BitDepthError, UserError
 from ssl_pcb.imaging.decode import decode
 from ssl_pcb.imaging.resize import cut
+from ssl_pcb.imaging.tiling import clip_box
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
+
+DECODED_PIXELS = 500_000_000
+"""Most pixels held decoded at once while packing: large panels are read by fewer threads."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
     root = (config.cache or cache_dir()) / "stores"
     folder = root / _key(manifest, spec, config.max_pixels if config.skip_bad else None)
     if not folder.is_dir():
-        _pack(manifest, config, spec, bad, folder)
+        _pack(manifest, config, spec, bad, folder, max(i.width * i.height for i in infos.values()))
     for line in describe_scale(manifest, infos, spec.size):
         log.info(line)
     return _open(folder), config
@@ -117,7 +121,9 @@ def _stat(path: Path) -> tuple[int, int]:
     return (found.st_size, found.st_mtime_ns)
 
 
-def _pack(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[str, str], folder: Path) -> None:
+def _pack(
+    manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[str, str], folder: Path, largest: int
+) -> None:
     side = spec.size + 2 * spec.margin
     needed = len(manifest) * side * side * spec.channels
     log.info("packing %d samples of %d px into the cache (%.0f MB)", len(manifest), side, needed / 1e6)
@@ -126,7 +132,7 @@ def _pack(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[str
         part.mkdir(parents=True)
         if shutil.disk_usage(part).free < needed * 1.05:
             raise OSError("too little free space")
-        _write(manifest, config, spec, dict(bad), part)
+        _write(manifest, config, spec, dict(bad), part, largest)
         os.replace(part, folder)
     except OSError as error:
         if not folder.is_dir():  # else another process packed the same store meanwhile, which is as good
@@ -138,7 +144,9 @@ def _pack(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[str
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[str, str], part: Path) -> None:
+def _write(
+    manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[str, str], part: Path, largest: int
+) -> None:
     side = spec.size + 2 * spec.margin
     shape = (len(manifest), side, side, spec.channels)
     pixels = open_memmap(part / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
@@ -155,13 +163,15 @@ def _write(manifest: Manifest, config: DataConfig, spec: StoreSpec, bad: dict[st
         samples = [manifest.sample(row) for row in by_file[path]]
         try:
             hashes[by_file[path]] = _cut_file(samples, config, spec, pixels)
+        except BitDepthError:
+            raise
         except UserError as error:
             if not config.skip_bad:
                 raise UserError(f"{error}; {MEND}") from None
             bad[path] = str(error)
 
     # Pillow decodes outside the interpreter lock, so threads use every core and write disjoint rows.
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, max(1, DECODED_PIXELS // largest)))
     try:
         todo = [path for path in by_file if path not in bad]
         for _ in tqdm(pool.map(fill, todo), "packing", len(todo), unit="file", disable=None, leave=False):
@@ -182,7 +192,12 @@ def _cut_file(
     """Write all samples of one file into ``pixels``; returns the file's content hash (16,)."""
     path = samples[0].path
     image = decode(path, channels=spec.channels, bit_depth=spec.bit_depth, max_pixels=config.max_pixels)
+    height, width = image.shape[:2]
     for sample in samples:
+        if sample.crop and clip_box(sample.crop, (0, 0, width, height)) != sample.crop:
+            raise UserError(
+                f"{path}: row {sample.index + 1} crops {format_boxes([sample.crop])} of {width}x{height} px"
+            )
         pixels[sample.index] = cut(image, sample.crop, spec.size, spec.margin)
     return np.frombuffer(hashlib.sha256(path.read_bytes()).digest()[:16], np.uint8)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ssl_pcb.errors import UserError
+from ssl_pcb.errors import BitDepthError, UserError
 from ssl_pcb.imaging.orientation import Image8, turn_pixels
 
 DEPTHS = (8, 10, 12, 14, 16)
@@ -69,11 +69,11 @@ def to_eight_bits(array: npt.NDArray[np.uint16], bit_depth: int, path: Path) -> 
     """Keep the upper 8 of ``bit_depth`` significant bits (8 to 16); shape unchanged.
 
     Raises:
-        UserError: If a value needs more bits than stated.
+        BitDepthError: If a value needs more bits than stated.
     """
     highest = int(array.max(initial=0))
     if highest >> bit_depth:
-        raise UserError(
+        raise BitDepthError(
             f"{path}: holds the value {highest}, which {bit_depth} bits cannot; "
             f"set data.bit_depth to {significant(highest)}"
         )

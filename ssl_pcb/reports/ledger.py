@@ -55,13 +55,30 @@ def record_test_touch(ledgers: Iterable[Path], row: Mapping[str, str]) -> None:
             raise UserError(f"{ledger}: the test ledger cannot be written ({error.strerror})") from error
 
 
-def _append(ledger: Path, line: bytes) -> None:
+def open_ledger(ledger: Path) -> None:
+    """Make ``ledger`` if there is none, so that a look at a test split does not fail to be recorded afterwards.
+
+    Raises:
+        UserError: If it is another kind of file, or cannot be written.
+    """
+    try:
+        _make_sure(ledger)
+        os.close(os.open(ledger, os.O_WRONLY | os.O_APPEND))
+    except OSError as error:
+        raise UserError(f"{ledger}: the test ledger cannot be written ({error.strerror})") from error
+
+
+def _make_sure(ledger: Path) -> None:
     ledger.parent.mkdir(parents=True, exist_ok=True)
     if not ledger.exists():
         _create(ledger)
     with ledger.open("rb") as file:
         if file.readline().rstrip() != _HEADER.rstrip():
             raise UserError(f"{ledger}: is not a test ledger of this version; move it away")
+
+
+def _append(ledger: Path, line: bytes) -> None:
+    _make_sure(ledger)
     _write(os.open(ledger, os.O_WRONLY | os.O_APPEND | _BINARY), line)
 
 

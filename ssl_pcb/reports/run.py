@@ -11,14 +11,14 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import filelock
 import torch
-from pydantic import BaseModel
 
 from ssl_pcb.config.load import load_config, write_yaml
 from ssl_pcb.config.stages import STAGES, StageConfig
@@ -39,6 +39,9 @@ PACKAGES = (
 )
 
 
+METRICS = "metrics.jsonl"
+
+
 class Run:
     """A run folder. Entering the ``with`` block makes it; leaving closes it as finished, failed or interrupted.
 
@@ -56,6 +59,8 @@ class Run:
     def __init__(self, stage: str, folder: Path, *, resumed: bool) -> None:
         self.stage, self.folder, self.resumed = stage, folder, resumed
         self._record: dict[str, Any] = {}
+        self._lock = filelock.FileLock(folder / "run.lock")
+        logging.getLogger("ssl_pcb").setLevel(logging.DEBUG)  # the log file has it all, also in library use
         # What is said before the folder exists is kept for its log file.
         self._early = logging.handlers.MemoryHandler(10_000, flushLevel=logging.CRITICAL + 1)
         logging.getLogger().addHandler(self._early)
@@ -65,22 +70,18 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be made ({error.strerror}); choose another --out") from None
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise UserError(
+                f"{self.folder}: is in use by another process; wait for it, or name another --out"
+            ) from None
         self._log_file = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
         self._log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._log_file)
         self._early.setTarget(self._log_file)
-        self._early.close()
-        logging.getLogger().removeHandler(self._early)
-        self._started = time.perf_counter()
-        self.note(
-            stage=self.stage,
-            status="running",
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
-            command=[Path(sys.argv[0]).name, *sys.argv[1:]],
-            versions={name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
-            commit=_commit(),
-            hardware=_hardware(),
-        )
+        self.forget_early_lines()
+        self._begin_session()
         return self
 
     def __exit__(
@@ -89,34 +90,70 @@ class Run:
         status = "failed" if kind else "finished"
         if kind is KeyboardInterrupt:
             status = "interrupted"
+        sessions = self._record["sessions"]
+        sessions[-1]["seconds"] = round(time.perf_counter() - self._started, 1)
         self.note(
             status=status,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - self._started, 1),
+            seconds=round(sum(session["seconds"] for session in sessions if session["seconds"]), 1),
         )
         if error is not None:
             log.debug("ended: %s: %s", type(error).__name__, error)
         logging.getLogger().removeHandler(self._log_file)
         self._log_file.close()
+        self._lock.release()
+
+    def _begin_session(self) -> None:
+        """Record who computes, and where; a resumed run has several sessions, of which killed ones lack seconds."""
+        self._started = time.perf_counter()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._record = read_run(self.folder) if self.resumed else {}
+        facts = {
+            "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "hardware": _hardware(),
+            "commit": _commit(),
+        }
+        earlier = self._record.get("sessions", [])
+        if any(session[key] != facts[key] for session in earlier for key in ("versions", "hardware")):
+            log.warning("resumed with other versions or hardware: the weights will not be the same bit for bit")
+        command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        session = {"started": now, "seconds": None, "command": command, **facts}
+        self.note(
+            stage=self.stage,
+            status="running",
+            started=self._record.get("started", now),
+            sessions=[*earlier, session],
+            **facts,
+        )
+
+    def forget_early_lines(self) -> None:
+        """Stop keeping log lines for a log file that was opened meanwhile, or never will be."""
+        self._early.close()
+        logging.getLogger().removeHandler(self._early)
 
     def note(self, **facts: Any) -> None:
         """Add facts to ``run.json``."""
         self._record |= facts
         write_json(self.folder / "run.json", self._record)
 
-    def save_config(self, config: BaseModel) -> None:
+    def save_config(self, config: StageConfig) -> None:
         """Write ``config.yaml``; running it again reproduces the run."""
-        write_yaml(config, self.folder / "config.yaml")
+        runtime = config.runtime.model_copy(update={"out": None})  # or it would name this folder, in use
+        write_yaml(config.model_copy(update={"runtime": runtime}), self.folder / "config.yaml")
 
     def log_metrics(self, row: Mapping[str, Any]) -> None:
         """Add the line of ``row["epoch"]`` to ``metrics.jsonl``.
 
         It replaces lines of that epoch and later, which a run leaves that is killed before the epoch's state is saved.
         """
-        file = self.folder / "metrics.jsonl"
+        file = self.folder / METRICS
         earlier = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        kept = [line for line in earlier if json.loads(line)["epoch"] < row["epoch"]]
-        _write_text(file, "\n".join([*kept, json.dumps(row, allow_nan=False)]) + "\n")
+        rows = [json.loads(line) for line in earlier]
+        self.save_metrics([*(old for old in rows if old["epoch"] < row["epoch"]), row])
+
+    def save_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write all of ``metrics.jsonl``, a row a line."""
+        _write_text(self.folder / METRICS, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``."""
@@ -199,7 +236,9 @@ def _version(name: str) -> str | None:
 
 def _commit() -> str | None:
     """Commit of the source tree that this package runs from, with ``+changes`` where it was edited."""
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():  # installed; a repository further up is somebody else's
+        return None
     try:
         run = subprocess.run(
             ["git", "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ssl_pcb.config.load import flatten
 from ssl_pcb.config.stages import StageConfig
 from ssl_pcb.data.samples import Samples
@@ -18,6 +20,18 @@ def refuse_small(samples: Samples, available: int, batch_size: int) -> None:
         raise UserError(
             f"{samples.name}: {available} training samples an epoch are fewer than a batch of {batch_size}; "
             f"lower --batch-size to at most {available}"
+        )
+
+
+def refuse_shared_images(samples: Samples) -> None:
+    """Refuse data in which the same file contents stand on both sides of the split."""
+    training = set(samples.store.hashes[samples.rows("train")].tolist())
+    judging = samples.rows("val", "test")
+    shared = judging[np.isin(samples.store.hashes[judging], list(training))]
+    if len(shared):
+        raise UserError(
+            f"{samples.name}: {len(shared)} validation or test samples are copies of training images, first "
+            f"{samples.column('path', shared[:1])[0]}; 'ssl-pcb data check' lists them, then split again"
         )
 
 

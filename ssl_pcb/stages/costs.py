@@ -24,11 +24,11 @@ def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, 
     count = min(batch_size, 32, len(dataset))
     batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
     for _ in range(2):
-        began = time.perf_counter()
+        began = _now()
         with fabric.autocast():
             output = trial(batch, make_generator(fabric.device, "trial"))
         output.loss.backward()
-        seconds = time.perf_counter() - began
+        seconds = _now() - began
     weights = sum(p.numel() * p.element_size() for p in objective.parameters())
     log.info(
         "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
@@ -42,10 +42,10 @@ def announce_features(backbone: Backbone, samples: Samples, splits: list[str], p
     images = torch.zeros(32, samples.store.spec.channels, *2 * (samples.store.spec.size,), device=fabric.device)
     trial = copy.deepcopy(backbone).eval().to(fabric.device)
     for _ in range(2):
-        began = time.perf_counter()
+        began = _now()
         with torch.no_grad(), fabric.autocast():
             trial(images)
-        seconds = time.perf_counter() - began
+        seconds = _now() - began
     log.info(
         "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
         duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,
@@ -59,3 +59,9 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -21,8 +21,9 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
+from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_small
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, refuse_small
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.weights import start_from, trained_on
@@ -42,8 +43,11 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
     """
     samples, data = load_samples(config.data)
     refuse_changed_data(run, samples)
+    refuse_shared_images(samples)
     rows, val_rows = samples.supervised("train"), samples.supervised("val")
     splits = splits_to_judge(samples, config.test)
+    if config.test:
+        open_ledger(config.runtime.ledger)
     labels, batch_size = samples.labels[rows], config.training.batch_size
     sampler = build_sampler(config.sampler, labels, config.runtime.seed)
     shown = len(sampler.epoch(0))
@@ -62,6 +66,8 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
     fabric = make_fabric(runtime)
     dataset = samples.pixels(rows)
 
+    seen = trained_on(samples, rows) | start.seen
+
     with run:
         run.save_config(config)
         run.note(
@@ -70,7 +76,6 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
             checkpoint=start.checkpoint,
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
-        (trained_on(samples, rows) | start.seen).write(run.folder)
         log.info(
             "finetuning %s with sampler %s (%s an epoch) and loss %s into %s",
             config.backbone.name, config.sampler.name,
@@ -99,20 +104,20 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
         )  # fmt: skip
         model.load_state_dict(progress.kept["model"])
         log.info("best epoch on validation: %d of %d", progress.kept["epoch"], config.training.epochs)
-        save_backbone(model.backbone, run.folder)
-        save_head(classifier.head, run.folder)
+        save_backbone(model.backbone, run.folder, seen)
+        save_head(classifier.head.state_dict(), run.folder)
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
-        reports = judge(scores, samples, run.folder / PREDICTIONS, config.resamples, runtime.seed)
         if config.test:
-            auroc = reports["test"]["metrics"]["auroc"]["value"]
-            record_test(run, runtime.ledger, samples, f"finetune {start.checkpoint}", auroc, start)
+            record_test(run, runtime.ledger, samples, f"finetune from {start.checkpoint}", scores["test"], start)
+        said = marks(samples, start)
+        reports = judge(scores, samples, run.folder / PREDICTIONS, said, config.resamples, runtime.seed)
         summary: dict[str, Any] = {
-            "stage": "finetune", "checkpoint": start.checkpoint, "marks": marks(samples, start),
+            "stage": "finetune", "checkpoint": start.checkpoint, "marks": said,
             "best_epoch": progress.kept["epoch"], "selected_on": f"validation {config.select}",
             "reports": reports,
         }  # fmt: skip
         run.save_summary(summary)
-        say_reports(reports, summary["marks"])
+        say_reports(reports, said)
     return summary
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.data.samples import Samples
-from ssl_pcb.decision.calibration import TemperatureScaling
+from ssl_pcb.decision.calibration import TemperatureScaling, expected_calibration_error
 from ssl_pcb.decision.thresholds import choose_threshold, decide
+from ssl_pcb.evaluation.metrics import brier_score
 from ssl_pcb.evaluation.report import evaluate_scores, format_report
 from ssl_pcb.reports.ledger import record_test_touch
 from ssl_pcb.reports.run import Run
@@ -22,6 +24,7 @@ from ssl_pcb.stages.weights import Start
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions.csv"
+LEDGER = "test_ledger.csv"
 
 TITLES = {
     "holdout": "kept-apart images of the training boards",
@@ -43,7 +46,12 @@ def splits_to_judge(samples: Samples, test: bool) -> list[str]:
 
 
 def judge(
-    scores: Mapping[str, NDArray[np.float64]], samples: Samples, file: Path, resamples: int, seed: int
+    scores: Mapping[str, NDArray[np.float64]],
+    samples: Samples,
+    file: Path,
+    reservations: list[str],
+    resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Choose threshold and temperature on validation, report every split at them, save all predictions.
 
@@ -51,6 +59,7 @@ def judge(
         scores: Split to log-odds of Defective (N,) of its labelled rows; must hold ``val``.
         samples: The data.
         file: CSV that all predictions are saved to.
+        reservations: What each of them must say, from :func:`marks`.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
 
@@ -74,13 +83,20 @@ def judge(
             resamples=resamples,
             seed=seed,
         )
+        probabilities = calibration.probabilities(found)
+        reports[split]["calibration"] = {
+            "temperature": calibration.temperature,
+            "ece": expected_calibration_error(probabilities, samples.labels[rows]),
+            "brier": brier_score(probabilities, samples.labels[rows]),
+        }
         frame = samples.manifest.frame.iloc[rows][["path", "crop", "group", "split", "label"]]
         tables.append(
             frame.assign(
                 row=rows,
                 score=found,
-                probability=calibration.probabilities(found),
+                probability=probabilities,
                 verdict=np.where(decide(found, threshold), "Defective", "NonDefective"),
+                marks="; ".join(reservations),
             )
         )
     pd.concat(tables).to_csv(file, index=False, lineterminator="\n")
@@ -99,11 +115,13 @@ def say_reports(reports: Mapping[str, Any], reservations: list[str]) -> None:
         log.info("the test boards were not looked at (--test does, and records it in the ledger)")
 
 
-def record_test(run: Run, ledger: Path, samples: Samples, purpose: str, auroc: float | None, start: Start) -> None:
-    """Write one look at the test split into the run's and the project's ledger."""
+def record_test(
+    run: Run, ledger: Path, samples: Samples, purpose: str, scores: NDArray[np.float64], start: Start
+) -> None:
+    """Write one look at the test split into the run's and the project's ledger, before anything is told of it."""
     rows = samples.rows("test", labelled=True)
     record_test_touch(
-        [run.folder / "test_ledger.csv", ledger],
+        [run.folder / LEDGER, ledger],
         {
             "command": run.stage,
             "run": str(run.folder),
@@ -112,14 +130,15 @@ def record_test(run: Run, ledger: Path, samples: Samples, purpose: str, auroc: f
             "split": "test",
             "boards": " ".join(sorted(set(samples.column("group", rows)))),
             "samples": str(len(rows)),
-            "auroc": "" if auroc is None else f"{auroc:.4f}",
+            "auroc": f"{roc_auc_score(samples.labels[rows], scores):.4f}",
             "purpose": purpose,
             "transductive": start.leak or "",
         },
     )
 
 
-def marks(samples: Samples, start: Start | None = None) -> list[str]:
-    """Reservations that every summary repeats: not board-disjoint, transductive."""
+def marks(samples: Samples, start: Start) -> list[str]:
+    """Reservations that every output repeats."""
     found = [] if samples.manifest.board_disjoint else ["not board-disjoint"]
-    return [*found, f"transductive: {start.leak}"] if start and start.leak else found
+    skipped = [f"{len(samples.store.bad)} unreadable files left out"] if samples.store.bad else []
+    return [*found, *skipped, *start.reservations]

@@ -22,7 +22,7 @@ from ssl_pcb.evaluation.neighbours import knn_scores
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.simclr import SimCLR
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_small
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, refuse_small
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.weights import start_from, trained_on
@@ -44,12 +44,13 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, Any]:
     """
     samples, data = load_samples(config.data)
     refuse_changed_data(run, samples)
+    refuse_shared_images(samples)
     rows = pretraining_rows(samples, config.use_unsplit)
     batch_size = config.training.batch_size
     refuse_small(samples, len(rows), batch_size)
     channels, size = samples.store.spec.channels, data.image_size
     start = start_from(
-        config.checkpoint, config.backbone, samples, config.runtime, transductive=False, beside=run.folder
+        config.checkpoint, config.backbone, samples, config.runtime, transductive=None, beside=run.folder
     )
     runtime = resolve_runtime(config.runtime, lambda: Backbone(config.backbone, channels), channels, size)
     config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
@@ -60,6 +61,8 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, Any]:
     sampler = Natural(samples.labels[rows], runtime.seed)
     steps = len(rows) // batch_size * config.training.epochs
 
+    seen = trained_on(samples, rows) | start.seen
+
     with run:
         run.save_config(config)
         run.note(
@@ -67,7 +70,6 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, Any]:
             backbone={"name": config.backbone.name, "channels": channels},
             checkpoint=start.checkpoint,
         )
-        (trained_on(samples, rows) | start.seen).write(run.folder)
         log.info("pretraining on %d %ss with %s into %s", len(rows), samples.unit, config.backbone.name, run.folder)
         if not run.resumed:
             announce_cost(objective, dataset, batch_size, steps, fabric)
@@ -84,11 +86,11 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, Any]:
             fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
             after_epoch=after_epoch, label="pretrain",
         )  # fmt: skip
-        save_backbone(objective.backbone, run.folder)
+        save_backbone(objective.backbone, run.folder, seen)
         summary = {
             "stage": "pretrain",
             "samples": len(rows),
-            "marks": marks(samples),
+            "marks": marks(samples, start),
             "representation": progress.kept,
         }
         run.save_summary(summary)
@@ -103,7 +105,7 @@ def pretraining_rows(samples: Samples, use_unsplit: bool) -> NDArray[np.int64]:
     """
     rows = samples.rows("train")
     unsplit = samples.rows("")
-    free = unsplit[samples.labels[unsplit] < 0]
+    free = unsplit[(samples.labels[unsplit] < 0) & ~_of_judged_boards(samples, unsplit)]
     if use_unsplit:
         rows = np.union1d(rows, free)
     if not len(rows):
@@ -113,7 +115,16 @@ def pretraining_rows(samples: Samples, use_unsplit: bool) -> NDArray[np.int64]:
         )
     if len(unsplit) and not use_unsplit:
         log.info("%d samples without a split are left out (unlabelled ones: --use-unsplit)", len(unsplit))
+    elif len(unsplit) > len(free):
+        log.info("%d samples without a split are left out: labelled, or of judged boards", len(unsplit) - len(free))
     return rows
+
+
+def _of_judged_boards(samples: Samples, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of ``rows`` show a validation or test board, or a copy of an image that is kept apart."""
+    judged = set(samples.column("group", samples.rows("val", "test"))) - {""}
+    apart = samples.store.hashes[samples.rows("val", "test", "holdout")].tolist()
+    return np.isin(samples.column("group", rows), list(judged)) | np.isin(samples.store.hashes[rows], apart)
 
 
 def look_at(
@@ -141,7 +152,8 @@ def look_at(
         predicted = next(iter(scores.values())) >= 0.5
         logs["knn_accuracy"] = float((predicted == (samples.labels[queries] == 1)).mean())
         prior = float(max(np.mean(samples.labels[queries] == c) for c in (0, 1)))
-        line += f", kNN accuracy {logs['knn_accuracy']:.3f} on validation (always the larger class: {prior:.3f})"
+        line += f", kNN accuracy {logs['knn_accuracy']:.3f} of validation {samples.unit}s"
+        line += f" (always the larger class: {prior:.3f})"
     log.info(line)
     if warning := collapse_warning(std, rank, backbone.dim):
         log.warning(warning)

@@ -33,14 +33,17 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
         UserError: On whatever the user can mend.
     """
     run = open_run(stage, config.runtime.out, resume=resume)
-    if run.resumed:
-        config = check_resumable(run, config, asked)
-    match config:
-        case PretrainConfig():
-            pretrain(config, run)
-        case LinearEvalConfig():
-            linear_eval(config, run)
-        case FinetuneConfig():
-            finetune(config, run)
+    try:
+        if run.resumed:
+            config = check_resumable(run, config, asked)
+        match config:
+            case PretrainConfig():
+                pretrain(config, run)
+            case LinearEvalConfig():
+                linear_eval(config, run)
+            case FinetuneConfig():
+                finetune(config, run)
+    finally:
+        run.forget_early_lines()
     log.info("run folder: %s", run.folder)
     return run.folder

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.reports.run import read_run
-from ssl_pcb.training.checkpoint import load_backbone
+from ssl_pcb.training.checkpoint import load_backbone, weights_file
 from ssl_pcb.training.lineage import TrainedOn, find_leak
 from ssl_pcb.training.runtime import derive_seed
 
@@ -32,12 +33,14 @@ class Start:
         backbone: The network with those weights.
         seen: What the weights were trained on.
         leak: How they saw validation or test boards, if they did (and that was allowed).
+        reservations: What every output must say of these weights.
     """
 
     checkpoint: str
     backbone: Backbone
-    seen: TrainedOn
-    leak: str | None
+    seen: TrainedOn = field(default_factory=TrainedOn)
+    leak: str | None = None
+    reservations: tuple[str, ...] = ()
 
 
 def start_from(
@@ -46,7 +49,7 @@ def start_from(
     samples: Samples,
     runtime: RuntimeConfig,
     *,
-    transductive: bool,
+    transductive: bool | None,
     beside: Path,
 ) -> Start:
     """Build the backbone and load what ``checkpoint`` means.
@@ -56,7 +59,7 @@ def start_from(
         config: The backbone.
         samples: Present data, whose validation and test boards must be new to the weights.
         runtime: Seed of a random initialisation.
-        transductive: Accept weights that saw them.
+        transductive: Accept weights that saw them; ``None`` where the stage has no such choice.
         beside: The run folder; ``auto`` also looks at its neighbours.
 
     Raises:
@@ -64,25 +67,31 @@ def start_from(
     """
     if checkpoint == "auto":
         checkpoint = _newest_compatible(config, samples, {Path("runs").resolve(), beside.resolve().parent})
+    if checkpoint != "none":
+        config = config.model_copy(update={"weights": "none"})  # they would be overwritten, so spare the download
     torch.manual_seed(derive_seed(runtime.seed, "init"))
     backbone = Backbone(config, samples.store.spec.channels)
     if checkpoint == "none":
         log.info("starting from %s", "timm's weights" if config.weights == "timm" else "random initialisation")
-        return Start(checkpoint, backbone, TrainedOn.of([], []), None)
-    path = Path(checkpoint)
-    load_backbone(backbone, path)
-    seen = TrainedOn.read(path)
-    log.info("starting from checkpoint %s%s", checkpoint, "" if seen else ", which has no record of its images")
-    seen = seen or TrainedOn.of([], [])
+        return Start(checkpoint, backbone)
+    file = weights_file(Path(checkpoint))
+    load_backbone(backbone, file)
+    seen = TrainedOn.read(file)
+    log.info("starting from checkpoint %s", checkpoint)
+    if seen is None:
+        return Start(checkpoint, backbone, reservations=("the checkpoint has no record of its training images",))
     leak = find_leak(seen, trained_on(samples, samples.rows("val", "test")))
     if leak and not transductive:
-        raise UserError(
-            f"{checkpoint}: was {leak}; pretrain on the training boards alone, "
-            "or pass --transductive to accept and mark it"
-        )
+        choice = "" if transductive is None else ", or pass --transductive to accept and mark it"
+        raise UserError(f"{checkpoint}: was {leak}; pretrain on the training boards alone{choice}")
+    return Start(checkpoint, backbone, seen, leak, tuple(_reservations(seen, leak, samples)))
+
+
+def _reservations(seen: TrainedOn, leak: str | None, samples: Samples) -> Iterator[str]:
     if leak:
-        log.warning("TRANSDUCTIVE: the checkpoint was %s", leak)
-    return Start(checkpoint, backbone, seen, leak)
+        yield f"transductive: the checkpoint was {leak}"
+    if seen.images & set(samples.store.hashes[samples.rows("holdout")].tolist()):
+        yield "the checkpoint has seen kept-apart images (split 'holdout')"
 
 
 def trained_on(samples: Samples, rows: NDArray[np.int64]) -> TrainedOn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,38 @@ from torch import Tensor, nn
 
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.training.lineage import TrainedOn
 
 BACKBONE = "backbone.safetensors"
 HEAD = "head.safetensors"
 STATE = "state.pt"
 
 
-def save_backbone(backbone: Backbone, folder: Path) -> None:
-    """Write ``folder``/backbone.safetensors, whole or not at all."""
+def save_backbone(backbone: Backbone, folder: Path, seen: TrainedOn) -> None:
+    """Write ``folder``/backbone.safetensors with the record of what it has seen, whole or not at all."""
     part = folder / (BACKBONE + ".part")
     tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
-    save_file(tensors, part, {"backbone": backbone.name, "channels": str(backbone.channels)})
+    save_file(tensors, part, {"backbone": backbone.name, "channels": str(backbone.channels)} | seen.metadata())
     os.replace(part, folder / BACKBONE)
 
 
-def save_head(head: nn.Linear, folder: Path) -> None:
-    """Write ``folder``/head.safetensors, whole or not at all."""
+def save_head(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the parameters of a head to ``folder``/head.safetensors, whole or not at all."""
     part = folder / (HEAD + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in head.state_dict().items()}, part)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
     os.replace(part, folder / HEAD)
+
+
+def weights_file(path: Path) -> Path:
+    """The file that holds the backbone: ``path`` itself, or the one in the run folder ``path``.
+
+    Raises:
+        UserError: If there is none.
+    """
+    file = path / BACKBONE if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{path}: holds no {BACKBONE}; give a finished run folder, a weights file, or 'none'")
+    return file
 
 
 def load_backbone(backbone: Backbone, path: Path) -> None:
@@ -44,9 +58,7 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
     Raises:
         UserError: If the file is missing or none of these, or holds another network.
     """
-    file = path / BACKBONE if path.is_dir() else path
-    if not file.is_file():
-        raise UserError(f"{path}: holds no {BACKBONE}; give a finished run folder, a weights file, or 'none'")
+    file = weights_file(path)
     tensors, described = _read_tensors(file)
     ours = f"{backbone.name} with {backbone.channels} channel(s)"
     theirs = f"{described.get('backbone')} with {described.get('channels')} channel(s)"

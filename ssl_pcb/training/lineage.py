@@ -7,10 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from ssl_pcb.data.manifest import PSEUDO_GROUP
 from ssl_pcb.errors import UserError
 
-FILE = "trained_on.json"
+KEY = "trained_on"
+"""The record's key in the metadata of a weights file: it travels with the weights wherever they are copied."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class TrainedOn:
         groups: Names of real boards.
     """
 
-    images: frozenset[str]
-    groups: frozenset[str]
+    images: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, images: Collection[str], groups: Collection[str]) -> TrainedOn:
@@ -33,26 +36,28 @@ class TrainedOn:
     def __or__(self, other: TrainedOn) -> TrainedOn:
         return TrainedOn(self.images | other.images, self.groups | other.groups)
 
-    def write(self, folder: Path) -> None:
-        """Write ``folder``/trained_on.json."""
-        record = {"groups": sorted(self.groups), "images": sorted(self.images)}
-        (folder / FILE).write_text(json.dumps(record, indent=0))
+    def metadata(self) -> dict[str, str]:
+        """The record as metadata of a safetensors file."""
+        return {KEY: json.dumps({"groups": sorted(self.groups), "images": sorted(self.images)})}
 
     @classmethod
-    def read(cls, checkpoint: Path) -> TrainedOn | None:
-        """The record beside a checkpoint (a run folder or a file in one), or ``None`` if it has none.
+    def read(cls, weights: Path) -> TrainedOn | None:
+        """The record in a weights file, or ``None`` if it has none.
 
         Raises:
             UserError: If there is a record that cannot be read.
         """
-        file = (checkpoint if checkpoint.is_dir() else checkpoint.parent) / FILE
-        if not file.is_file():
+        if weights.suffix != ".safetensors":
             return None
         try:
-            record = json.loads(file.read_text())
+            with safe_open(weights, "pt") as opened:
+                text = (opened.metadata() or {}).get(KEY)
+            if text is None:
+                return None
+            record = json.loads(text)
             return cls(frozenset(record["images"]), frozenset(record["groups"]))
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{file}: damaged record of what the checkpoint was trained on") from None
+        except (ValueError, KeyError, TypeError, OSError, SafetensorError):
+            raise UserError(f"{weights}: damaged record of what the checkpoint was trained on") from None
 
 
 def find_leak(seen: TrainedOn, judged: TrainedOn) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from itertools import product
@@ -45,8 +46,10 @@ def pick_device(config: RuntimeConfig) -> str:
 
 def make_fabric(config: RuntimeConfig) -> Fabric:
     """Fabric for one process on the configured device and precision (both already decided)."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    if pick_device(config) == "cuda":  # a resumed run ends with the same bits only if kernels do
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
     return Fabric(
         accelerator=pick_device(config),
         devices=1,
@@ -60,7 +63,7 @@ def memory_format(config: RuntimeConfig) -> torch.memory_format:
 
 
 def resolve_runtime(config: RuntimeConfig, build: Callable[[], nn.Module], channels: int, size: int) -> RuntimeConfig:
-    """``config`` with device, precision and layout decided.
+    """``config`` with device, threads, precision and layout decided; sets the number of threads.
 
     What is ``auto`` is measured: a few training steps of the model on 16 random images in every combination
     that is left open, because no rule holds for all backbones (channels-last fp32 makes some networks faster
@@ -73,16 +76,13 @@ def resolve_runtime(config: RuntimeConfig, build: Callable[[], nn.Module], chann
         size: Side of the images.
     """
     device = pick_device(config)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    config = config.model_copy(update={"device": device, "threads": torch.get_num_threads()})
     precisions = ["fp32", "bf16"] if config.precision == "auto" else [config.precision]
     layouts = ["contiguous", "channels_last"] if config.layout == "auto" else [config.layout]
-    tries = [
-        config.model_copy(update={"device": device, "precision": p, "layout": layout})
-        for p, layout in product(precisions, layouts)
-    ]
+    tries = [config.model_copy(update={"precision": p, "layout": layout}) for p, layout in product(precisions, layouts)]
     if len(tries) == 1:
         return tries[0]
-    if config.threads:
-        torch.set_num_threads(config.threads)
     model = build().to(device)
     images = torch.rand(16, channels, size, size, device=device)
     return min(tries, key=lambda candidate: _step_time(candidate, model, images, TRIAL_SECONDS / len(tries)))

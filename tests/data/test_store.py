@@ -176,8 +176,8 @@ def test_another_process_may_be_faster(boards, config, monkeypatch):
     """The loser of the race finds the winner's store in place and takes it."""
     write = store._write
 
-    def overtaken(manifest, settings, spec, bad, part):
-        write(manifest, settings, spec, bad, part)
+    def overtaken(manifest, settings, spec, bad, part, largest):
+        write(manifest, settings, spec, bad, part, largest)
         shutil.copytree(part, part.with_name(part.name.partition(".")[0]))
 
     monkeypatch.setattr(store, "_write", overtaken)

@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.load import load_config, read_yaml
@@ -22,8 +24,10 @@ from ssl_pcb.config.stages import STAGES, LinearEvalConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
+from ssl_pcb.reports.run import open_run
 from ssl_pcb.stages.weights import start_from
 from ssl_pcb.training import loop
+from ssl_pcb.training.lineage import TrainedOn
 
 BASE = {
     "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8, "training.epochs": 2,
@@ -86,7 +90,8 @@ def test_a_pretraining_run_records_everything(workplace):
     record = read(folder, "run.json")
     assert record["status"] == "finished"
     assert torch.__version__.startswith(record["versions"]["torch"])
-    assert {"commit", "hardware", "command", "started", "ended"} <= record.keys()
+    assert {"commit", "hardware", "sessions", "started", "ended"} <= record.keys()
+    assert [session["seconds"] for session in record["sessions"]] == [record["seconds"]]
     assert len(record["data"]["fingerprint"]) == 24
     assert [row["epoch"] for row in rows(folder / "metrics.jsonl")] == [1, 2]
     assert {"knn_accuracy", "feature_std", "effective_rank"} <= read(folder, "summary.json")["representation"].keys()
@@ -99,16 +104,16 @@ def test_a_pretraining_run_records_everything(workplace):
 
 def test_pretraining_saw_the_training_boards_alone(workplace):
     frame = pd.read_csv("m.csv")
-    seen = read("runs/pre", "trained_on.json")
-    assert set(seen["groups"]) == set(frame["group"][frame["split"] == "train"])
-    assert len(seen["images"]) == (frame["split"] == "train").sum()
+    seen = TrainedOn.read(Path("runs/pre/backbone.safetensors"))
+    assert seen.groups == set(frame["group"][frame["split"] == "train"])
+    assert len(seen.images) == (frame["split"] == "train").sum()
 
 
 def test_linear_eval_finds_the_run_and_sets_a_floor_beside_it(workplace, ssl_pcb_cli):
     ended = ssl_pcb_cli("linear-eval", *flags("linear-eval"), "--out", "probe")
     assert ended.code == 0, ended.err
     assert "starting from checkpoint runs/pre" in ended.out.splitlines()
-    table = pd.read_csv("probe/probes.csv")
+    table = pd.read_json("probe/metrics.jsonl", lines=True)
     assert set(table["backbone"]) == {"checkpoint", "random_init"}
     assert set(table["probe"]) == {"logistic", "gradient_head", "knn"}
     assert set(table["labels"]) == {0.01, 0.1, 1.0}
@@ -241,7 +246,7 @@ def test_a_finetuned_checkpoint_remembers_its_pretraining(workplace, moved_board
     """Finetuned on nothing but new boards, it still comes from a network that saw the old ones."""
     start("finetune", "heir", checkpoint="runs/pre", training__epochs=1)
     frame = pd.read_csv("m.csv")
-    assert set(read("heir", "trained_on.json")["groups"]) == set(frame["group"][frame["split"] == "train"])
+    assert TrainedOn.read(Path("heir/backbone.safetensors")).groups == set(frame["group"][frame["split"] == "train"])
     with pytest.raises(UserError, match="trained on boards"):
         start("finetune", "leak", "moved.csv", checkpoint="heir/backbone.safetensors")
 
@@ -250,9 +255,10 @@ def test_transductive_marks_every_output(workplace, moved_boards, ssl_pcb_cli):
     keys = flags("finetune", data__manifest="moved.csv", training__epochs=1, test=True, runtime__ledger="t/ledger.csv")
     ended = ssl_pcb_cli("finetune", *keys, "--checkpoint", "runs/pre", "--transductive", "--out", "trans")
     assert ended.code == 0, ended.err
-    assert "TRANSDUCTIVE" in ended.out
+    assert "mark: transductive" in ended.out
+    assert pd.read_csv("trans/predictions.csv")["marks"].str.contains("trained on boards").all()
     (mark,) = read("trans", "summary.json")["marks"]
-    assert mark.startswith(f"transductive: trained on boards {moved_boards}")
+    assert mark.startswith(f"transductive: the checkpoint was trained on boards {moved_boards}")
     assert "trained on boards" in pd.read_csv("t/ledger.csv")["transductive"][0]
 
 
@@ -444,3 +450,58 @@ def test_ctrl_c_leaves_a_run_that_resume_takes_up(workplace):
     assert read("ctrl-c", "run.json")["status"] == "interrupted"
     assert command("pretrain", "ctrl-c", "--resume").wait(600) == 0
     assert [row["epoch"] for row in rows("ctrl-c/metrics.jsonl")] == list(range(1, 25))
+
+
+# What must never be learned from or hidden ------------------------------------------------------------------
+
+
+def test_unsplit_images_of_judged_boards_are_not_learned_from(workplace):
+    """One unlabelled image of a validation board, one copy of a test image, and one that is free to take."""
+    frame = pd.read_csv("m.csv", dtype=str, keep_default_na=False)
+    images = {split: frame[frame["split"] == split].iloc[0] for split in ("val", "test", "train")}
+    added = []
+    for name, row, group in (("v", "val", images["val"]["group"]), ("c", "test", "new"), ("f", "train", "new2")):
+        if name == "c":
+            shutil.copy(images[row]["path"], "unsplit-c.png")
+        else:
+            pixels = np.asarray(Image.open(images[row]["path"])).copy()
+            pixels[0, 0] = 255 - pixels[0, 0]
+            Image.fromarray(pixels).save(f"unsplit-{name}.png")
+        added.append({"path": f"unsplit-{name}.png", "group": group})
+    Manifest.build(pd.concat([frame, pd.DataFrame(added)]), Path.cwd()).write("more.csv")
+    start("pretrain", "more", "more.csv", use_unsplit=True, training__epochs=1)
+    seen = TrainedOn.read(Path("more/backbone.safetensors"))
+    assert "new2" in seen.groups
+    assert not seen.groups & {"new", images["val"]["group"]}
+
+
+def test_copies_across_the_split_are_refused(workplace):
+    frame = pd.read_csv("m.csv", dtype=str, keep_default_na=False)
+    source = frame.index[frame["split"] == "train"][0]
+    target = frame.index[frame["split"] == "test"][0]
+    shutil.copy(frame.loc[source, "path"], "copy.png")
+    frame.loc[target, "path"] = "copy.png"
+    Manifest.build(frame, Path.cwd()).write("copies.csv")
+    with pytest.raises(UserError, match=r"1 validation or test samples are copies of training images, first copy\.png"):
+        start("finetune", "copies", "copies.csv", checkpoint="none")
+    assert not Path("copies").exists()
+
+
+def test_weights_without_a_record_are_marked(workplace):
+    named = {"backbone": "test_resnet", "channels": "3"}
+    save_file(load_file("runs/pre/backbone.safetensors"), "anonymous.safetensors", named)
+    start("finetune", "anonymous", "m.csv", checkpoint="anonymous.safetensors", training__epochs=1)
+    assert read("anonymous", "summary.json")["marks"] == ["the checkpoint has no record of its training images"]
+
+
+def test_a_ledger_that_cannot_be_written_stops_before_the_training(workplace):
+    Path("other.csv").write_text("name,price\n")
+    with pytest.raises(UserError, match="is not a test ledger"):
+        start("finetune", "unledgered", "m.csv", checkpoint="none", test=True, runtime__ledger="other.csv")
+    assert not Path("unledgered").exists()
+
+
+def test_a_folder_in_use_is_refused(workplace):
+    first, second = open_run("finetune", Path("busy"), resume=False), open_run("finetune", Path("busy"), resume=False)
+    with first, pytest.raises(UserError, match="in use by another process"), second:
+        pass

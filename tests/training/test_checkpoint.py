@@ -13,6 +13,7 @@ from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.training.checkpoint import load_backbone, load_state, save_backbone, save_head, save_state
+from ssl_pcb.training.lineage import TrainedOn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 
@@ -39,7 +40,7 @@ def test_round_trip(tmp_path):
     saved = backbone(seed=1)
     saved.train()
     saved(torch.rand(4, 1, 32, 32))  # so that batch norm's buffers are not the fresh ones
-    save_backbone(saved, tmp_path)
+    save_backbone(saved, tmp_path, TrainedOn())
     assert [file.name for file in tmp_path.iterdir()] == ["backbone.safetensors"]
     for path in (tmp_path, tmp_path / "backbone.safetensors"):
         loaded = backbone(seed=2)
@@ -50,7 +51,7 @@ def test_round_trip(tmp_path):
 
 def test_channels_last_weights_round_trip(tmp_path):
     saved = backbone(seed=1).to(memory_format=torch.channels_last)
-    save_backbone(saved, tmp_path)
+    save_backbone(saved, tmp_path, TrainedOn())
     loaded = backbone(seed=2)
     load_backbone(loaded, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), loaded.parameters(), strict=True))
@@ -58,7 +59,7 @@ def test_channels_last_weights_round_trip(tmp_path):
 
 @pytest.mark.parametrize("kind", [{"name": "test_vit", "channels": 1}, {"channels": 3}], ids=str)
 def test_another_network_is_refused(tmp_path, kind):
-    save_backbone(backbone(), tmp_path)
+    save_backbone(backbone(), tmp_path, TrainedOn())
     line, untouched = refusal(tmp_path, **kind)
     assert "holds a test_resnet with 1 channel(s)" in line
     assert "--backbone or --checkpoint" in line
@@ -135,7 +136,7 @@ def test_any_bytes_are_refused_in_one_line(tmp_path):
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.99])
 def test_a_truncated_safetensors_file(tmp_path, share):
-    save_backbone(backbone(), tmp_path)
+    save_backbone(backbone(), tmp_path, TrainedOn())
     file = tmp_path / "backbone.safetensors"
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
     with pytest.raises(UserError, match="not a safetensors file") as refused:
@@ -218,7 +219,7 @@ def test_head_round_trip(tmp_path):
     from safetensors.torch import load_file
 
     head = torch.nn.Linear(5, 2)
-    save_head(head, tmp_path)
+    save_head(head.state_dict(), tmp_path)
     table = load_file(tmp_path / "head.safetensors")
     assert torch.equal(table["weight"], head.weight)
     assert torch.equal(table["bias"], head.bias)

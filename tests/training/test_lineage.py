@@ -1,6 +1,8 @@
 """What a network was trained on, and whether it has seen what it is to be judged on."""
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from ssl_pcb.errors import UserError
 from ssl_pcb.training.lineage import TrainedOn, find_leak
@@ -10,22 +12,29 @@ def of(images="", groups=""):
     return TrainedOn.of(images.split(), groups.split())
 
 
-def test_round_trip_beside_a_folder_and_a_file(tmp_path):
+def weights(folder, metadata):
+    save_file({"x": torch.zeros(1)}, folder / "w.safetensors", metadata)
+    return folder / "w.safetensors"
+
+
+def test_the_record_travels_with_the_weights(tmp_path):
     seen = of("aa bb", "b1 b2")
-    seen.write(tmp_path)
-    assert TrainedOn.read(tmp_path) == seen
-    assert TrainedOn.read(tmp_path / "backbone.safetensors") == seen
+    file = weights(tmp_path, seen.metadata())
+    assert TrainedOn.read(file) == seen
+    (tmp_path / "elsewhere").mkdir()
+    assert TrainedOn.read(file.rename(tmp_path / "elsewhere" / "copied.safetensors")) == seen
 
 
 def test_a_checkpoint_from_elsewhere_has_no_record(tmp_path):
     assert TrainedOn.read(tmp_path / "timm.pth") is None
+    assert TrainedOn.read(weights(tmp_path, {"format": "pt"})) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": 3, "groups": []}', '{"images": ["a"]}', "null"])
 def test_a_damaged_record_is_refused_not_taken_for_none(tmp_path, text):
-    (tmp_path / "trained_on.json").write_text(text)
-    with pytest.raises(UserError, match=r"trained_on\.json: damaged record"):
-        TrainedOn.read(tmp_path)
+    file = weights(tmp_path, {"trained_on": text})
+    with pytest.raises(UserError, match=r"w\.safetensors: damaged record"):
+        TrainedOn.read(file)
 
 
 def test_a_shared_board_is_a_leak_even_with_other_images():

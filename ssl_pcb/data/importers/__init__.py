@@ -10,6 +10,7 @@ from ssl_pcb.data.importers import coco, deeppcb, folder, table, voc, yolo
 from ssl_pcb.data.importers.common import ImportOptions, Listing, SourceImage, group_by_path, name_some
 from ssl_pcb.data.importers.rows import ImageRows, Row, describe_box, make_rows
 from ssl_pcb.data.importers.summary import ImportSummary
+from ssl_pcb.data.kinds import KINDS
 from ssl_pcb.data.manifest import PSEUDO_GROUP, Manifest
 from ssl_pcb.data.near_duplicates import cluster_images
 from ssl_pcb.data.parallel import map_files
@@ -17,8 +18,6 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import probe, significant_bits
 
 __all__ = ["KINDS", "ImportOptions", "ImportSummary", "import_dataset"]
-
-KINDS = ("deeppcb", "folder", "table", "coco", "voc", "yolo")
 
 
 def import_dataset(kind: str, src: Path, out: Path, options: ImportOptions) -> ImportSummary:
@@ -34,11 +33,13 @@ def import_dataset(kind: str, src: Path, out: Path, options: ImportOptions) -> I
         What was found, kept and dropped.
 
     Raises:
-        UserError: On a missing or malformed source, an unknown label, or (unless ``skip_bad``) an unreadable
-            image.
+        UserError: On a missing or malformed source, an unknown label, an existing ``out`` (unless
+            ``overwrite``), or an unreadable image (unless ``skip_bad``).
     """
     if out.suffix not in (".csv", ".parquet"):
         raise UserError(f"{out}: a manifest is written as .csv or .parquet")
+    if out.exists() and not options.overwrite:
+        raise UserError(f"{out}: exists already; --overwrite replaces it")
     if options.tile is None and kind == "deeppcb":
         options = replace(options, tile=128)
     listing = _read(kind, Path(src).resolve(), options)
@@ -48,7 +49,8 @@ def import_dataset(kind: str, src: Path, out: Path, options: ImportOptions) -> I
     rows = _collect(images, options, summary, depth)
     if not rows:
         raise UserError(f"{src}: nothing left to write: every tile was dropped; see --blank-std and --tile")
-    manifest = Manifest.build(rows, out.parent, source=str(out))
+    mend = f"leave the column 'split' out of {src}, import it again and run 'ssl-pcb data split'"
+    manifest = Manifest.build(rows, out.parent, source=str(src), split_mend=mend)
     manifest.write(out)
     summary.count(manifest)
     summary.write()

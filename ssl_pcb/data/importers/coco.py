@@ -6,7 +6,7 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ssl_pcb.data.importers.common import ImportOptions, Listing, SourceImage, keep_defects
+from ssl_pcb.data.importers.common import ImportOptions, Listing, SourceImage, name_some, sort_boxes
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.orientation import Box
 
@@ -14,10 +14,12 @@ from ssl_pcb.imaging.orientation import Box
 def read(src: Path, options: ImportOptions) -> Listing:
     """List a COCO file's images; those without annotations are NonDefective.
 
-    Images are looked for beside the file, in ``images`` beside it, and in the folders next to its own.
+    Images are looked for beside the file, then in ``images`` beside it, then in all folders beside it and next
+    to its own.
 
     Raises:
-        UserError: If the file is missing or malformed, or lists no images.
+        UserError: If the file is missing or malformed, lists no images, or several folders hold an image; or
+            if the folders around it cannot be read.
     """
     content = _load(src)
     try:
@@ -29,10 +31,12 @@ def read(src: Path, options: ImportOptions) -> Listing:
         if not entries:
             raise UserError(f"{src}: no images found, the file lists none")
         folders = _folders(src)
-        images = [
-            _image(entry, *keep_defects(*found[key], options.label_map), folders)
-            for key, entry in sorted(entries.items())
-        ]
+        images = [_image(src, entry, *found[key], options, folders) for key, entry in sorted(entries.items())]
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or src}: cannot be read ({error.strerror or error}), where images of {src} may be; "
+            "make it readable, or move them and the file elsewhere"
+        ) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{src}: not COCO's format ({type(error).__name__}: {error})") from None
     return Listing(src.parent, images)
@@ -43,6 +47,8 @@ def _load(src: Path) -> dict[str, Any]:
         raise UserError(f"{src}: no such file (a COCO source is its JSON file)")
     try:
         content = json.loads(src.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{src}: cannot be read ({error.strerror or error})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{src}: not JSON ({error})") from None
     if not isinstance(content, dict) or "images" not in content:
@@ -67,14 +73,33 @@ def _add(
 def _folders(src: Path) -> list[Path]:
     siblings = sorted(path for path in src.parent.parent.iterdir() if path.is_dir())
     below = sorted(path for path in src.parent.iterdir() if path.is_dir())
-    return [src.parent, src.parent / "images", src.parent.parent / "images", *below, src.parent.parent, *siblings]
+    return list(dict.fromkeys([src.parent, src.parent / "images", *below, src.parent.parent, *siblings]))
 
 
-def _image(entry: dict[str, Any], boxes: list[Box], types: list[str], folders: list[Path]) -> SourceImage:
+def _image(
+    src: Path,
+    entry: dict[str, Any],
+    boxes: list[Box],
+    types: list[str],
+    options: ImportOptions,
+    folders: list[Path],
+) -> SourceImage:
     name = PurePosixPath(str(entry["file_name"]).replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts:  # the file must not lead out of its data set
         name = PurePosixPath(name.name)
-    places = [folder / name for folder in folders]
-    path = next((place for place in places if place.is_file()), places[0])
+    path = _find(src, name, folders)
     stated = (int(entry["width"]), int(entry["height"])) if "width" in entry and "height" in entry else None
-    return SourceImage(path, None, boxes=boxes, types=types, stated_size=stated)
+    boxes, types, doubtful = sort_boxes(boxes, types, options.label_map, f"{src}: {name}")
+    return SourceImage(path, None, boxes=boxes, types=types, doubtful=doubtful, stated_size=stated)
+
+
+def _find(src: Path, name: PurePosixPath, folders: list[Path]) -> Path:
+    own, others = folders[:2], folders[2:]
+    places = [folder / name for folder in own if (folder / name).is_file()][:1]
+    places = places or [folder / name for folder in others if (folder / name).is_file()]
+    if len(places) > 1:
+        raise UserError(
+            f"{src}: several images are called '{name}': {name_some([str(place) for place in places])}; "
+            f"put those that are meant into {src.parent / 'images'}"
+        )
+    return places[0] if places else folders[0] / name

@@ -23,8 +23,9 @@ class ImportOptions:
 
     Attributes:
         label_map: Word in the source to ``Defective``, ``NonDefective`` or ``unlabelled``; the word ``*``
-            stands for all others. In box formats it applies to defect types, of which those that are not
-            Defective are left out.
+            stands for all others. In box formats it applies to defect types: without a map all are
+            Defective; those that are ``NonDefective`` are left out, and a sample that shows only
+            ``unlabelled`` ones is unlabelled.
         group_from: Where the board's name comes from: ``parent`` (the folder), ``none`` (near-duplicates
             form stand-in groups), a regular expression with one group that is searched in the path, or a
             column of a table; ``None`` = the importer's default.
@@ -37,6 +38,7 @@ class ImportOptions:
             where the annotation states the upright size and not the stored one, else stored.
         max_pixels: Refuse larger images.
         skip_bad: Leave unreadable images out and count them, instead of stopping.
+        overwrite: Replace a manifest that is there already.
     """
 
     label_map: dict[str, str] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class ImportOptions:
     box_frame: str = "auto"
     max_pixels: int = MAX_PIXELS
     skip_bad: bool = False
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.box_frame not in BOX_FRAMES:
@@ -77,6 +80,7 @@ class SourceImage:
         crop: The sample's part of the image, in the frame of the boxes.
         boxes: Defect boxes, in pixels, or in shares of width and height where ``relative``.
         types: Defect type of each box, or empty.
+        doubtful: Boxes of types that are unlabelled, in the frame of the boxes: neither defects nor clean.
         relative: Whether boxes are shares of the image's sides.
         stated_size: Width and height that the annotation states.
     """
@@ -89,6 +93,7 @@ class SourceImage:
     crop: Box | None = None
     boxes: list[Box] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    doubtful: list[Box] = field(default_factory=list)
     relative: bool = False
     stated_size: tuple[int, int] | None = None
 
@@ -121,6 +126,11 @@ def find_images(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"{folder}: no images found (looked for {', '.join(SUFFIXES)})")
     return found
+
+
+def find_others(folder: Path) -> list[Path]:
+    """Files that :func:`find_images` passes over for their ending."""
+    return [path for path in _walk(folder) if path.suffix.lower() not in SUFFIXES]
 
 
 def require_folder(folder: Path) -> None:
@@ -162,14 +172,25 @@ def _canonical(word: str) -> str | None:
     return names.get(word.strip().lower())
 
 
-def keep_defects(boxes: list[Box], types: list[str], label_map: dict[str, str]) -> tuple[list[Box], list[str]]:
-    """Leave out boxes of types that the user mapped to something other than Defective."""
-    kept = [
-        (box, name)
-        for box, name in zip(boxes, types, strict=True)
-        if _canonical(label_map.get(name, label_map.get("*", LABELS[1]))) == LABELS[1]
-    ]
-    return [box for box, _ in kept], [name for _, name in kept]
+def sort_boxes(
+    boxes: list[Box], types: list[str], label_map: dict[str, str], where: object
+) -> tuple[list[Box], list[str], list[Box]]:
+    """Boxes and types of defects, and the boxes of unlabelled types; NonDefective ones are left out.
+
+    Args:
+        boxes: Boxes of one image.
+        types: Their types; an empty one counts as ``*``.
+        label_map: The user's map; empty = all are defects.
+        where: File for the error message.
+
+    Raises:
+        UserError: If there is a map and a type is not in it.
+    """
+    labels = [map_label(name or "*", label_map, where) if label_map else LABELS[1] for name in types]
+    listed = list(zip(boxes, types, labels, strict=True))
+    defects = [(box, name) for box, name, label in listed if label == LABELS[1]]
+    doubtful = [box for box, _, label in listed if not label]
+    return [box for box, _ in defects], [name for _, name in defects], doubtful
 
 
 def group_by_path(listing: Listing, group_from: str) -> list[str]:

@@ -13,9 +13,9 @@ from ssl_pcb.data.importers.common import (
     ImportOptions,
     Listing,
     SourceImage,
-    keep_defects,
     name_some,
     require_folder,
+    sort_boxes,
 )
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.errors import UserError
@@ -62,9 +62,11 @@ def _read_group(folder: Path, board: str, options: ImportOptions, listing: Listi
     unpaired += [path.name for key, path in sorted(tested.items()) if key not in texts]
     unpaired += [path.name for key, path in sorted(templates.items()) if key not in tested]
     for key in sorted(tested.keys() & texts.keys()):
-        boxes, types = keep_defects(*read_boxes(texts[key]), options.label_map)
+        boxes, types, doubtful = sort_boxes(*read_boxes(texts[key]), options.label_map, texts[key])
         place = key if options.templates else ""
-        listing.images.append(SourceImage(tested[key], None, group=board, place=place, boxes=boxes, types=types))
+        listing.images.append(
+            SourceImage(tested[key], None, group=board, place=place, boxes=boxes, types=types, doubtful=doubtful)
+        )
         if options.templates and key in templates:
             listing.images.append(SourceImage(templates[key], LABELS[0], group=board, place=place))
 

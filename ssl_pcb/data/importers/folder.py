@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
-from ssl_pcb.data.importers.common import ImportOptions, Listing, SourceImage, find_images, map_label
+from ssl_pcb.data.importers.common import (
+    ImportOptions,
+    Listing,
+    SourceImage,
+    find_images,
+    find_others,
+    map_label,
+)
 from ssl_pcb.errors import UserError
 
 
@@ -25,7 +33,13 @@ def read(src: Path, options: ImportOptions) -> Listing:
         _refuse_class_as_board(src, paths)
     loose = sum(not word for word in words.values())
     notes = [f"{loose:,} images lie in no class folder and stay unlabelled"] if loose else []
-    return Listing(src, images, notes)
+    return Listing(src, images, notes + _left_out(src))
+
+
+def _left_out(src: Path) -> list[str]:
+    kinds = Counter(path.suffix.lower() or "no ending" for path in find_others(src))
+    counted = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common())
+    return [f"{kinds.total():,} files are of no type that is read, and left out: {counted}"] if kinds else []
 
 
 def _refuse_class_as_board(src: Path, paths: list[Path]) -> None:

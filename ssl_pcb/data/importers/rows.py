@@ -11,7 +11,7 @@ from ssl_pcb.data.tiles import ImageTiles, cut_tiles
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import ImageInfo, decode, probe, turn_boxes
 from ssl_pcb.imaging.orientation import Box
-from ssl_pcb.imaging.tiling import clip_box
+from ssl_pcb.imaging.tiling import box_share, clip_box
 
 Row = dict[str, str]
 
@@ -53,14 +53,21 @@ def make_rows(image: SourceImage, options: ImportOptions, bit_depth: int | None)
     boxes = [part for part in parts if part]
     types = [name for name, part in zip(image.types, parts, strict=True) if part] if image.types else []
     outside = [box for box, part in zip(image.boxes, parts, strict=True) if not part]
+    doubtful = to_upright(image, image.doubtful, info, options.box_frame)
     if rules is None:
         crop = to_upright(image, [image.crop], info, options.box_frame) if image.crop else []
-        label = LABELS[bool(boxes)] if image.label is None else image.label
+        frame = (0, 0, info.width, info.height)
+        label = _label(frame, bool(boxes), doubtful) if image.label is None else image.label
         return ImageRows([_row(image, label, crop, boxes, types)], boxes, types, outside)
     _require_tileable(image)
     grey = decode(image.path, channels=1, bit_depth=bit_depth, max_pixels=options.max_pixels)
     tiles = cut_tiles(grey, boxes, rules)
-    return ImageRows(_tile_rows(image, tiles, boxes, types), boxes, types, outside, tiles)
+    return ImageRows(_tile_rows(image, tiles, boxes, types, doubtful), boxes, types, outside, tiles)
+
+
+def _label(frame: Box, defective: bool, doubtful: list[Box]) -> str:
+    """Defective, else unlabelled where a doubtful box reaches into the frame, else NonDefective."""
+    return "" if not defective and any(box_share(box, frame) for box in doubtful) else LABELS[defective]
 
 
 def to_upright(image: SourceImage, boxes: list[Box], info: ImageInfo, box_frame: str) -> list[Box]:
@@ -88,10 +95,12 @@ def _require_tileable(image: SourceImage) -> None:
         raise UserError(f"{image.path}: is Defective without boxes, so its tiles have no label; leave out --tile")
 
 
-def _tile_rows(image: SourceImage, tiles: ImageTiles, boxes: list[Box], types: list[str]) -> list[Row]:
+def _tile_rows(
+    image: SourceImage, tiles: ImageTiles, boxes: list[Box], types: list[str], doubtful: list[Box]
+) -> list[Row]:
     rows = []
     for tile in tiles.kept:
-        label = "" if image.label == "" else LABELS[tile.defective]
+        label = "" if image.label == "" else _label(tile.crop, tile.defective, doubtful)
         touching = [boxes[index] for index in tile.touching]
         names = [types[index] for index in tile.touching] if types else []
         rows.append(_row(image, label, [tile.crop], touching, names))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.importers.common import name_some
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.tiles import TileRules, count_only_cut
@@ -64,8 +65,13 @@ class ImportSummary:
         return self.out.with_suffix(".import.json")
 
     def write(self) -> None:
-        """Write every count and every name to :attr:`record`."""
-        self.record.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write every count and every name to :attr:`record`, whole or not at all.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        with whole_file(self.record) as part:
+            part.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     def lines(self) -> list[str]:
         """The summary for the terminal."""

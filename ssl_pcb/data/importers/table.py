@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
-
-import pandas as pd
 
 from ssl_pcb.data.importers.common import ImportOptions, Listing, SourceImage, map_label
 from ssl_pcb.data.manifest import parse_boxes
@@ -24,15 +24,15 @@ def read(src: Path, options: ImportOptions) -> Listing:
     Raises:
         UserError: If the table is missing, empty, malformed, or has an unknown label.
     """
-    frame = _load(src)
-    column = {name.strip().lower(): name for name in frame.columns}
+    header, rows = _load(src)
+    column = {name.strip().lower(): name for name in header}
     path_column = _first(column, PATH_COLUMNS)
     if path_column is None:
-        raise UserError(f"{src}: has no column {', '.join(PATH_COLUMNS)} (found: {', '.join(frame.columns)})")
+        raise UserError(f"{src}: has no column {', '.join(PATH_COLUMNS)} (found: {', '.join(header)})")
     label_column = _first(column, LABEL_COLUMNS)
     group_column = _group_column(column, options.group_from)
     images = []
-    for number, row in enumerate(frame.to_dict("records"), 1):
+    for number, row in enumerate(rows, 1):
         where = f"{src}: row {number} ({row[path_column]})"
         if not row[path_column].strip():
             raise UserError(f"{src}: row {number} names no image")
@@ -60,16 +60,26 @@ def read(src: Path, options: ImportOptions) -> Listing:
     return Listing(src.parent, images, grouped=bool(options.group_from and group_column))
 
 
-def _load(src: Path) -> pd.DataFrame:
+def _load(src: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Header and rows; cells are separated by whichever of comma, semicolon and tab the header has most of."""
     if not src.is_file():
         raise UserError(f"{src}: no such table")
     try:
-        frame = pd.read_csv(src, dtype=str, keep_default_na=False, sep=None, engine="python")
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+        text = src.read_text(encoding="utf-8-sig")
+        separator = max(",;\t", key=text.partition("\n")[0].count)
+        header, *rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator, strict=True) if row] or [[]]
+    except (ValueError, OSError, csv.Error) as error:
         raise UserError(f"{src}: not a readable CSV table ({str(error).splitlines()[0]})") from error
-    if frame.empty:
+    if not rows:
         raise UserError(f"{src}: no images found, the table has no rows")
-    return frame.fillna("")
+    for number, row in enumerate(rows, 1):
+        if any(row[len(header) :]):
+            raise UserError(
+                f"{src}: row {number} ({row[0]}) has {len(row)} cells and the header {len(header)}; "
+                f"quote cells that hold '{separator}'"
+            )
+    empty = [""] * len(header)
+    return header, [dict(zip(header, row + empty, strict=False)) for row in rows]
 
 
 def _first(column: dict[str, str], names: tuple[str, ...]) -> str | None:

@@ -11,8 +11,8 @@ from ssl_pcb.data.importers.common import (
     Listing,
     SourceImage,
     find_images,
-    keep_defects,
     name_some,
+    sort_boxes,
 )
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.orientation import Box
@@ -58,8 +58,8 @@ def _image(path: Path, by_name: dict[str, list[Path]], options: ImportOptions) -
         stated = (int(float(width)), int(float(height))) if width and height else None
     except ValueError as error:
         raise UserError(f"{path}: not a Pascal VOC annotation ({error})") from None
-    boxes, types = keep_defects(boxes, types, options.label_map)
-    return SourceImage(image, None, boxes=boxes, types=types, stated_size=stated)
+    boxes, types, doubtful = sort_boxes(boxes, types, options.label_map, path)
+    return SourceImage(image, None, boxes=boxes, types=types, doubtful=doubtful, stated_size=stated)
 
 
 def _alike(image: Path, annotation: Path) -> bool:

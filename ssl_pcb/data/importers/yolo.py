@@ -13,8 +13,8 @@ from ssl_pcb.data.importers.common import (
     Listing,
     SourceImage,
     find_images,
-    keep_defects,
     name_some,
+    sort_boxes,
 )
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.orientation import Box
@@ -37,8 +37,8 @@ def read(src: Path, options: ImportOptions) -> Listing:
     images = []
     for path in paths:
         boxes, types = read_labels(present[path], names) if path in present else ([], [])
-        boxes, types = keep_defects(boxes, types, options.label_map)
-        images.append(SourceImage(path, None, boxes=boxes, types=types, relative=True))
+        boxes, types, doubtful = sort_boxes(boxes, types, options.label_map, labels[path])
+        images.append(SourceImage(path, None, boxes=boxes, types=types, doubtful=doubtful, relative=True))
     return Listing(src, images, _notes(src, paths, set(present.values())))
 
 

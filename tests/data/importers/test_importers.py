@@ -24,7 +24,7 @@ def picture(path: Path, size: tuple[int, int] = (80, 60), orientation: int = 1) 
 
 
 def run(kind: str, src: Path, out: Path, **options):
-    summary = import_dataset(kind, src, out, ImportOptions(**options))
+    summary = import_dataset(kind, src, out, ImportOptions(**{"overwrite": True} | options))
     return summary, Manifest.read(out)
 
 

@@ -1,0 +1,3 @@
+"""The kinds of data sets that can be imported; apart from the importers, which are slow to load."""
+
+KINDS = ("deeppcb", "folder", "table", "coco", "voc", "yolo")
