@@ -11,7 +11,7 @@ runs=runs/deeppcb
 mkdir -p "$runs"
 
 if [ ! -e "$runs/tiles.csv" ]; then
-    ssl-pcb data import deeppcb "$source_folder" "$runs/unsplit.csv"
+    ssl-pcb data import deeppcb "$source_folder" "$runs/unsplit.csv" --overwrite
     ssl-pcb data split "$runs/unsplit.csv" --out "$runs/tiles.csv" \
         --assign train=00041,13000,20085 --assign val=12000,12300 --assign test=44000,77000,92000
 fi

@@ -99,8 +99,8 @@ def audit_augmentations(
 ) -> AugmentationAudit:
     """Measure what ``view`` does to the defects of a manifest and to its clean samples.
 
-    Samples of split ``test`` are not looked at. Areas are exact (polygon clipping). Neighbours' defects are those boxes that other rows of the same image
-    carry; pass the whole manifest, not one split.
+    Samples of split ``test`` are not looked at. Areas are exact (polygon clipping). Neighbours' defects are those
+    boxes that other rows of the same image carry; pass the whole manifest, not one split.
 
     Args:
         manifest: Samples, some with defect boxes; clean twins are taken from its column ``twin``, if any.

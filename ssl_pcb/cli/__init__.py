@@ -13,6 +13,7 @@ from importlib import import_module
 import click
 
 from ssl_pcb import __version__
+from ssl_pcb.cli.terminal import printable
 from ssl_pcb.errors import UserError
 
 COMMANDS = {
@@ -72,7 +73,7 @@ def main() -> None:
             raise
         _refuse(
             f"the package {error.name} is not installed; this command needs the 'train' extra: "
-            "in the project's folder, python -m pip install -e '.[train]"
+            "in the project's folder, python -m pip install -e '.[train]'"
         )
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -90,9 +91,7 @@ def main() -> None:
 
 
 def _refuse(message: str) -> None:
-    # File names and labels are other people's text: no line breaks or terminal codes out of them.
-    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
-    click.echo(f"ssl-pcb: error: {line}", err=True)
+    click.echo(f"ssl-pcb: error: {printable(message)}", err=True)
     sys.exit(2)
 
 

@@ -15,7 +15,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write to; it takes the place of ``path`` at the end, or vanishes on any error.
 
     Raises:
-        UserError: If it cannot be written, or the text holds a file name that is not Unicode.
+        UserError: If it cannot be written.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -24,8 +24,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
-    except UnicodeEncodeError as error:
-        raise UserError(f"{path}: cannot hold a file name that is not UTF-8 ({error}); rename such files") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

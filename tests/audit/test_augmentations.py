@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy.stats import beta
@@ -232,3 +233,20 @@ def test_the_contact_sheet_outlines_defects_and_marks_cut_ones(defects, tmp_path
     # The sample and the four default views stand left of everything red.
     assert cut[:, 1].min() > 5 * TILE
     assert [file.name for file in path.parent.iterdir()] == ["sheet.png"]
+
+
+def test_test_samples_are_not_looked_at(defects, neighbours):
+    splits = ["test"] * 10 + ["train"] * 5 + ["val"] * 4 + ["holdout"] * 3 + [""] * 3
+    some = Manifest.build(defects.frame.assign(split=splits), defects.root)
+    for index in range(10):
+        (defects.root / f"{index}.png").write_bytes((defects.root / "twin.png").read_bytes())
+    audit = audit_augmentations(some, DATA, IDENTITY, views=1)
+    assert audit.in_view.total == 15
+    assert audit.contrast.value == 1  # the test images hold no defect any more, so nothing would be left of theirs
+    shown = ViewConfig(geometry=GeometryConfig(shrink=0.5))
+    frame = pd.concat([neighbours.frame.assign(split="test"), some.frame[10:]])
+    audit = audit_augmentations(Manifest.build(frame, neighbours.root), DATA, shown, views=2)
+    assert audit.label_noise is None
+    hidden = Manifest.build(defects.frame.assign(split="test"), defects.root)
+    with pytest.raises(UserError, match="not of split 'test'"):
+        audit_augmentations(hidden, DATA, IDENTITY)

@@ -59,3 +59,12 @@ def test_copies_across_splits_are_a_fault_and_within_one_a_fact(tmp_path):
     report = check_manifest(Manifest.build(rows, tmp_path))
     assert len(report.faults) == 1
     assert "test and train" in report.faults[0]
+
+
+def test_copies_in_train_and_holdout_are_a_fault_that_names_the_mend(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes())
+    rows = [{"path": "a.png", "group": "x", "split": "train"}, {"path": "b.png", "group": "x", "split": "holdout"}]
+    (fault,) = check_manifest(Manifest.build(rows, tmp_path)).faults
+    assert fault.startswith(f"{tmp_path / 'a.png'}: exact copies are in holdout and train: {tmp_path / 'b.png'}")
+    assert "keep one of them" in fault

@@ -149,3 +149,44 @@ def test_large_coordinates_keep_their_pixels():
     """Panels are 16k wide and more; a coordinate must not be rounded to six digits."""
     boxes = [(12345.25, 0.0, 1234567.0, 16384.5)]
     assert parse_boxes(format_boxes(boxes)) == boxes
+
+
+@pytest.mark.parametrize("sides", [("train", "test"), ("train", "holdout"), ("val", "test")])
+@pytest.mark.parametrize("spelling", ["a/x.png", "./a/../a/x.png"])
+@pytest.mark.parametrize("group", ["", "b1"])
+def test_one_image_in_two_splits_is_refused(sides, spelling, group):
+    rows = [{"path": path, "split": split} for path, split in zip(("a/x.png", spelling), sides, strict=True)]
+    if group and sides == ("train", "holdout"):  # other pairs are refused for the group
+        rows = [row | {"group": group} for row in rows]
+    line = refusal(*rows)
+    assert f"x.png' is in two splits ({', '.join(sorted(sides))})" in line
+    assert "ssl-pcb data split" in line
+
+
+def test_one_image_in_one_split_may_have_unsplit_rows(tmp_path):
+    rows = [{"path": "x.png", "split": split} for split in ("val", "val", "")]
+    assert len(Manifest.build(rows, tmp_path)) == 3
+
+
+def test_a_faulty_split_can_be_left_out_in_reading(tmp_path):
+    text = "path,group,split\nx.png,g,train\ny.png,g,test\nz.png,h,valid\n"
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(UserError):
+        Manifest.read(tmp_path / "m.csv")
+    frame = Manifest.read(tmp_path / "m.csv", ignore_splits=True).frame
+    assert frame["split"].tolist() == ["", "", ""]
+    assert frame["group"].tolist() == ["g", "g", "h"]
+
+
+def test_parquet_columns_of_any_kind_with_missing_values(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "path": ["x.png", "y.png"],
+            "label": pd.Categorical(["Defective", None]),
+            "group": pd.array(["b1", None], dtype="string"),
+            "line": pd.array([7, None], dtype="Int64"),
+        }
+    )
+    frame.to_parquet(tmp_path / "m.parquet")
+    read = Manifest.read(tmp_path / "m.parquet").frame
+    assert read[["label", "group", "line"]].to_numpy().tolist() == [["Defective", "b1", "7"], ["", "", ""]]

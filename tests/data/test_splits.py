@@ -115,3 +115,34 @@ def test_the_table_counts_and_says_what_is_not_board_disjoint():
     ]  # fmt: skip
     assert "not board-disjoint" not in describe_splits(manifest)
     assert "not board-disjoint" in describe_splits(boards(5, prefix="~"))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_holdout_has_each_label_in_proportion_whatever_the_size_of_the_boards(seed):
+    """Boards of 10 images, 5 of each label, and every tenth image held out."""
+    rows = [
+        {"path": f"{board}-{image}.png", "group": f"b{board}", "label": ("Defective", "NonDefective")[image % 2]}
+        for board in range(8)
+        for image in range(10)
+    ]
+    boards = {"train": [f"b{board}" for board in range(6)], "val": ["b6"], "test": ["b7"]}
+    held = split_manifest(Manifest.build(rows, Path(".")), assign=boards, seed=seed).split("holdout").frame
+    assert held["label"].value_counts().to_dict() == {"Defective": 3, "NonDefective": 3}
+
+
+def test_holdout_is_drawn_anew_by_each_seed():
+    manifest = boards(6, images=40)
+    groups = sorted(set(manifest.frame["group"]))
+    sides = {"train": groups[:4], "val": groups[4:5], "test": groups[5:]}
+    held = [
+        frozenset(split_manifest(manifest, assign=sides, seed=seed).split("holdout").frame["path"])
+        for seed in (0, 0, 1, 2)
+    ]
+    assert held[0] == held[1]
+    assert len(set(held)) == 3
+
+
+def test_an_image_of_two_groups_is_refused_and_named():
+    rows = [{"path": f"{i}.png", "group": f"b{i}"} for i in range(5)] + [{"path": "3.png", "group": "other"}]
+    with pytest.raises(UserError, match=r"image '3\.png' has rows of groups b3, other"):
+        split_manifest(Manifest.build(rows, Path(".")))

@@ -80,3 +80,40 @@ def test_deeppcb_gives_the_published_counts(shared_data, tmp_path):
     train_images = manifest.split("train", "holdout").frame["path"].nunique()
     assert manifest.split("holdout").frame["path"].nunique() == round(train_images / 10)
     assert manifest.board_disjoint
+
+
+def naive_shares(box, crop, side):
+    """Share of a box of whole pixels that lies in a crop, by counting."""
+    inside = np.zeros((2, side, side), bool)
+    for mask, (x1, y1, x2, y2) in zip(inside, (box, crop), strict=True):
+        mask[int(y1) : int(y2), int(x1) : int(x2)] = True
+    return inside.all(axis=0).sum() / inside[0].sum()
+
+
+def test_last_tiles_moved_back_count_each_box_once_and_each_tile_by_what_it_holds():
+    """600 px in tiles of 256 px: the last ones start at 344 and share 168 px with those before."""
+    rng = np.random.default_rng(1)
+    grey = rng.integers(0, 256, (600, 600, 1), dtype=np.uint8)
+    boxes = [(400.0, 100.0, 420.0, 120.0), (360.0, 360.0, 500.0, 500.0), (240.0, 10.0, 272.0, 20.0)]
+    for x, y, w, h in np.column_stack([rng.integers(0, 560, (20, 2)), rng.integers(2, 40, (20, 2))]):
+        boxes.append((float(x), float(y), float(x + w), float(y + h)))
+    starts = (0, 256, 344)
+    crops = [(x, y, x + 256, y + 256) for y in starts for x in starts]
+    shares = np.array([[naive_shares(box, crop, 600) for box in boxes] for crop in crops])
+    result = cut_tiles(grey, boxes, TileRules(tile=256))
+    positive, partial = (shares >= 0.5).any(axis=1), (shares > 0).any(axis=1) & ~(shares >= 0.5).any(axis=1)
+    assert {tile.crop: tile.defective for tile in result.kept} == {
+        crop: bool(found) for crop, found, cut in zip(crops, positive, partial, strict=True) if not cut
+    }
+    assert result.dropped["partial"] == partial.sum()
+    assert [tile.touching for tile in result.kept] == [
+        np.flatnonzero(row).tolist() for row, cut in zip(shares > 0, partial, strict=True) if not cut
+    ]
+    assert result.unreached == np.flatnonzero(~(shares >= 0.5).any(axis=0)).tolist()
+    assert (shares[:, 0] == 1).sum() == 2  # the first box lies in the overlap and makes two tiles Defective
+
+
+def test_an_image_smaller_than_a_tile_is_one_tile_of_its_own_size():
+    result = cut_tiles(TEXTURE, [(45.0, 45.0, 55.0, 55.0)], TileRules(tile=256))
+    assert [(tile.crop, tile.defective, tile.touching) for tile in result.kept] == [((0, 0, 150, 100), True, [0])]
+    assert (result.dropped, result.unreached) == ({}, [])

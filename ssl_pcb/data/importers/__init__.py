@@ -15,7 +15,7 @@ from ssl_pcb.data.manifest import PSEUDO_GROUP, Manifest
 from ssl_pcb.data.near_duplicates import cluster_images
 from ssl_pcb.data.parallel import map_files
 from ssl_pcb.errors import UserError
-from ssl_pcb.imaging.decode import probe, significant_bits
+from ssl_pcb.imaging.decode import ImageInfo, probe, significant_bits
 
 __all__ = ["KINDS", "ImportOptions", "ImportSummary", "import_dataset"]
 
@@ -78,7 +78,7 @@ def _keep_readable(
     images: list[SourceImage], options: ImportOptions, summary: ImportSummary
 ) -> tuple[list[SourceImage], int | None]:
     """The images whose headers can be read, and the significant bits of those over 8 bits."""
-    results = list(map_files(lambda image: probe(image.path, options.max_pixels), images))
+    results = list(map_files(lambda image: _probe(image.path, options.max_pixels), images))
     summary.bad = [str(result) for result in results if isinstance(result, UserError)]
     _stop_at_bad(summary.bad, options)
     pairs = zip(images, results, strict=True)
@@ -87,6 +87,14 @@ def _keep_readable(
         raise UserError(f"none of {len(images)} images can be read; the first: {summary.bad[0]}")
     depth = _bit_depth([image for image, info in kept if info.bits == 16], options, summary)
     return [image for image, _ in kept], depth
+
+
+def _probe(path: Path, max_pixels: int) -> ImageInfo:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a manifest could not hold it
+        raise UserError(f"{path}: the file's name is not UTF-8 text; rename it") from None
+    return probe(path, max_pixels)
 
 
 def _stop_at_bad(bad: list[str], options: ImportOptions) -> None:

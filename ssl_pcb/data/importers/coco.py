@@ -96,7 +96,9 @@ def _image(
 def _find(src: Path, name: PurePosixPath, folders: list[Path]) -> Path:
     own, others = folders[:2], folders[2:]
     places = [folder / name for folder in own if (folder / name).is_file()][:1]
-    places = places or [folder / name for folder in others if (folder / name).is_file()]
+    if not places:  # folders may be links to one another
+        found = [folder / name for folder in others if (folder / name).is_file()]
+        places = list({place.resolve(): place for place in found}.values())
     if len(places) > 1:
         raise UserError(
             f"{src}: several images are called '{name}': {name_some([str(place) for place in places])}; "

@@ -1,5 +1,8 @@
 import json
 import math
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import imagecodecs
@@ -407,3 +410,209 @@ def test_general_faults(tmp_path):
     refused("folder", tmp_path / "src", "every tile was dropped", tile=40, blank_std=127)
     for kind in KINDS:
         refused(kind, tmp_path / "nowhere", "nowhere: no such")
+
+
+# What a review found
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_table_separators_and_a_single_column(tmp_path, separator):
+    for name in ("pa,th.png", "b.png"):
+        picture(tmp_path / name)
+    table = tmp_path / "t.csv"
+    table.write_text("\ufeffpath\nb.png\n", encoding="utf-8")
+    assert len(run("table", table, tmp_path / "m.csv")[1]) == 1
+    cells = [["path", "label", "boxes"], ['"pa,th.png"', "Defective", '"1 2 10 12;3 3 9 9"'], ["b.png"]]
+    table.write_text("\n".join(separator.join(row) for row in cells))
+    _, manifest = run("table", table, tmp_path / "m.csv")
+    assert [(s.path.name, s.label, len(s.boxes)) for s in manifest] == [("pa,th.png", 1, 2), ("b.png", -1, 0)]
+
+
+def test_table_rows_longer_than_the_header_are_refused_not_shifted(tmp_path):
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\na.png,Defective,x\nb.png,NonDefective,y\n")
+    refused("table", table, r"row 1 \(a\.png\) has 3 cells and the header 2; quote cells")
+    table.write_text("path,label\na.png,Defective\nb.png,NonDefective,y\n")
+    refused("table", table, r"row 2 \(b\.png\) has 3 cells")
+    table.write_text("path,label\na.png,Defective,\nb.png,NonDefective,,\n")  # nothing is lost
+    assert [s.label for s in run("table", table, tmp_path / "m.csv")[1]] == [1, 0]
+
+
+def test_a_tables_leaking_splits_name_a_mend_that_works(tmp_path, ssl_pcb_cli):
+    for number in range(6):
+        picture(tmp_path / f"{number}.png")
+    rows = [f"{number}.png,b{number // 2}" for number in range(6)]
+    table, out = tmp_path / "t.csv", tmp_path / "m.csv"
+    table.write_text(
+        "path,board,split\n" + "".join(f"{row},{'train' if i % 2 else 'test'}\n" for i, row in enumerate(rows))
+    )
+    refused("table", table, r"t\.csv: group 'b0' is in two splits.*leave the column 'split' out", group_from="board")
+    table.write_text("path,board\n" + "".join(f"{row}\n" for row in rows))
+    run("table", table, out, group_from="board")
+    assert ssl_pcb_cli("data", "split", out).code == 0
+    frame = Manifest.read(out).frame.assign(split=["train", "test"] * 3)
+    frame.to_csv(out, index=False)  # spoilt by hand: the mend that reading names must work too
+    with pytest.raises(UserError, match="ssl-pcb data split"):
+        Manifest.read(out)
+    assert ssl_pcb_cli("data", "split", out).code == 0
+    assert set(Manifest.read(out).frame["split"]) >= {"train", "val", "test"}
+
+
+def write_types(kind: str, src: Path, images: dict[str, list[str]]) -> Path:
+    """Images of 80 x 60 px with boxes of types at 4..12, 24..32, 44..52 px from the left."""
+    place = {name: (4 + 20 * i, 4, 12 + 20 * i, 12) for names in images.values() for i, name in enumerate(names)}
+    source = WRITERS[kind](src, {image: [place[name] for name in names] for image, names in images.items()})
+    kinds = sorted(place)
+    for image, names in images.items():
+        picture(src / "images" / image)
+        if kind == "voc":
+            path = src / "Annotations" / f"{Path(image).stem}.xml"
+            following = iter(names)
+            path.write_text(re.sub(">spur<", lambda _: f">{next(following)}<", path.read_text()))  # noqa: B023
+        elif kind == "yolo":
+            path = src / "labels" / f"{Path(image).stem}.txt"
+            lines = path.read_text().splitlines()
+            path.write_text("".join(f"{kinds.index(n)}{line[1:]}\n" for n, line in zip(names, lines, strict=True)))
+    if kind == "yolo":
+        (src / "data.yaml").write_text(f"names: {json.dumps(kinds)}")
+    if kind == "coco":
+        content = json.loads(source.read_text())
+        every = [name for names in images.values() for name in names]
+        for annotation, name in zip(content["annotations"], every, strict=True):
+            annotation["category_id"] = kinds.index(name)
+        content["categories"] = [{"id": i, "name": name} for i, name in enumerate(kinds)]
+        source.write_text(json.dumps(content))
+    return source
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_types_outside_the_label_map_are_refused_with_type_and_file(kind, tmp_path):
+    source = write_types(kind, tmp_path / "src", {"a.png": ["spur", "scratch"]})
+    assert run(kind, source, tmp_path / "m.csv")[1].sample(0).types == ["spur", "scratch"]
+    file = {"coco": r"ann\.json", "voc": r"a\.xml", "yolo": r"a\.txt"}[kind]
+    refused(kind, source, rf"{file}.*'scratch' is not known.*--label-map", label_map={"spur": "Defective"})
+    words = {"spur": "NonDefective", "*": "Defective"}
+    assert run(kind, source, tmp_path / "m.csv", label_map=words)[1].sample(0).types == ["scratch"]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_shows_only_unlabelled_types_is_unlabelled(kind, tmp_path):
+    images = {"a.png": ["dust"], "b.png": ["dust", "spur"], "c.png": ["logo"], "d.png": []}
+    source = write_types(kind, tmp_path / "src", images)
+    words = {"dust": "unlabelled", "logo": "NonDefective", "spur": "Defective"}
+    _, manifest = run(kind, source, tmp_path / "m.csv", label_map=words)
+    assert [(s.label, s.types) for s in manifest] == [(-1, []), (1, ["spur"]), (0, []), (0, [])]
+    _, tiles = run(kind, source, tmp_path / "m.csv", label_map=words, tile=20)  # 'dust' lies in the first tile
+    found = {name: [s.label for s in tiles if s.path.name == name] for name in images}
+    clean = [0] * 11
+    assert found == {"a.png": [-1, *clean], "b.png": [-1, 1, *clean[1:]], "c.png": [0, *clean], "d.png": [0, *clean]}
+
+
+def test_deeppcb_types_outside_the_label_map(deeppcb, tmp_path):
+    refused("deeppcb", deeppcb, r"000410\.txt: label 'pin-hole' is not known", label_map={"open": "Defective"})
+    words = {"open": "unlabelled", "*": "NonDefective"}
+    _, manifest = run("deeppcb", deeppcb, tmp_path / "m.csv", label_map=words, tile=0)
+    assert set(manifest.frame["label"]) == {""}
+
+
+def test_coco_images_of_one_name_in_several_folders(tmp_path):
+    base = tmp_path / "set"
+    for folder in ("train", "val"):
+        picture(base / folder / "a.png")
+    source = write_coco(base / "annotations", {"a.png": [BOX]})
+    both = rf"'a\.png': {base / 'train' / 'a.png'}, {base / 'val' / 'a.png'}; put those that are meant into"
+    refused("coco", source, both)
+    (base / "val" / "a.png").unlink()
+    (base / "linked").symlink_to(base / "train")
+    assert len(run("coco", source, tmp_path / "m.csv")[1]) == 1
+    picture(base / "val" / "a.png")
+    own = picture(base / "annotations" / "images" / "a.png")  # the mend that was named
+    assert run("coco", source, tmp_path / "m.csv")[1].sample(0).path == own
+
+
+def test_coco_in_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    source = write_coco(tmp_path / "src", {"a.png": []})
+    listed = Path.iterdir
+
+    def iterdir(path):  # permissions do not bind the superuser, who may run this test
+        if path == tmp_path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", iterdir)
+        with pytest.raises(UserError, match=rf"^{tmp_path}: cannot be read \(Permission denied\)") as caught:
+            run("coco", source, tmp_path / "m.csv")
+    assert str(source) in str(caught.value)
+
+
+def test_an_existing_manifest_is_only_replaced_where_asked_for(tmp_path):
+    picture(tmp_path / "src" / "a.png")
+    out = tmp_path / "m.csv"
+    out.write_text("mine")
+    with pytest.raises(UserError, match=r"m\.csv: exists already; --overwrite"):
+        run("folder", tmp_path / "src", out, overwrite=False)
+    assert out.read_text() == "mine"
+    assert len(run("folder", tmp_path / "src", out)[1]) == 1
+    out.unlink()
+    run("folder", tmp_path / "src", out, overwrite=False)
+
+
+def test_a_record_that_cannot_be_written_is_a_fault_of_one_line(tmp_path):
+    picture(tmp_path / "src" / "a.png")
+    (tmp_path / "m.import.json").mkdir()
+    with pytest.raises(UserError, match=r"m\.import\.json: cannot be written"):
+        run("folder", tmp_path / "src", tmp_path / "m.csv")
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_files_of_other_types_are_counted(tmp_path):
+    src = tmp_path / "src"
+    for name in ("a.png", "b.heic", "c.HEIC", "notes.txt", ".hidden.txt", "README"):
+        (src / "OK" / name).parent.mkdir(parents=True, exist_ok=True)
+        (src / "OK" / name).touch()
+    picture(src / "OK" / "a.png")
+    summary, manifest = run("folder", src, tmp_path / "m.csv", label_map={"OK": "NonDefective"})
+    assert len(manifest) == 1
+    (note,) = summary.notes
+    assert note.startswith("4 files")
+    assert ".heic (2)" in note
+    assert ".txt (1)" in note
+
+
+def test_a_file_name_that_is_no_text_is_named_or_left_out(tmp_path):
+    src = tmp_path / "src"
+    picture(src / "a.png")
+    try:
+        picture(src / "bad\udcff.png")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    refused("folder", src, r"bad.*: the file's name is not UTF-8 text; rename it.*--skip-bad")
+    summary, manifest = run("folder", src, tmp_path / "m.csv", skip_bad=True)
+    assert (len(manifest), len(summary.bad)) == (1, 1)
+
+
+def test_file_names_send_no_codes_to_the_terminal(tmp_path, ssl_pcb_cli):
+    evil = "a\x1b[31m\nok.png"
+    picture(tmp_path / "src" / "b.png")
+    (tmp_path / "src" / evil).write_text("no image")
+    out = tmp_path / "m.csv"
+    ended = ssl_pcb_cli("data", "import", "folder", tmp_path / "src", out, "--skip-bad")
+    assert ended.code == 0, ended.err
+    assert r"a\x1b[31m\nok.png" in ended.out
+    assert "\x1b" not in ended.out
+    Manifest.build([{"path": f"src/{evil}"}], tmp_path).write(out)
+    ended = ssl_pcb_cli("data", "check", out)
+    assert ended.code == 2
+    assert r"a\x1b[31m\nok.png" in ended.out
+    assert "\x1b" not in ended.out
+
+
+def test_the_command_line_knows_the_kinds_without_loading_the_importers():
+    code = "import sys; from ssl_pcb.cli.data import import_; print(*import_.params[0].type.choices); "
+    code += "sys.exit('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == list(KINDS)
