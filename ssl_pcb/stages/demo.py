@@ -44,14 +44,14 @@ def run_demo(out: Path, seed: int) -> None:
     log.info("2 of 5: what the augmentations do to the defects")
     audit_views(load_config(PretrainConfig, None, job.shared), out / "augmentations", samples=100, views=2, seed=seed)
     log.info("3 of 5: SimCLR on all training images, without their labels")
-    job.run("pretrain", "pretrain", {"training.epochs": 8})
+    job.run("pretrain", "pretrain", {"training.epochs": 6})
     job.keep_precision()
     log.info("4 of 5: probes on the frozen network")
     simclr = str(out / "pretrain")
     probe = job.run("linear-eval", "linear-eval", {"checkpoint": simclr, "test": True, "fractions": [0.1, 1.0]})
     log.info("5 of 5: finetuning from it, and from scratch")
     settings = {
-        "sampler.name": "epoch_undersample", "training.epochs": 24, "training.batch_size": 32, "test": True,
+        "sampler.name": "epoch_undersample", "training.epochs": 16, "training.batch_size": 32, "test": True,
     }  # fmt: skip
     tuned = job.run("finetune", "finetune-simclr", settings | {"checkpoint": simclr})
     scratch = job.run("finetune", "finetune-scratch", settings | {"checkpoint": "none"})
