@@ -74,7 +74,8 @@ def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
                     if probed.probe == "logistic" and fraction == max(config.fractions):
                         full[name] = probed
             if config.test:
-                purpose = f"3 probes x {len(config.fractions)} label fractions on {name} {start.checkpoint}"
+                weights = start.checkpoint if name == "checkpoint" else "random initialisation"
+                purpose = f"3 probes x {len(config.fractions)} label fractions on {weights}"
                 record_test(run, runtime.ledger, samples, purpose, full[name].scores["test"], start)
         reports = {
             name: judge(
