@@ -75,6 +75,11 @@ def main() -> None:
             f"the package {error.name} is not installed; this command needs the 'train' extra: "
             "in the project's folder, python -m pip install -e '.[train]'"
         )
+    except (KeyboardInterrupt, click.Abort):  # an Abort is a RuntimeError, so before those
+        resumable = any(stage in sys.argv[1:2] for stage in ("pretrain", "linear-eval", "finetune"))
+        hint = "; the same command with --resume goes on" if resumable else ""
+        click.echo(f"ssl-pcb: interrupted{hint}", err=True)
+        sys.exit(130)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -83,11 +88,6 @@ def main() -> None:
         if "out of memory" not in str(error):
             raise
         _refuse("the device's memory is too small for this; lower --batch-size or --image-size")
-    except (KeyboardInterrupt, click.Abort):
-        resumable = any(stage in sys.argv[1:2] for stage in ("pretrain", "linear-eval", "finetune"))
-        hint = "; the same command with --resume goes on" if resumable else ""
-        click.echo(f"ssl-pcb: interrupted{hint}", err=True)
-        sys.exit(130)
 
 
 def _refuse(message: str) -> None:
