@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -18,7 +18,8 @@ class Key:
     Attributes:
         name: Dotted key, as ``--set`` takes it.
         type: What it may hold, in words.
-        default: Default as YAML would write it; that of its own variant, where another variant is the default.
+        default: Default as YAML would write it; that of its own variant, where another variant is the default (but
+            ``name`` always tells the default variant).
         meaning: One sentence.
         variant: Name of the variant that the key belongs to; empty where there is only one.
     """
@@ -47,7 +48,10 @@ def _keys(schema: type[BaseModel], defaults: BaseModel | None, prefix: str, vari
             yield Key(prefix + name, "none, or the keys below", _text(default), field.description or "")
         for section in sections:
             own = str(section.model_fields["name"].default) if len(sections) > 1 else variant
-            yield from _keys(section, default if isinstance(default, section) else None, f"{prefix}{name}.", own)
+            for key in _keys(section, default if isinstance(default, section) else None, f"{prefix}{name}.", own):
+                # Of every variant's name the default is the one variant that is chosen by default.
+                chosen = getattr(default, "name", None) if key.name == f"{prefix}{name}.name" else None
+                yield replace(key, default=str(chosen)) if chosen else key
 
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -6,10 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from ssl_pcb.evaluation.bootstrap import BootstrapResult, bootstrap_intervals
 from ssl_pcb.evaluation.metrics import UNDEFINED, classification_metrics
+
+RATES_OF = {"escape_rate": 1, "recall_defective": 1, "false_call_rate": 0, "recall_nondefective": 0}
+"""Rates among the samples of one class."""
 
 NOT_RATES = ("n", "confusion", "confusion_labels")
 
@@ -52,12 +57,14 @@ def evaluate_scores(
     bootstrap = bootstrap_intervals(
         scores, labels, threshold, groups, images, resamples=resamples, seed=seed, level=level
     )
+    metrics = {name: _entry(name, found[name], bootstrap) for name in found if name not in NOT_RATES}
+    _open_closed_intervals(metrics, np.asarray(labels), groups if bootstrap.unit == "board" else images, level)
     return {
         "unit": unit,
         "n": found["n"],
         "n_defective": sum(found["confusion"][1]),
         "threshold": float(threshold),
-        "metrics": {name: _entry(name, found[name], bootstrap) for name in found if name not in NOT_RATES},
+        "metrics": metrics,
         "confusion": found["confusion"],
         "confusion_labels": found["confusion_labels"],
         "interval": {
@@ -79,6 +86,22 @@ def _entry(name: str, value: float, bootstrap: BootstrapResult) -> dict[str, Any
     if entry["low"] is None:
         entry["reason"] = bootstrap.reason or "undefined in every resample"
     return entry
+
+
+def _open_closed_intervals(
+    metrics: dict[str, dict[str, Any]], labels: NDArray[np.int64], clusters: Sequence[str], level: float
+) -> None:
+    """Give rates of 0 or 1 the Clopper-Pearson interval over the clusters that hold their class.
+
+    No resample of samples without an error has one, so the bootstrap's interval has no width there; that would
+    read as certainty.
+    """
+    for name, label in RATES_OF.items():
+        entry = metrics[name]
+        if entry["low"] is not None and entry["low"] == entry["high"] and entry["value"] in (0, 1):
+            count = len({cluster for cluster, own in zip(clusters, labels, strict=True) if own == label})
+            exact = binomtest(int(entry["value"]) * count, count).proportion_ci(level, method="exact")
+            entry |= {"low": float(exact.low), "high": float(exact.high), "interval": "Clopper-Pearson"}
 
 
 def format_report(report: dict[str, Any]) -> list[str]:

@@ -130,7 +130,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
             if image.width * image.height > max_pixels:
                 raise UserError(
                     f"{path}: {image.width} x {image.height} pixels are more than the {max_pixels:,} allowed "
-                    "(an image bomb?); if the image is meant, raise data.max_pixels"
+                    "(an image bomb?); if the image is meant, raise --max-pixels or data.max_pixels"
                 )
             yield image
     except (UserError, MemoryError):

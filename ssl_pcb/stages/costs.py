@@ -23,12 +23,14 @@ def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, 
     trial = copy.deepcopy(objective).to(fabric.device)
     count = min(batch_size, 32, len(dataset))
     batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
-    for _ in range(2):
+    times = []
+    for _ in range(4):  # the first one warms up, and another program may disturb some
         began = _now()
         with fabric.autocast():
             output = trial(batch, make_generator(fabric.device, "trial"))
         output.loss.backward()
-        seconds = _now() - began
+        times.append(_now() - began)
+    seconds = min(times[1:])
     weights = sum(p.numel() * p.element_size() for p in objective.parameters())
     log.info(
         "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
@@ -41,11 +43,13 @@ def announce_features(backbone: Backbone, samples: Samples, splits: list[str], p
     rows = samples.rows(*splits, labelled=True)
     images = torch.zeros(32, samples.store.spec.channels, *2 * (samples.store.spec.size,), device=fabric.device)
     trial = copy.deepcopy(backbone).eval().to(fabric.device)
-    for _ in range(2):
+    times = []
+    for _ in range(4):
         began = _now()
         with torch.no_grad(), fabric.autocast():
             trial(images)
-        seconds = _now() - began
+        times.append(_now() - began)
+    seconds = min(times[1:])
     log.info(
         "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
         duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,

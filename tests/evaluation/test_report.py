@@ -40,7 +40,7 @@ def test_undefined_numbers_are_none_with_a_reason():
         "high": None,
         "reason": "no sample is Defective",
     }
-    assert found["metrics"]["false_call_rate"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert (found["metrics"]["false_call_rate"]["value"], found["metrics"]["false_call_rate"]["low"]) == (0, 0)
     found = strict(report([0.1, 0.9], [0, 1], images=["a", "a"]))
     assert found["metrics"]["auroc"]["value"] == 1.0
     assert "one source image" in found["metrics"]["auroc"]["reason"]
@@ -60,3 +60,15 @@ def test_lines_state_the_counts_and_the_missing_interval():
     assert "1 Defective caught, 1 escaped, 1 NonDefective passed, 1 false calls" in lines
     assert "escape rate 0.500 of Defective tiles" in lines
     assert "no intervals: one source image only" in lines
+
+
+def test_no_escape_among_few_is_no_certainty():
+    """0 of 10 images: the exact 95 % interval ends at 1 - 0.025 ** (1 / 10); tiles of one image count once."""
+    scores = np.r_[np.ones(20), np.zeros(20)]
+    labels = np.r_[np.ones(20, int), np.zeros(20, int)]
+    images = [f"d{i // 2}" for i in range(20)] + [f"g{i}" for i in range(20)]
+    metrics = evaluate_scores(scores, labels, 0.5, [""] * 40, images)["metrics"]
+    assert (metrics["escape_rate"]["value"], metrics["escape_rate"]["low"]) == (0, 0)
+    assert metrics["escape_rate"]["high"] == pytest.approx(1 - 0.025 ** (1 / 10))
+    assert metrics["recall_defective"]["low"] == pytest.approx(0.025 ** (1 / 10))
+    assert metrics["false_call_rate"]["high"] == pytest.approx(1 - 0.025 ** (1 / 20))

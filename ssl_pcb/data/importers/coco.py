@@ -71,8 +71,11 @@ def _add(
 
 
 def _folders(src: Path) -> list[Path]:
-    siblings = sorted(path for path in src.parent.parent.iterdir() if path.is_dir())
+    """Where images may lie: with the JSON file, or beside its folder where that is COCO's ``annotations``."""
     below = sorted(path for path in src.parent.iterdir() if path.is_dir())
+    if src.parent.name != "annotations":  # other neighbours are other people's data sets
+        return list(dict.fromkeys([src.parent, src.parent / "images", *below]))
+    siblings = sorted(path for path in src.parent.parent.iterdir() if path.is_dir())
     return list(dict.fromkeys([src.parent, src.parent / "images", *below, src.parent.parent, *siblings]))
 
 

@@ -82,7 +82,8 @@ class ImportSummary:
             f"  labels: {counts}{unlabelled}",
             f"  groups: {self.groups:,} boards"
             if self.board_disjoint
-            else f"  groups: {self.groups:,} clusters of near-duplicate images; not board-disjoint",
+            else f"  groups: {self.groups:,} clusters of near-duplicate images; not board-disjoint "
+            "(--group-from names the boards, if paths or a column tell them)",
         ]
         if self.rules:
             lines += self._tile_lines(self.rules)

@@ -30,6 +30,10 @@ def read(src: Path, options: ImportOptions) -> Listing:
     if path_column is None:
         raise UserError(f"{src}: has no column {', '.join(PATH_COLUMNS)} (found: {', '.join(header)})")
     label_column = _first(column, LABEL_COLUMNS)
+    if label_column is None and options.label_map and "boxes" not in column:
+        raise UserError(
+            f"{src}: has no column {' or '.join(LABEL_COLUMNS)} for --label-map to read (found: {', '.join(header)})"
+        )
     group_column = _group_column(column, options.group_from)
     images = []
     for number, row in enumerate(rows, 1):

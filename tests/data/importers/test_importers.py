@@ -532,8 +532,24 @@ def test_coco_images_of_one_name_in_several_folders(tmp_path):
     assert run("coco", source, tmp_path / "m.csv")[1].sample(0).path == own
 
 
+def test_coco_takes_no_pictures_from_a_neighbours_data_set(tmp_path):
+    source = write_coco(tmp_path / "mine", {"a.png": []})
+    (tmp_path / "mine" / "a.png").unlink(missing_ok=True)
+    (tmp_path / "mine" / "images" / "a.png").unlink(missing_ok=True)
+    picture(tmp_path / "theirs" / "a.png")
+    with pytest.raises(UserError, match=r"a\.png"):
+        run("coco", source, tmp_path / "m.csv")
+
+
+def test_a_label_map_without_a_label_column_is_refused(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("file,verdict\na.png,OK\n")
+    with pytest.raises(UserError, match=r"no column label or class .*found: file, verdict"):
+        run("table", tmp_path / "t.csv", tmp_path / "m.csv", label_map={"OK": "NonDefective"})
+
+
 def test_coco_in_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
-    source = write_coco(tmp_path / "src", {"a.png": []})
+    source = write_coco(tmp_path / "annotations", {"a.png": []})
     listed = Path.iterdir
 
     def iterdir(path):  # permissions do not bind the superuser, who may run this test
