@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Reproduce results/deeppcb.csv: the board-disjoint DeepPCB baseline, about an hour and a half on 2 cores.
+# Reproduce results/deeppcb.csv: the board-disjoint DeepPCB baseline, about an hour on 2 cores.
 #
 #   bash scripts/run_deeppcb.sh PATH/TO/DEEPPCB
 #
