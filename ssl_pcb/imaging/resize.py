@@ -54,24 +54,11 @@ def resize(image: Image8, height: int, width: int) -> Image8:
     return _resample(image, height, width, (0.0, 0.0, float(image.shape[1]), float(image.shape[0])))
 
 
-def fit_square(image: Image8, size: int) -> tuple[Image8, Placement]:
-    """Resize the longer side to ``size`` and fill the rest with the mirror image, evenly on both sides.
-
-    Args:
-        image: uint8 (H, W, C).
-        size: Side of the square in pixels.
-
-    Returns:
-        uint8 (size, size, C), and where the image lies in it.
-    """
-    placed = place(image.shape[0], image.shape[1], size)
-    return _pad(resize(image, placed.height, placed.width), placed, size), placed
-
-
 def cut(image: Image8, crop: Box | None, size: int, margin: int) -> Image8:
     """A sample with its surroundings, for augmentations that move it without running out of image.
 
-    The crop fills the central ``size`` x ``size`` square as :func:`fit_square` would fill it. Around it lie
+    The crop fills the central ``size`` x ``size`` square, its longer side resized to ``size``, the rest
+    of the square its mirror image, evenly on both sides. Around it lie
     ``margin`` pixels of what surrounds the crop in the source image, at the same scale, and its mirror image
     beyond the image's end. Along the shorter side of a crop that is not square both the fill and the ring
     mirror the crop: real surroundings inside the square could show a defect that is not the sample's.

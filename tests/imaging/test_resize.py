@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl_pcb.imaging.resize import cut, fit_square, map_boxes, place, resize
+from ssl_pcb.imaging.resize import cut, map_boxes, place, resize
 
 RNG = np.random.default_rng(1)
 
@@ -13,6 +13,14 @@ def noise(height: int, width: int, channels: int = 1) -> np.ndarray:
 def smooth(height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
     return (127 + 60 * np.sin(x / 9) + 60 * np.cos(y / 7)).astype(np.uint8)[..., None]
+
+
+def naive_square(image: np.ndarray, size: int) -> np.ndarray:
+    """The longer side resized to ``size``, then mirrored out to a square."""
+    placed = place(*image.shape[:2], size)
+    below, right = size - placed.top - placed.height, size - placed.left - placed.width
+    resized = resize(image, placed.height, placed.width)
+    return np.pad(resized, ((placed.top, below), (placed.left, right), (0, 0)), "symmetric")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -32,22 +40,17 @@ def test_shrinking_averages_instead_of_skipping():
 @pytest.mark.parametrize("shape", [(7, 100), (100, 7), (1, 50), (50, 50), (3, 2), (640, 480)])
 @pytest.mark.parametrize("size", [32, 64])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_fit_square_is_resize_and_mirror(shape, size, channels):
+def test_a_whole_image_is_resized_and_mirrored(shape, size, channels):
     image = noise(*shape, channels)
-    fitted, placed = fit_square(image, size)
-    assert fitted.shape == (size, size, channels)
+    placed = place(*shape, size)
     assert max(placed.height, placed.width) == size
     assert abs(placed.height - max(1, shape[0] * size / max(shape))) <= 0.5
     assert abs(placed.width - max(1, shape[1] * size / max(shape))) <= 0.5
-    below, right = size - placed.top - placed.height, size - placed.left - placed.width
-    assert 0 <= below - placed.top <= 1
-    assert 0 <= right - placed.left <= 1
-    naive = np.pad(
-        resize(image, placed.height, placed.width),
-        ((placed.top, below), (placed.left, right), (0, 0)),
-        "symmetric",
-    )
-    assert (fitted == naive).all()
+    assert 0 <= size - 2 * placed.top - placed.height <= 1
+    assert 0 <= size - 2 * placed.left - placed.width <= 1
+    found = cut(image, None, size, 0)
+    assert found.shape == (size, size, channels)
+    assert (found == naive_square(image, size)).all()
 
 
 def test_cut_at_scale_one_is_a_window_of_the_mirrored_source():
@@ -80,9 +83,9 @@ def test_the_ring_shows_the_surroundings_at_the_same_scale():
 def test_without_a_crop_the_ring_is_the_mirror_image():
     image = noise(32, 32)
     assert (cut(image, None, 32, 12) == np.pad(image, ((12, 12), (12, 12), (0, 0)), "symmetric")).all()
-    assert (cut(image, None, 20, 0) == fit_square(image, 20)[0]).all()
+    assert (cut(image, None, 20, 0) == naive_square(image, 20)).all()
     long = noise(7, 100)
-    assert (cut(long, None, 64, 9)[9:-9, :][:, 9:-9] == fit_square(long, 64)[0]).mean() > 0.9
+    assert (cut(long, None, 64, 9)[9:-9, :][:, 9:-9] == naive_square(long, 64)).mean() > 0.9
 
 
 @pytest.mark.parametrize("crop", [(10, 10, 40, 20), (0, 0, 9, 60), (50, 3, 53, 5), (69.6, 49.7, 80.2, 60.1)])
@@ -90,7 +93,7 @@ def test_odd_crops_fill_the_square(crop):
     image = noise(60, 80, 3)
     assert cut(image, crop, 33, 11).shape == (55, 55, 3)
     x1, y1, x2, y2 = (round(value) for value in crop)
-    assert (cut(image, crop, 33, 0) == fit_square(image[y1:y2, x1:x2], 33)[0]).all()
+    assert (cut(image, crop, 33, 0) == naive_square(image[y1:y2, x1:x2], 33)).all()
 
 
 def test_a_long_crop_shows_no_neighbour_inside_its_square():
