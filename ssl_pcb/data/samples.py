@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,6 +59,10 @@ class Samples:
         """Text of one manifest column at ``rows``."""
         return [str(value) for value in self.manifest.frame[name].to_numpy()[rows]]
 
+    def seen(self, rows: NDArray[np.int64]) -> tuple[set[str], set[str]]:
+        """Content hashes of the source images behind ``rows``, and the names of their boards."""
+        return set(self.store.digests(rows)), set(self.column("group", rows))
+
     def pixels(self, rows: NDArray[np.int64]) -> ArrayDataset:
         """The pixels of ``rows`` as a data set."""
         return ArrayDataset(self.store.pixels, self.labels, rows)
@@ -80,11 +85,14 @@ class Samples:
 
     def fingerprint(self, *, labels: bool) -> str:
         """Hash of image contents, crops and splits, and of the labels if asked; not of where the files lie."""
-        columns = ["crop", "group", "split", *(["label"] if labels else [])]
-        frame = self.manifest.frame.iloc[self.store.rows][columns]
-        contents = self.store.hashes[self.store.rows]
-        lines = sorted("\t".join([content, *row]) for content, row in zip(contents, frame.to_numpy(), strict=True))
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
+        columns = self.manifest.frame[["crop", "group", "split", *(["label"] if labels else [])]]
+        rows = self.store.rows[np.argsort(self.store.hashes[self.store.rows], kind="stable")]
+        digest = hashlib.sha256()
+        for start, some in _runs(self.store.hashes[rows]):
+            facts = zip(self.store.digests(rows[some]), columns.iloc[rows[some]].to_numpy(), strict=True)
+            lines = sorted("\t".join([content, *row]) for content, row in facts)
+            digest.update((start + "\n".join(lines)).encode())
+        return digest.hexdigest()[:24]
 
     def describe(self) -> dict[str, object]:
         """Facts about the data for a run's records."""
@@ -105,6 +113,19 @@ class Samples:
             },
             "skipped": len(self.store.bad),
         }
+
+
+def _runs(hashes: NDArray[np.bytes_], at_once: int = 4096) -> Iterator[tuple[str, slice]]:
+    """Slices of sorted ``hashes`` that part no equal ones, and what joins each to the one before.
+
+    All lines of a large set at once would take more memory than a training step.
+    """
+    start = 0
+    while start < len(hashes):
+        last = hashes[min(start + at_once, len(hashes)) - 1]
+        stop = int(np.searchsorted(hashes, last, "right"))
+        yield "\n" if start else "", slice(start, stop)
+        start = stop
 
 
 def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import (  # named plugins spare the import of all others
     Image,
@@ -21,9 +22,10 @@ from PIL import (  # named plugins spare the import of all others
 
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.depth import read_deep, significant, stored_depth, to_eight_bits
+from ssl_pcb.imaging.encoded import Encoded, ImageFile
 from ssl_pcb.imaging.orientation import Image8, swaps_sides, turn_boxes, turn_pixels
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "ImageInfo", "decode", "probe", "significant_bits", "turn_boxes"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "ImageInfo", "decode", "decode_for_cut", "probe", "significant_bits", "turn_boxes"]
 
 MAX_PIXELS = 300_000_000
 """Largest image that is decoded unless told otherwise: a 16k x 16k panel and some room."""
@@ -77,12 +79,12 @@ def probe(path: Path, max_pixels: int = MAX_PIXELS) -> ImageInfo:
 
 
 def decode(
-    path: Path, *, channels: int | None = None, bit_depth: int | None = None, max_pixels: int = MAX_PIXELS
+    path: ImageFile, *, channels: int | None = None, bit_depth: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image8:
     """Read an image file's (first) image, upright and without alpha.
 
     Args:
-        path: A jpg, png, tiff, bmp, gif or webp file.
+        path: A jpg, png, tiff, bmp, gif or webp file, or one that lies in memory.
         channels: 1 converts colour to ITU-R 601 luma, 3 repeats grey; ``None`` keeps the file's own.
         bit_depth: Significant bits (8 to 16) of files with more than 8-bit samples, of which the upper 8
             are kept; ``None`` = what the file declares. No effect on 8-bit files.
@@ -95,16 +97,35 @@ def decode(
         UserError: If the file is missing, empty, truncated, no image, larger than ``max_pixels``, or holds
             values over the stated bit depth.
     """
+    found = decode_for_cut(path, channels=channels, bit_depth=bit_depth, max_pixels=max_pixels)
+    if isinstance(found, Image.Image):
+        return np.array(found).reshape(found.height, found.width, -1)
+    return np.ascontiguousarray(found)
+
+
+def decode_for_cut(
+    path: ImageFile, *, channels: int | None = None, bit_depth: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Image8 | Image.Image:
+    """As :func:`decode`, as an array or as a Pillow picture of mode L or RGB, whichever the decoder gives.
+
+    :func:`~ssl_pcb.imaging.resize.cut` takes both; from one to the other every pixel would be copied.
+    """
     with _opened(path, max_pixels) as image:
         info = _info(image, path)
+        found: Image8 | Image.Image
         if info.bits == 16:
             depth = bit_depth or stored_depth(image, path)
-            array = to_eight_bits(read_deep(image, path, info.orientation), depth, path)
+            found = to_eight_bits(read_deep(image, path, info.orientation), depth, path)
+        elif (plain := _plain_png(image, path)) is not None:
+            found = turn_pixels(plain, info.orientation).view(np.uint8)
         else:
             # Pillow turns TIFF, and nothing else, while loading.
             orientation = 1 if image.format == "TIFF" else info.orientation
-            array = turn_pixels(_as_array(image, info.channels), orientation).view(np.uint8)
-        return np.ascontiguousarray(_with_channels(array, channels or info.channels))
+            found = _in_mode(image, info.channels)
+            if orientation > 1:
+                found = _as_picture(turn_pixels(np.asarray(found), orientation).view(np.uint8))
+        wanted = channels or info.channels
+        return found if wanted == info.channels else _in_mode(_as_picture(found), wanted)
 
 
 def significant_bits(path: Path, max_pixels: int = MAX_PIXELS) -> int:
@@ -121,9 +142,8 @@ def significant_bits(path: Path, max_pixels: int = MAX_PIXELS) -> int:
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(path: ImageFile, max_pixels: int) -> Iterator[Image.Image]:
     """Open, refuse image bombs, and turn whatever Pillow or a codec raises inside into a UserError."""
-    path = Path(path)
     try:
         # Given a file name, Pillow maps plain TIFFs into memory and garbles those with swapped sides.
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
@@ -139,14 +159,14 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         raise UserError(f"{path}: {_reason(path, error)}") from error
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: ImageFile, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such image file"
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         return "is a folder, not an image file"
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
-    if path.is_file() and path.stat().st_size == 0:
+    if _is_empty(path):
         return "empty file, not an image"
     if isinstance(error, UnidentifiedImageError):
         return "not an image (jpg, png, tiff, bmp, gif and webp are read)"
@@ -154,7 +174,13 @@ def _reason(path: Path, error: Exception) -> str:
     return f"damaged or truncated image ({detail})"
 
 
-def _info(image: Image.Image, path: Path) -> ImageInfo:
+def _is_empty(path: ImageFile) -> bool:
+    if isinstance(path, Encoded):
+        return not path.data
+    return path.is_file() and path.stat().st_size == 0
+
+
+def _info(image: Image.Image, path: ImageFile) -> ImageInfo:
     orientation = _orientation(image, path)
     width, height = image.size
     if image.format == "TIFF":  # whose size Pillow may have swapped already
@@ -168,12 +194,12 @@ def _info(image: Image.Image, path: Path) -> ImageInfo:
     return ImageInfo(width, height, 1 if grey else 3, 16 if deep else 8, orientation)
 
 
-def _png_color_type(path: Path) -> int:
+def _png_color_type(path: ImageFile) -> int:
     with path.open("rb") as file:
         return file.read(26)[25]
 
 
-def _orientation(image: Image.Image, path: Path) -> int:
+def _orientation(image: Image.Image, path: ImageFile) -> int:
     try:
         # The PNG class's own getexif decodes the whole image to find an eXIf chunk behind the pixels.
         exif = Image.Image.getexif(image)
@@ -186,7 +212,7 @@ def _orientation(image: Image.Image, path: Path) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _late_png_exif(path: Path) -> bytes:
+def _late_png_exif(path: ImageFile) -> bytes:
     """The eXIf chunk of a PNG file, wherever it stands; chunk heads are read, bodies skipped."""
     with path.open("rb") as file:
         file.seek(8)
@@ -198,16 +224,30 @@ def _late_png_exif(path: Path) -> bytes:
     return b""
 
 
-def _as_array(image: Image.Image, channels: int) -> Image8:
-    image.info.pop("transparency", None)  # only makes Pillow warn while converting
+def _plain_png(image: Image.Image, path: ImageFile) -> Image8 | None:
+    """The pixels (H, W, C) of a PNG file that stores them as they are, in two thirds of Pillow's time, or ``None``."""
+    if image.format != "PNG":
+        return None
+    with path.open("rb") as file:
+        depth, color_type, _, _, interlaced = file.read(29)[24:]
+    if depth != 8 or color_type not in (0, 2) or interlaced:
+        return None
+    try:
+        array: Image8 = imagecodecs.png_decode(path.read_bytes())
+    except RuntimeError:  # Pillow says what is wrong, or knows better
+        return None
+    # A colour that counts as transparent comes as alpha.
+    return array.reshape(image.height, image.width, -1)[..., : 3 if color_type else 1]
+
+
+def _in_mode(picture: Image.Image, channels: int) -> Image.Image:
+    picture.load()
+    picture.info.pop("transparency", None)  # only makes Pillow warn while converting
     mode = "L" if channels == 1 else "RGB"
-    array = np.array(image if image.mode == mode else image.convert(mode))
-    return array.reshape(*array.shape[:2], channels)
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _with_channels(array: Image8, channels: int) -> Image8:
-    if array.shape[2] == channels:
-        return array
-    if channels == 3:
-        return np.repeat(array, 3, axis=2)
-    return np.array(Image.fromarray(np.ascontiguousarray(array)).convert("L"))[..., None]
+def _as_picture(found: Image8 | Image.Image) -> Image.Image:
+    if isinstance(found, Image.Image):
+        return found
+    return Image.fromarray(found[..., 0] if found.ndim == 3 and found.shape[2] == 1 else found)

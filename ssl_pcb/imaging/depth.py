@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from ssl_pcb.errors import BitDepthError, UserError
+from ssl_pcb.imaging.encoded import ImageFile
 from ssl_pcb.imaging.orientation import Image8, turn_pixels
 
 DEPTHS = (8, 10, 12, 14, 16)
@@ -20,7 +19,7 @@ _CUT_BY_PILLOW = ("RGB", "RGBA", "RGBX", "LA", "L")
 _WHOLE_IN_PILLOW = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
-def stored_depth(image: Image.Image, path: Path) -> int:
+def stored_depth(image: Image.Image, path: ImageFile) -> int:
     """Bits per sample that an opened file declares: 8, or 9 to 16 for what needs a 16-bit container."""
     if image.format == "PNG":
         with path.open("rb") as file:
@@ -34,7 +33,7 @@ def stored_depth(image: Image.Image, path: Path) -> int:
     return declared if declared > 8 and image.mode in (*_CUT_BY_PILLOW, *_WHOLE_IN_PILLOW) else 8
 
 
-def read_deep(image: Image.Image, path: Path, orientation: int) -> npt.NDArray[np.uint16]:
+def read_deep(image: Image.Image, path: ImageFile, orientation: int) -> npt.NDArray[np.uint16]:
     """All bits of an opened image with more than 8, upright.
 
     Args:
@@ -58,14 +57,14 @@ def read_deep(image: Image.Image, path: Path, orientation: int) -> npt.NDArray[n
     return array[..., : 3 if array.shape[2] >= 3 else 1].astype(np.uint16, copy=False)
 
 
-def _read_deep_tiff(image: Image.Image, path: Path) -> npt.NDArray[np.generic]:
+def _read_deep_tiff(image: Image.Image, path: ImageFile) -> npt.NDArray[np.generic]:
     planes = image.tag_v2.get(284, 1) == 2  # type: ignore[attr-defined]
     image.load()  # Pillow refuses a truncated file, of which libtiff returns zeros
     array: npt.NDArray[np.generic] = imagecodecs.tiff_decode(path.read_bytes())
     return np.moveaxis(array, 0, -1) if planes and array.ndim == 3 else array
 
 
-def to_eight_bits(array: npt.NDArray[np.uint16], bit_depth: int, path: Path) -> Image8:
+def to_eight_bits(array: npt.NDArray[np.uint16], bit_depth: int, path: ImageFile) -> Image8:
     """Keep the upper 8 of ``bit_depth`` significant bits (8 to 16); shape unchanged.
 
     Raises:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ssl_pcb.imaging.orientation import Box, Image8
@@ -54,7 +53,7 @@ def resize(image: Image8, height: int, width: int) -> Image8:
     return _resample(image, height, width, (0.0, 0.0, float(image.shape[1]), float(image.shape[0])))
 
 
-def cut(image: Image8, crop: Box | None, size: int, margin: int) -> Image8:
+def cut(image: Image8 | Image.Image, crop: Box | None, size: int, margin: int) -> Image8:
     """A sample with its surroundings, for augmentations that move it without running out of image.
 
     The crop fills the central ``size`` x ``size`` square, its longer side resized to ``size``, the rest
@@ -64,7 +63,7 @@ def cut(image: Image8, crop: Box | None, size: int, margin: int) -> Image8:
     mirror the crop: real surroundings inside the square could show a defect that is not the sample's.
 
     Args:
-        image: The source image, uint8 (H, W, C).
+        image: The source image, uint8 (H, W, C) or a picture of mode L or RGB.
         crop: The sample's part of it, rounded to whole pixels; ``None`` = the whole image.
         size: Side of the sample in pixels.
         margin: Width of the ring in pixels.
@@ -72,7 +71,7 @@ def cut(image: Image8, crop: Box | None, size: int, margin: int) -> Image8:
     Returns:
         uint8 (size + 2 * margin, size + 2 * margin, C).
     """
-    x1, y1, x2, y2 = _whole_pixels(crop, image)
+    x1, y1, x2, y2 = _rounded(crop) if crop else (0, 0, *size_of(image))
     placed = place(y2 - y1, x2 - x1, size)
     rows, row_box, extra_rows = _span(y1, y2, placed.height, size, margin)
     columns, column_box, extra_columns = _span(x1, x2, placed.width, size, margin)
@@ -91,6 +90,11 @@ def cut(image: Image8, crop: Box | None, size: int, margin: int) -> Image8:
         window.shape[1],
     )
     return _pad(window, ringed, size + 2 * margin)
+
+
+def size_of(image: Image8 | Image.Image) -> tuple[int, int]:
+    """Width and height of an array (H, W, C) or of a picture."""
+    return image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
 
 
 def map_boxes(boxes: Iterable[Box], crop: Box | None, source_size: tuple[int, int], size: int) -> list[Box]:
@@ -125,10 +129,6 @@ def _rounded(box: Box) -> tuple[int, int, int, int]:
     return x1, y1, max(round(box[2]), x1 + 1), max(round(box[3]), y1 + 1)
 
 
-def _whole_pixels(crop: Box | None, image: Image8) -> tuple[int, int, int, int]:
-    return _rounded(crop) if crop else (0, 0, image.shape[1], image.shape[0])
-
-
 def _span(low: int, high: int, inner: int, size: int, margin: int) -> tuple[tuple[int, int], tuple[float, float], int]:
     """Along one axis: source pixels to take, the part of them to resample, and output pixels added a side."""
     if inner < size or margin == 0:
@@ -138,27 +138,38 @@ def _span(low: int, high: int, inner: int, size: int, margin: int) -> tuple[tupl
     return (low - whole, high + whole), (whole - reach, high - low + whole + reach), margin
 
 
-def _take(image: Image8, rows: tuple[int, int], columns: tuple[int, int]) -> Image8:
+def _take(image: Image8 | Image.Image, rows: tuple[int, int], columns: tuple[int, int]) -> Image8 | Image.Image:
     """Source rows and columns, mirrored where they lie outside (numpy's pad mode "symmetric")."""
-    height, width = image.shape[:2]
-    inside = image[max(rows[0], 0) : rows[1], max(columns[0], 0) : columns[1]]
+    width, height = size_of(image)
     if rows[0] >= 0 and columns[0] >= 0 and rows[1] <= height and columns[1] <= width:
-        return inside
-    return image[_mirrored(*rows, height)[:, None], _mirrored(*columns, width)]
+        return _part(image, columns[0], rows[0], columns[1], rows[1])
+    top, bottom, *down = _mirrored(*rows, height)
+    left, right, *across = _mirrored(*columns, width)
+    inside = np.asarray(_part(image, left, top, right, bottom)).reshape(bottom - top, right - left, -1)
+    mirrored = np.pad(inside, (down, across, (0, 0)), mode="symmetric")
+    y, x = rows[0] - top + down[0], columns[0] - left + across[0]
+    return mirrored[y : y + rows[1] - rows[0], x : x + columns[1] - columns[0]]
 
 
-def _mirrored(low: int, high: int, length: int) -> npt.NDArray[np.intp]:
-    index = np.arange(low, high) % (2 * length)
-    return np.where(index < length, index, 2 * length - 1 - index)
+def _part(image: Image8 | Image.Image, x1: int, y1: int, x2: int, y2: int) -> Image8 | Image.Image:
+    if not isinstance(image, Image.Image):
+        return image[y1:y2, x1:x2]
+    return image if (x1, y1, x2, y2) == (0, 0, *image.size) else image.crop((x1, y1, x2, y2))
 
 
-def _resample(image: Image8, height: int, width: int, box: Box) -> Image8:
-    if box == (0.0, 0.0, float(width), float(height)) and image.shape[:2] == (height, width):
-        return image.copy()
-    channels = image.shape[2]
-    picture = Image.fromarray(image[..., 0] if channels == 1 else np.ascontiguousarray(image))
-    resized = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    return np.array(resized).reshape(height, width, channels)
+def _mirrored(low: int, high: int, length: int) -> tuple[int, int, int, int]:
+    """Of what mirroring reaches, the part inside (first, last + 1), and how far to mirror it before and after."""
+    before, after = max(-low, 0), max(high - length, 0)
+    first = min(max(low, 0), max(length - after, 0))
+    return first, max(min(high, length), min(before, length)), before, after
+
+
+def _resample(image: Image8 | Image.Image, height: int, width: int, box: Box) -> Image8:
+    if box != (0.0, 0.0, float(width), float(height)) or size_of(image) != (width, height):
+        if not isinstance(image, Image.Image):
+            image = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+        image = image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    return np.array(image).reshape(height, width, -1)
 
 
 def _pad(image: Image8, placed: Placement, side: int) -> Image8:

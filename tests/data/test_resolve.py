@@ -98,7 +98,9 @@ def test_damaged_files_are_named_or_passed_over(tmp_path, rng):
 
 def said(folder, rows, size):
     manifest = Manifest.build(rows, folder)
-    return describe_scale(manifest, probe_files(manifest, DataConfig())[0], size)
+    infos = probe_files(manifest, DataConfig())[0]
+    sizes = np.array([(infos[path].width, infos[path].height) for path in manifest.frame["path"]])
+    return describe_scale(manifest, sizes, size)
 
 
 @pytest.fixture

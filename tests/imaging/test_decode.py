@@ -275,3 +275,32 @@ def test_broken_exif_does_not_hide_the_image(tmp_path):
     path = save(COLOUR, tmp_path / "x.jpg", exif=b"Exif\0\0garbage that is no TIFF header")
     assert probe(path).orientation == 1
     assert decode(path).shape == (9, 14, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_png_files_decode_as_pillow_reads_them(tmp_path, mode):
+    """Plain ones go through another decoder, for its speed."""
+    large = RNG.integers(0, 256, (70, 50, 3), dtype=np.uint8)
+    path = tmp_path / "x.png"
+    for options in (
+        {},
+        {"transparency": {"L": 7, "RGB": (1, 2, 3)}[mode]} if mode in ("L", "RGB") else {},
+        {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"},
+    ):
+        Image.fromarray(large).convert(mode).save(path, **options)
+        with Image.open(path) as image:
+            expected = np.array(image.convert("L" if mode in ("1", "L", "LA") else "RGB"))
+        assert (decode(path).squeeze() == expected).all()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.98])
+def test_a_truncated_plain_png_is_refused(tmp_path, share):
+    path = save(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), tmp_path / "x.png")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UserError, match=r"x\.png: damaged or truncated"):
+        decode(path)
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes(100) + data[middle + 100 :])
+    with pytest.raises(UserError, match=r"x\.png: damaged or truncated"):
+        decode(path)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssl_pcb.imaging.resize import cut, map_boxes, place, resize
 
@@ -115,3 +116,12 @@ def test_boxes_land_where_their_pixels_land(crop):
     (box,) = map_boxes([(12, 20, 40, 28), (79, 59, 80, 60)][: 1 if crop is None else 2], crop, (80, 60), size)
     shown = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert np.abs(np.subtract(box, shown)).max() <= 2.5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("crop", [None, (10, 5, 50, 45), (0, 0, 30, 30), (40, 20, 80, 60), (3, 4, 70, 20)])
+def test_a_picture_is_cut_like_its_array(channels, crop):
+    image = noise(60, 80, channels)
+    picture = Image.fromarray(image.squeeze())
+    for size, margin in ((32, 0), (32, 8), (40, 20)):
+        assert (cut(picture, crop, size, margin) == cut(image, crop, size, margin)).all()
