@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ssl_pcb.cli.data_pack import pack
+from ssl_pcb.cli.data_shards import shards
 from ssl_pcb.cli.terminal import printable
 from ssl_pcb.data.kinds import KINDS
 from ssl_pcb.errors import UserError
@@ -148,5 +150,8 @@ def _number(text: str, flag: str) -> float:
     except ValueError:
         raise UserError(f"{flag}: '{text}' is not a number") from None
 
+
+data.add_command(pack)
+data.add_command(shards)
 
 COMMANDS = {"data": data}

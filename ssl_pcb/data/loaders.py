@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from ssl_pcb.errors import UserError
 
 
 @dataclass  # not frozen: Fabric rebuilds what goes into and out of a step field by field
@@ -25,9 +27,33 @@ class Batch:
     inputs: Tensor
     labels: Tensor
 
+    def pin_memory(self) -> Batch:
+        """The same batch where a GPU can fetch it while the CPU goes on; the DataLoader calls this."""
+        return Batch(self.inputs.pin_memory(), self.labels.pin_memory())
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
         return Batch(self.inputs.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process' part of every batch.
+
+    Attributes:
+        rank: Number of this process.
+        world: Number of processes.
+    """
+
+    rank: int
+    world: int
+
+    def of(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Every ``world``-th of ``items``, beginning with the ``rank``-th: disjoint, together all."""
+        return items[self.rank :: self.world]
+
+
+ALONE = Share(0, 1)
 
 
 class ArrayDataset(Dataset[Batch]):
@@ -49,38 +75,73 @@ class ArrayDataset(Dataset[Batch]):
         return self.__getitems__([position])
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        rows = self.rows[np.asarray(positions)]
+        rows = self.rows[np.asarray(positions, np.int64)]
         inputs = torch.from_numpy(self.inputs[rows])
         if inputs.ndim == 4:
             inputs = inputs.permute(0, 3, 1, 2)
         return Batch(inputs, torch.from_numpy(self.labels[rows]))
 
 
-def batches(dataset: ArrayDataset, order: NDArray[np.int64], batch_size: int, *, drop_last: bool) -> DataLoader[Batch]:
-    """Batches of ``dataset`` in the given order of positions.
+def batches(
+    dataset: ArrayDataset, order: NDArray[np.int64], batch_size: int, *, drop_last: bool, share: Share = ALONE
+) -> DataLoader[Batch]:
+    """Batches of ``dataset`` in the given order of positions, or one process' share of each.
 
     Memory-mapped pixels cost a copy, so the loader has no worker processes: they would take cores away from
     the step.
     """
     return DataLoader(
         dataset,
-        batch_sampler=_Chunks(order, batch_size, drop_last),
+        batch_sampler=_Chunks(order, batch_size, drop_last, share),
         collate_fn=_as_is,
         pin_memory=torch.cuda.is_available(),
     )
 
 
 class _Chunks:
-    def __init__(self, order: NDArray[np.int64], size: int, drop_last: bool) -> None:
-        count = len(order) // size if drop_last else -(-len(order) // size)
-        self.chunks = [order[i * size : (i + 1) * size].tolist() for i in range(count)]
+    def __init__(self, order: NDArray[np.int64], size: int, drop_last: bool, share: Share) -> None:
+        self.order, self.size, self.share = order, size, share
+        self.count = len(order) // size if drop_last else -(-len(order) // size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.chunks)
+        # One at a time: Python numbers for a whole epoch would take more memory than the batches themselves.
+        for start in range(0, self.count * self.size, self.size):
+            yield self.share.of(self.order[start : start + self.size]).tolist()
 
     def __len__(self) -> int:
-        return len(self.chunks)
+        return self.count
 
 
 def _as_is(batch: Any) -> Any:  # __getitems__ has already made a batch of it
     return batch
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the user can mend, met while a batch was made; takes the batch's place on its way to the trainer."""
+
+    message: str
+
+
+class _Streamed(DataLoader[Batch]):
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, Fault):
+                raise UserError(batch.message)
+            yield batch
+
+
+def streamed_batches(dataset: IterableDataset[Batch | Fault], workers: int) -> DataLoader[Batch]:
+    """The batches that ``dataset`` makes, which knows their number.
+
+    Args:
+        dataset: Yields whole batches, or a fault and then nothing more.
+        workers: Processes that make them, each its part; 0 = this one.
+    """
+    return _Streamed(
+        dataset,  # type: ignore[arg-type]
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_is,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -28,8 +28,8 @@ class Sampler(Protocol):
 class Natural:
     """Every sample once an epoch."""
 
-    def __init__(self, labels: NDArray[np.int64], seed: int) -> None:
-        self.count, self.seed = len(labels), seed
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
 
     def epoch(self, epoch: int) -> Indices:
         """All positions, shuffled."""
@@ -62,7 +62,7 @@ def build_sampler(config: SamplerConfig, labels: NDArray[np.int64], seed: int) -
     """The sampler that ``config`` names, over samples with the class indices ``labels`` (N,)."""
     match config:
         case NaturalConfig():
-            return Natural(labels, seed)
+            return Natural(len(labels), seed)
         case DatasetUndersampleConfig():
             return Undersample(labels, seed, config.ratio, fixed=True)
         case EpochUndersampleConfig():

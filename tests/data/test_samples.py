@@ -1,6 +1,8 @@
 """Samples: the fingerprint of the data, rows of splits, and what a supervised stage needs."""
 
+import hashlib
 import shutil
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ssl_pcb.config.data import DataConfig
+from ssl_pcb.data import samples
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
@@ -74,6 +77,21 @@ def test_content_changes_the_fingerprint(folder):
     before = prints(folder)
     Image.new("L", (32, 32), 201).save(folder / "0.png")
     assert prints(folder)[1] != before[1]
+
+
+def test_the_fingerprint_is_that_of_all_sorted_lines(folder, monkeypatch):
+    """It is made in runs of lines, as all of them at once could fill the memory."""
+    frame = pd.read_csv(folder / "m.csv", dtype=str, keep_default_na=False)
+    frame = pd.concat([frame, frame.iloc[:3].assign(crop="4 4 20 20")])  # some files have two samples
+    frame.to_csv(folder / "m.csv", index=False)
+    lines = [
+        "\t".join([hashlib.sha256((folder / row.path).read_bytes()).hexdigest()[:32], row.crop, row.group, row.split])
+        for row in frame.itertuples()
+    ]
+    expected = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:24]
+    assert load(folder).fingerprint(labels=False) == expected
+    monkeypatch.setattr(samples, "_runs", partial(samples._runs, at_once=2))
+    assert load(folder).fingerprint(labels=False) == expected
 
 
 def test_rows_of_splits(folder):

@@ -1,0 +1,46 @@
+"""Folders that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ssl_pcb.errors import UserError
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to write to; it takes the name ``path`` at the end, or vanishes on any error.
+
+    One that a killed process has left is removed first.
+
+    Raises:
+        UserError: If ``path`` has something in it, or cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path}: exists and is not an empty folder; name a new one")
+    try:
+        _remove_left_over(part)
+        part.mkdir(parents=True)
+        try:
+            yield part
+            with suppress(FileNotFoundError):
+                path.rmdir()  # an empty one is in the way on Windows
+            os.replace(part, path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); free some space, or name another "
+                        "folder") from None  # fmt: skip
+
+
+def _remove_left_over(part: Path) -> None:
+    if not part.exists():
+        return
+    if not part.is_dir() or any(file.suffix not in (".tar", ".parquet", ".json") for file in part.iterdir()):
+        raise UserError(f"{part}: is in the way; move it, or name another folder")
+    shutil.rmtree(part)
