@@ -16,3 +16,8 @@ class BackboneConfig(Section):
         description="start weights where no checkpoint is given: none, or timm's download (needs a network)",
     )
     drop_rate: float = Field(0.0, ge=0, lt=1, description="dropout before the pooled features")
+    norm: Literal["own", "group", "frozen"] = Field(
+        "own",
+        description="own = as the network comes (mostly batch norm); group norm instead, which neither ties samples "
+        "together nor needs their statistics; or frozen batch norm (for start weights)",
+    )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.training.lineage import TrainedOn
 
 BACKBONE = "backbone.safetensors"
@@ -21,11 +22,12 @@ HEAD = "head.safetensors"
 STATE = "state.pt"
 
 
-def save_backbone(backbone: Backbone, folder: Path, seen: TrainedOn) -> None:
+def save_backbone(backbone: Backbone | DownsizedBackbone, folder: Path, seen: TrainedOn) -> None:
     """Write ``folder``/backbone.safetensors with the record of what it has seen, whole or not at all."""
     part = folder / (BACKBONE + ".part")
     tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
-    save_file(tensors, part, {"backbone": backbone.name, "channels": str(backbone.channels)} | seen.metadata())
+    described = {"backbone": backbone.name, "channels": str(backbone.channels), "norm": backbone.norm}
+    save_file(tensors, part, described | seen.metadata())
     os.replace(part, folder / BACKBONE)
 
 
@@ -56,7 +58,7 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
         path: A run folder, a ``.safetensors`` file, or a ``.pt``/``.pth`` state dict without pickled objects.
 
     Raises:
-        UserError: If the file is missing or none of these, or holds another network.
+        UserError: If the file is missing or none of these, or holds another network or one with another norm.
     """
     file = weights_file(path)
     tensors, described = _read_tensors(file)
@@ -64,6 +66,13 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
     theirs = f"{described.get('backbone')} with {described.get('channels')} channel(s)"
     if "backbone" in described and theirs != ours:
         raise UserError(f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint")
+    norm = described.get("norm", "own")
+    # Frozen batch norm is batch norm at its running statistics; no other two are alike.
+    if "backbone" in described and backbone.norm != norm and (norm, backbone.norm) != ("own", "frozen"):
+        raise UserError(
+            f"{path}: was trained with backbone.norm={norm}, but the config asks for {backbone.norm}; "
+            f"set backbone.norm={norm} or change --checkpoint"
+        )
     # A file from elsewhere holds the bare timm network, usually with its classifier.
     module = backbone if "backbone" in described else backbone.network
     try:

@@ -12,7 +12,8 @@ from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.simclr import SimCLR
-from ssl_pcb.training.runtime import make_fabric, make_generator
+from ssl_pcb.training.processes import alone
+from ssl_pcb.training.runtime import make_generator
 
 B, SIZE = 6, 32
 
@@ -105,7 +106,7 @@ def test_the_two_views_differ_and_come_from_the_generator(objective, batch):
 
 
 def test_under_bf16_the_loss_is_computed_in_float32(objective, batch):
-    fabric = make_fabric(RuntimeConfig(device="cpu", precision="bf16"))
+    fabric = alone(RuntimeConfig(device="cpu", precision="bf16"))
     outputs = []
     objective.head.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     with fabric.autocast():

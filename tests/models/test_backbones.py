@@ -1,0 +1,151 @@
+"""The norm of a backbone: what replaces batch norm, and which weights go with it."""
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.training.checkpoint import load_backbone, save_backbone
+from ssl_pcb.training.lineage import TrainedOn
+
+NETWORKS = ["resnet18", "densenet121", "efficientnet_b0"]
+
+
+def make(norm, name="test_resnet", seed=0):
+    torch.manual_seed(seed)
+    return Backbone(BackboneConfig(name=name, norm=norm), 1)
+
+
+def images(count, size=64):
+    return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def learnt(name="test_resnet"):
+    """A backbone whose batch norm has statistics and weights of its own."""
+    backbone = make("own", name)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for module in backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.uniform_(-0.5, 0.5, generator=generator)
+        for _ in range(2):
+            backbone(images(4))
+    return backbone
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+class TestGroupNorm:
+    def test_no_batch_norm_is_left(self, name):
+        own, group = make("own", name), make("group", name)
+        batch_norms = [m for m in own.modules() if isinstance(m, nn.BatchNorm2d)]
+        group_norms = [m for m in group.modules() if isinstance(m, nn.GroupNorm)]
+        assert not [m for m in group.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        assert len(group_norms) == len(batch_norms) > 10
+        for norm, replaced in zip(group_norms, batch_norms, strict=True):
+            assert norm.num_channels == replaced.num_features
+            assert norm.num_groups <= 32
+            assert norm.num_channels % norm.num_groups == 0
+            assert norm.num_channels // norm.num_groups >= 2
+        assert [n for n, _ in group.named_parameters()] == [n for n, _ in own.named_parameters()]
+
+    def test_samples_do_not_meet(self, name):
+        backbone = make("group", name).train()
+        for module in backbone.modules():  # stochastic depth draws for the whole batch
+            if type(module).__name__.startswith("Drop"):
+                module.eval()
+        batch = images(3)
+        alone = backbone(batch[:1])
+        torch.testing.assert_close(backbone(batch)[:1], alone, rtol=1e-3, atol=1e-4)
+        assert alone.std() > 0
+
+    def test_gradients_reach_every_parameter(self, name):
+        backbone = make("group", name).train()
+        backbone(images(2)).square().sum().backward()
+        assert all(torch.isfinite(p.grad).all() for p in backbone.parameters())
+
+
+def test_resnets_take_the_papers_32_groups_and_keep_the_zero_start_of_each_branch():
+    group = make("group", "resnet18")
+    assert {m.num_groups for m in group.modules() if isinstance(m, nn.GroupNorm)} == {32}
+    assert not group.network.layer1[0].bn2.weight.any()
+    assert group.network.layer1[0].bn1.weight.all()
+
+
+def test_activations_inside_a_norm_stay():
+    own, group = make("own", "efficientnet_b0"), make("group", "efficientnet_b0")
+    kinds = [[type(m.bn1.act) for m in b.network.modules() if hasattr(m, "bn1")] for b in (own, group)]
+    assert kinds[0] == kinds[1]
+    assert nn.SiLU in kinds[0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_with_batch_norm_load_frozen_and_stay_as_they_are(name, tmp_path):
+    saved = learnt(name)
+    save_backbone(saved, tmp_path, TrainedOn())
+    frozen = make("frozen", name, seed=3)
+    load_backbone(frozen, tmp_path)
+    expected = saved.eval()(images(3))
+    torch.testing.assert_close(frozen.eval()(images(3)), expected, rtol=1e-3, atol=1e-4)
+    before = {key: value.clone() for key, value in frozen.named_buffers()}
+    frozen.train()
+    for module in frozen.modules():
+        if type(module).__name__.startswith("Drop"):
+            module.eval()
+    trained = frozen(images(3))
+    torch.testing.assert_close(trained, expected, rtol=1e-3, atol=1e-4)
+    trained.sum().backward()
+    assert all(torch.equal(value, before[key]) for key, value in frozen.named_buffers())
+    kept = {key.rpartition(".")[0] for key in before if key.endswith("running_mean")}
+    assert kept
+    assert not [key for key, _ in frozen.named_parameters() if key.rpartition(".")[0] in kept]
+
+
+@pytest.mark.parametrize("norm", ["own", "group", "frozen"])
+def test_the_norm_travels_with_the_weights(norm, tmp_path):
+    saved = make(norm, seed=1)
+    save_backbone(saved, tmp_path, TrainedOn())
+    with safe_open(tmp_path / "backbone.safetensors", "pt") as file:
+        assert file.metadata()["norm"] == norm
+    loaded = make(norm, seed=2)
+    load_backbone(loaded, tmp_path)
+    table = loaded.state_dict()
+    assert all(torch.equal(value, table[key]) for key, value in saved.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("saved", "asked"),
+    [("own", "group"), ("group", "own"), ("group", "frozen"), ("frozen", "group"), ("frozen", "own")],
+)
+def test_weights_under_another_norm_are_refused(saved, asked, tmp_path):
+    save_backbone(make(saved), tmp_path, TrainedOn())
+    network = make(asked, seed=2)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(UserError) as refused:
+        load_backbone(network, tmp_path)
+    line = str(refused.value)
+    assert line.startswith(str(tmp_path))
+    assert f"set backbone.norm={saved}" in line
+    assert "\n" not in line
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_a_file_that_does_not_say_its_norm_has_the_networks_own(tmp_path):
+    save_backbone(learnt(), tmp_path, TrainedOn())
+    tensors = load_file(tmp_path / "backbone.safetensors")
+    save_file(tensors, tmp_path / "old.safetensors", {"backbone": "test_resnet", "channels": "1"})
+    for norm in ("own", "frozen"):
+        load_backbone(make(norm), tmp_path / "old.safetensors")
+    with pytest.raises(UserError, match=r"backbone\.norm=own"):
+        load_backbone(make("group"), tmp_path / "old.safetensors")
+
+
+@pytest.mark.parametrize("norm", ["group", "frozen"])
+def test_a_network_without_batch_norm_has_none_to_replace(norm):
+    with pytest.raises(UserError, match=r"^backbone.norm: 'convnext_atto' has no batch norm.*set backbone.norm=own$"):
+        make(norm, "convnext_atto")
+    assert make("own", "convnext_atto").norm == "own"
