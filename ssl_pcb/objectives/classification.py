@@ -10,6 +10,7 @@ from ssl_pcb.data.loaders import Batch
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.objectives.output import StepOutput
 
 
@@ -49,7 +50,7 @@ class ImageClassifier(nn.Module):
         classifier: Linear head and loss.
     """
 
-    def __init__(self, backbone: Backbone, classifier: LinearClassifier, views: ViewMaker) -> None:
+    def __init__(self, backbone: Backbone | DownsizedBackbone, classifier: LinearClassifier, views: ViewMaker) -> None:
         super().__init__()
         self.backbone = backbone
         self.classifier = classifier

@@ -1,0 +1,102 @@
+"""Write results/downsizer_deeppcb.csv: a learned downsizer beside plain resizing, at equal cost, on validation boards.
+
+python scripts/compare_downsizer.py MANIFEST AUTOENCODER_RUN OUT [KEY=VALUE ...]
+
+The autoencoder sees the large image; after scripts/run_reduction.sh, for instance:
+
+ssl-pcb pretrain --config configs/pretrain/autoencoder_deeppcb.yaml --image-size 128 --epochs 2 --out runs/downsizer/ae
+python scripts/compare_downsizer.py runs/reduction/tiles.csv runs/downsizer/ae runs/downsizer training.epochs=5
+
+The plain image size is chosen so that a training step takes as long as one behind the downsizer; both are timed here,
+and what the epochs took stands in the table. Further KEY=VALUE pairs are settings of both finetunings. The test boards
+are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from ssl_pcb.config.downsizer import DownsizerConfig
+from ssl_pcb.config.load import load_config, parse_set
+from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.reports.run import read_config, read_run
+from ssl_pcb.stages.start import start_stage
+
+RESULTS = Path("results")
+STEP, BATCH, TRIES = 8, 64, 5
+
+
+def step_seconds(network: nn.Module, channels: int, size: int) -> float:
+    """Fastest of some training steps in bf16 on random images."""
+    network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    images = torch.rand(BATCH, channels, size, size).to(memory_format=torch.channels_last)
+    times = []
+    for _ in range(TRIES):
+        began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = network(images).float().square().mean()
+        loss.backward()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def plain_size(learned: nn.Module, backbone: BackboneConfig, channels: int, size: int) -> int:
+    """The image size at which a step of the bare backbone costs what one of ``learned`` does at ``size``."""
+    target = step_seconds(learned, channels, size)
+    seconds = {side: step_seconds(Backbone(backbone, channels), channels, side) for side in range(32, size + 1, STEP)}
+    chosen = min(seconds, key=lambda side: abs(seconds[side] - target))
+    print(f"a step: {target:.3f} s behind the downsizer at {size} px, {seconds[chosen]:.3f} s plain at {chosen} px")
+    return chosen
+
+
+def finetuned(name: str, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """One row: validation metrics with intervals, and what an epoch took."""
+    settings |= {"runtime.out": str(out)}
+    run = start_stage("finetune", load_config(FinetuneConfig, None, settings), settings)
+    summary = json.loads((run / "summary.json").read_text())
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    row = {"method": name, "image_size": settings["data.image_size"], "split": "val"}
+    for metric in ("auroc", "average_precision"):
+        entry = summary["reports"]["val"]["metrics"][metric]
+        row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}
+    seconds = min(epoch["seconds"] for epoch in epochs)
+    return row | {"seconds_an_epoch": seconds, "commit": read_run(run).get("commit")}
+
+
+def main() -> None:
+    manifest, encoder, out = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    config = read_config(encoder, "pretrain")
+    channels, size = int(config.data.channels), config.data.image_size
+    shared: dict[str, Any] = {
+        "data.manifest": str(manifest), "checkpoint": "none", "backbone.name": config.backbone.name,
+        "runtime.precision": "bf16", "runtime.layout": "channels_last", "runtime.device": "cpu",
+        "training.batch_size": 128, "training.epochs": 8, **parse_set(sys.argv[4:]),
+    }  # fmt: skip
+    network = DownsizedBackbone(Backbone(config.backbone, channels), config.backbone, DownsizerConfig())
+    plain = plain_size(network, config.backbone, channels, size)
+    runs: dict[str, dict[str, Any]] = {
+        f"plain resize to {plain} px": {"data.image_size": plain},
+        f"learned downsizer, {size} px at stride 4": {"data.image_size": size, "downsizer.checkpoint": str(encoder)},
+    }
+    rows = []
+    for number, (name, settings) in enumerate(runs.items()):
+        rows.append(finetuned(name, out / ("plain", "learned")[number], shared | settings))
+    frame = pd.DataFrame(rows)
+    RESULTS.mkdir(exist_ok=True)
+    frame.to_csv(RESULTS / "downsizer_deeppcb.csv", index=False, float_format="%.4f", lineterminator="\n")
+    print(frame.to_string(index=False, float_format="{:.3f}".format))
+
+
+if __name__ == "__main__":  # packing starts processes that import this file
+    main()

@@ -1,0 +1,36 @@
+"""``ssl-pcb embed``: images as rows of numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.argument("data", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for codes.npy and codes.csv.")
+@click.option(
+    "--split", "splits", multiple=True, type=click.Choice(["train", "holdout", "val", "test"]),
+    help="Only this split; may be given several times.  [default: all samples]",
+)  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True, help="Images at a time.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="Where to compute.",
+)  # fmt: skip
+def embed(run: Path, data: Path, out: Path, splits: tuple[str, ...], batch_size: int, device: str) -> None:
+    """Turn the images of the manifest DATA into codes with the network of the run folder RUN.
+
+    Codes are an autoencoder's bottleneck, with its reconstruction error as an anomaly score, or the pooled features
+    of any other run.
+    """
+    from ssl_pcb.stages.embed import embed as embed_images
+
+    embed_images(run, data, out, splits, batch_size, device)
+
+
+COMMANDS = {"embed": embed}

@@ -1,0 +1,48 @@
+"""From a method's config to its objective."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.method import (
+    AutoencoderConfig,
+    BarlowTwinsConfig,
+    BYOLConfig,
+    DCLConfig,
+    MethodConfig,
+    MoCoConfig,
+    SimCLRConfig,
+    SimSiamConfig,
+    VICRegConfig,
+)
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.objectives.autoencoder import Autoencoding
+from ssl_pcb.objectives.barlow_twins import BarlowTwins
+from ssl_pcb.objectives.byol import BYOL
+from ssl_pcb.objectives.dcl import DCL
+from ssl_pcb.objectives.moco import MoCo
+from ssl_pcb.objectives.simclr import SimCLR
+from ssl_pcb.objectives.simsiam import SimSiam
+from ssl_pcb.objectives.vicreg import VICReg
+
+
+def build_objective(config: MethodConfig, backbone: Backbone, views: ViewMaker) -> nn.Module:
+    """The objective that ``config`` names; like all of them it has the ``backbone`` that is kept."""
+    match config:
+        case SimCLRConfig():
+            return SimCLR(config, backbone, views)
+        case DCLConfig():
+            return DCL(config, backbone, views)
+        case MoCoConfig():
+            return MoCo(config, backbone, views)
+        case BarlowTwinsConfig():
+            return BarlowTwins(config, backbone, views)
+        case VICRegConfig():
+            return VICReg(config, backbone, views)
+        case SimSiamConfig():
+            return SimSiam(config, backbone, views)
+        case BYOLConfig():
+            return BYOL(config, backbone, views)
+        case AutoencoderConfig():
+            return Autoencoding(config, backbone, views)

@@ -1,0 +1,89 @@
+"""The network that finetune trains: a backbone from a checkpoint, or one behind a learned downsizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ssl_pcb.config.downsizer import DownsizerConfig
+from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.data.samples import Samples
+from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.reports.run import read_config, read_run
+from ssl_pcb.stages.weights import Start, start_from
+from ssl_pcb.training.checkpoint import BACKBONE
+
+
+def start_network(
+    config: FinetuneConfig, samples: Samples, beside: Path
+) -> tuple[FinetuneConfig, Start, Backbone | DownsizedBackbone]:
+    """Build what ``config`` names and load its weights.
+
+    Args:
+        config: Of the run.
+        samples: Present data, whose validation and test boards must be new to all weights.
+        beside: The run folder.
+
+    Returns:
+        ``config`` with its checkpoints decided, where weights came from, and the network.
+
+    Raises:
+        UserError: If a checkpoint does not fit, or saw what it will be judged on.
+    """
+    channels = samples.store.spec.channels
+    if config.downsizer is None:
+        start = start_from(
+            config.checkpoint, config.backbone, channels, config.runtime, samples=samples,
+            transductive=config.transductive, beside=beside,
+        )  # fmt: skip
+        return config.model_copy(update={"checkpoint": start.checkpoint}), start, start.backbone
+    if config.checkpoint not in ("auto", "none"):
+        raise UserError(
+            f"checkpoint: {config.checkpoint} learned on images and does not fit behind a downsizer; "
+            "leave --checkpoint out (downsizer.checkpoint names the encoder's)"
+        )
+    downsizer = config.downsizer
+    encoder = downsizer.backbone or _backbone_of(downsizer.checkpoint) or config.backbone
+    start = start_from(
+        downsizer.checkpoint, encoder, channels, config.runtime, samples=samples,
+        transductive=config.transductive, beside=beside,
+    )  # fmt: skip
+    downsizer = downsizer.model_copy(update={"backbone": encoder, "checkpoint": start.checkpoint})
+    network = DownsizedBackbone(start.backbone, config.backbone, downsizer)
+    return config.model_copy(update={"checkpoint": "none", "downsizer": downsizer}), start, network
+
+
+def load_downsized(
+    downsizer: DownsizerConfig, classifier: BackboneConfig, channels: int, folder: Path
+) -> DownsizedBackbone:
+    """The network of a finished finetuning with a downsizer; the encoder's own checkpoint is not needed.
+
+    Args:
+        downsizer: As the run's config has it.
+        classifier: The run's backbone.
+        channels: The run's input channels.
+        folder: The run folder.
+
+    Raises:
+        UserError: If its weights are missing or do not fit.
+    """
+    encoder = Backbone((downsizer.backbone or classifier).model_copy(update={"weights": "none"}), channels)
+    network = DownsizedBackbone(encoder, classifier, downsizer)
+    try:
+        network.load_state_dict(load_file(folder / BACKBONE))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(f"{folder / BACKBONE}: does not fit the run's config ({reason})") from None
+    return network
+
+
+def _backbone_of(checkpoint: str) -> BackboneConfig | None:
+    """The network of the run folder ``checkpoint``; ``None`` if it is no run folder."""
+    folder = Path(checkpoint)
+    stage = read_run(folder).get("stage") if folder.is_dir() else None
+    return read_config(folder, stage).backbone.model_copy(update={"weights": "none"}) if stage else None

@@ -1,0 +1,188 @@
+"""Codes of images: one row of numbers for each, from the network of a finished run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.lib.format import write_array_header_1_0
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from tqdm import tqdm
+
+from ssl_pcb.augment.views import plain_view
+from ssl_pcb.config.method import AutoencoderConfig
+from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig, StageConfig
+from ssl_pcb.data.loaders import ArrayDataset, batches
+from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.reduction import autoencode
+from ssl_pcb.models.autoencoder import Autoencoder
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.reports.run import read_config, read_run
+from ssl_pcb.stages.autoencoding import load_autoencoder
+from ssl_pcb.stages.downsizing import load_downsized
+from ssl_pcb.training.checkpoint import load_backbone, weights_file
+from ssl_pcb.training.lineage import TrainedOn
+from ssl_pcb.training.processes import alone
+from ssl_pcb.training.runtime import memory_format
+
+log = logging.getLogger(__name__)
+
+CODES, TABLE = "codes.npy", "codes.csv"
+ERROR = "reconstruction_error"
+
+
+@dataclass(frozen=True)
+class Coder:
+    """The network of a run folder, on its device.
+
+    Attributes:
+        config: The run's.
+        network: An autoencoder, whose codes are its bottleneck; or a backbone, whose codes are its pooled features.
+        fabric: Device and the run's precision.
+    """
+
+    config: StageConfig
+    network: Autoencoder | Backbone | DownsizedBackbone
+    fabric: Fabric
+
+    def stream(self, dataset: ArrayDataset, batch_size: int) -> Iterator[tuple[NDArray[np.float32], ...]]:
+        """Codes (B, D) of each batch, and for an autoencoder the images' errors (B,)."""
+        if isinstance(self.network, Autoencoder):
+            for reduced in autoencode(self.network, dataset, self.fabric, batch_size=batch_size):
+                yield reduced.codes, reduced.errors
+        else:
+            yield from _features(self.network, dataset, self.config.data.image_size, self.fabric, batch_size)
+
+
+def open_coder(folder: Path, device: str) -> Coder:
+    """The network of the run in ``folder``.
+
+    Raises:
+        UserError: If it is no finished run.
+    """
+    record = read_run(folder)
+    if record.get("status") != "finished":
+        raise UserError(f"{folder}: is no folder of a finished run; name one that pretrain or finetune has made")
+    config = read_config(folder, record["stage"])
+    network = _network(config, folder)
+    runtime = config.runtime.model_copy(update={"device": device})
+    fabric = alone(runtime)
+    network.to(fabric.device, memory_format=memory_format(runtime))  # type: ignore[call-overload]
+    return Coder(config, network, fabric)
+
+
+def _network(config: StageConfig, folder: Path) -> Autoencoder | Backbone | DownsizedBackbone:
+    channels = int(config.data.channels)
+    plain = config.backbone.model_copy(update={"weights": "none"})
+    if isinstance(config, FinetuneConfig) and config.downsizer:
+        return load_downsized(config.downsizer, plain, channels, folder)
+    backbone = Backbone(plain, channels)
+    load_backbone(backbone, folder)
+    if isinstance(config, PretrainConfig) and isinstance(config.method, AutoencoderConfig):
+        return load_autoencoder(config.method, backbone, config.data.image_size, folder)
+    return backbone
+
+
+def embed(folder: Path, data: Path, out: Path, splits: Sequence[str], batch_size: int, device: str) -> None:
+    """Write the codes of the images of ``data`` into the new folder ``out``, whole or not at all.
+
+    ``codes.npy`` holds (N, D) float32, ``codes.csv`` what each row is. Codes go to disk as they come.
+
+    Args:
+        folder: A finished run.
+        data: A manifest.
+        out: A folder that does not exist.
+        splits: Take rows of these splits alone; none = all rows.
+        batch_size: Images at a time.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UserError: On whatever the user can mend.
+    """
+    if out.exists():
+        raise UserError(f"{out}: exists; choose another --out")
+    coder = open_coder(folder, device)
+    samples, _ = load_samples(coder.config.data.model_copy(update={"manifest": data}))
+    rows = samples.rows(*splits) if splits else samples.store.rows
+    if not len(rows):
+        raise UserError(f"{data}: no sample is in split {' or '.join(splits)}; leave out --split for all samples")
+    part = out.with_name(f"{out.name}.part{os.getpid()}")
+    try:
+        part.mkdir(parents=True)
+        dim, errors = _write_codes(coder, samples.pixels(rows), part / CODES, batch_size)
+        _write_table(samples, rows, errors, TrainedOn.read(weights_file(folder)), part / TABLE)
+        os.replace(part, out)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    log.info("written: %s (%d x %d numbers) and %s", out / CODES, len(rows), dim, out / TABLE)
+    if errors is not None:
+        _say_anomalies(samples, rows, errors)
+
+
+def _write_codes(
+    coder: Coder, dataset: ArrayDataset, file: Path, batch_size: int
+) -> tuple[int, NDArray[np.float32] | None]:
+    """Write the .npy file batch by batch; returns the codes' length, and the errors (N,) where there are any."""
+    errors, dim = [], coder.network.dim
+    # Appended and not memory-mapped: a disk that fills up under a mapping kills the process without a word.
+    with file.open("wb") as opened:
+        shape = {"descr": "<f4", "fortran_order": False, "shape": (len(dataset), dim)}
+        write_array_header_1_0(opened, shape)  # type: ignore[no-untyped-call]
+        for codes, *error in coder.stream(dataset, batch_size):
+            if not np.isfinite(codes).all():
+                raise UserError("codes: hold values that are no numbers; the network diverged, train it again")
+            opened.write(np.ascontiguousarray(codes, "<f4").tobytes())
+            errors += error
+    return dim, np.concatenate(errors) if errors else None
+
+
+def _write_table(
+    samples: Samples, rows: NDArray[np.int64], errors: NDArray[np.float32] | None, seen: TrainedOn | None, file: Path
+) -> None:
+    frame = samples.manifest.frame.iloc[rows][["path", "crop", "group", "split", "label"]]
+    frame.insert(0, "row", rows)
+    if errors is not None:
+        frame[ERROR] = errors
+    # An image that the network was trained on is rebuilt better than a new one.
+    known = [] if seen is None else list(seen.images)
+    frame["trained_on"] = "" if seen is None else np.isin(samples.store.digests(rows), known)
+    frame.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
+
+
+def _say_anomalies(samples: Samples, rows: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
+    """AUROC of the error as a score of Defective on every labelled split but the test split."""
+    labels, split_of = samples.labels[rows], samples.manifest.frame["split"].to_numpy()[rows]
+    for split in ("train", "holdout", "val", ""):
+        chosen = (split_of == split) & (labels >= 0)
+        if len(np.unique(labels[chosen])) == 2:
+            auroc = roc_auc_score(labels[chosen], errors[chosen])
+            log.info(
+                "reconstruction error as a score of Defective, %s: AUROC %.3f of %d %ss",
+                f"split '{split}'" if split else "no split", auroc, chosen.sum(), samples.unit,
+            )  # fmt: skip
+    if (split_of == "test").any():
+        log.info("the labels of split 'test' were not looked at")
+
+
+@torch.no_grad()
+def _features(
+    backbone: Backbone | DownsizedBackbone, dataset: ArrayDataset, size: int, fabric: Fabric, batch_size: int
+) -> Iterator[tuple[NDArray[np.float32]]]:
+    backbone.eval()
+    loader = batches(dataset, np.arange(len(dataset)), batch_size, drop_last=False)
+    for batch in tqdm(loader, "codes", disable=None, leave=False, unit="batch"):
+        with fabric.autocast():
+            found = backbone(plain_view(batch.to(fabric.device).inputs, size))
+        yield (found.float().cpu().numpy(),)
