@@ -8,13 +8,20 @@ from __future__ import annotations
 import errno
 import logging
 import sys
+import time
 from importlib import import_module
 
 import click
 
 from ssl_pcb import __version__
-from ssl_pcb.cli.terminal import printable
+from ssl_pcb.cli.terminal import helper_process, printable
 from ssl_pcb.errors import UserError
+
+HELPER_WAITS = 3.0
+"""Seconds that a helper process leaves to the first one before it speaks itself."""
+
+SHOWN = ("ssl_pcb", "lightning_fabric.strategies.launchers")
+"""Loggers that reach the terminal; the second one says that a process died and the others are ended."""
 
 COMMANDS = {
     "demo": ("ssl_pcb.cli.demo", "The whole job on embedded synthetic boards, in a few minutes."),
@@ -22,6 +29,7 @@ COMMANDS = {
     "pretrain": ("ssl_pcb.cli.stages", "Learn representations from all images with SimCLR, without labels."),
     "linear-eval": ("ssl_pcb.cli.stages", "Probe a frozen backbone: logistic regression, linear head, kNN."),
     "finetune": ("ssl_pcb.cli.stages", "Train the Defective / NonDefective classifier end to end."),
+    "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
     "audit": ("ssl_pcb.cli.audit", "Measure what augmentations do to defects."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),
 }
@@ -76,6 +84,8 @@ def main() -> None:
             "in the project's folder, python -m pip install -e '.[train]'"
         )
     except (KeyboardInterrupt, click.Abort):  # an Abort is a RuntimeError, so before those
+        if helper_process():
+            sys.exit(130)
         resumable = any(stage in sys.argv[1:2] for stage in ("pretrain", "linear-eval", "finetune"))
         hint = "; the same command with --resume goes on" if resumable else ""
         click.echo(f"ssl-pcb: interrupted{hint}", err=True)
@@ -91,16 +101,18 @@ def main() -> None:
 
 
 def _refuse(message: str) -> None:
+    if helper_process():  # the first process has most likely found the same: it says so and ends this one
+        time.sleep(HELPER_WAITS)
     click.echo(f"ssl-pcb: error: {printable(message)}", err=True)
     sys.exit(2)
 
 
 def _configure_logging() -> None:
     console = logging.StreamHandler(sys.stdout)
-    console.setLevel(logging.INFO)
+    console.setLevel(logging.CRITICAL if helper_process() else logging.INFO)
     console.setFormatter(logging.Formatter("%(message)s"))
     # Other libraries' chatter belongs into the log file of a run.
-    console.addFilter(logging.Filter("ssl_pcb"))
+    console.addFilter(lambda record: record.name.startswith(SHOWN))
     root = logging.getLogger()
     root.addHandler(console)
     root.setLevel(logging.INFO)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import click
-import yaml
 
+from ssl_pcb.config.load import as_yaml
 from ssl_pcb.config.show import describe
 from ssl_pcb.config.stages import STAGES
 
@@ -16,12 +16,12 @@ def config() -> None:
 
 @config.command()
 @click.argument("stage", type=click.Choice(list(STAGES)))
-@click.option("--yaml", "as_yaml", is_flag=True, help="Print a complete config file with the defaults instead.")
-def show(stage: str, as_yaml: bool) -> None:
+@click.option("--yaml", "whole_file", is_flag=True, help="Print a complete config file with the defaults instead.")
+def show(stage: str, whole_file: bool) -> None:
     """List the keys of STAGE with type, default and meaning, as --set and config files take them."""
     schema = STAGES[stage]
-    if as_yaml:
-        click.echo(yaml.safe_dump(schema().model_dump(mode="json"), sort_keys=False), nl=False)
+    if whole_file:
+        click.echo(as_yaml(schema()), nl=False)
         return
     for key in describe(schema):
         click.secho(key.name, bold=True, nl=False)

@@ -14,8 +14,10 @@ from ssl_pcb.config.stages import STAGES
 
 FLAGS = {
     "--data": "data.manifest",
+    "--shards": "shards",
     "--out": "runtime.out",
     "--checkpoint": "checkpoint",
+    "--method": "method.name",
     "--backbone": "backbone.name",
     "--image-size": "data.image_size",
     "--epochs": "training.epochs",
@@ -30,6 +32,7 @@ FLAGS = {
     "--resamples": "resamples",
     "--seed": "runtime.seed",
     "--device": "runtime.device",
+    "--devices": "runtime.devices",
     "--precision": "runtime.precision",
     "--threads": "runtime.threads",
 }
@@ -78,7 +81,7 @@ def _option(flag: str, keys: list[Key]) -> click.Option:
     default = keys[0].default
     if keys[0].type == "true | false":
         return click.Option([flag], is_flag=True, default=None, help=f"{_sentence(keys[0].meaning)}.")
-    if flag in ("--sampler", "--loss"):  # variants of a union: one entry a variant
+    if flag in ("--method", "--sampler", "--loss"):  # variants of a union: one entry a variant
         choices = [key.type for key in keys]
         meaning = "; ".join(f"{key.type}: {key.meaning}" for key in keys)
     else:
@@ -89,7 +92,7 @@ def _option(flag: str, keys: list[Key]) -> click.Option:
     return click.Option(
         [flag],
         type=click.Choice(choices) if choices else str,
-        metavar=None if choices else {"WHOLE": "INTEGER"}.get(kind, kind),
+        metavar=None if choices else {"WHOLE": "INTEGER", "AUTO": "INTEGER"}.get(kind, kind),
         help=f"{meaning}.  [default: {default}]",
     )
 

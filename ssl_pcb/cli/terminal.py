@@ -1,4 +1,13 @@
-"""Other people's text on the terminal."""
+"""What may speak on the terminal, and other people's text on it."""
+
+import os
+
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+
+
+def helper_process() -> bool:
+    """Whether this is one of several processes of a run, and not the first, which speaks for all."""
+    return any(os.environ.get(name, "0") != "0" for name in RANKS)
 
 
 def printable(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -85,12 +84,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def write_yaml(config: BaseModel, file: Path) -> None:
-    """Write every key of ``config``, whole or not at all, so that the file alone reproduces it."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    part = file.with_name(file.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+def as_yaml(config: BaseModel) -> str:
+    """Every key of ``config``, so that the text alone reproduces it."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> str:

@@ -31,5 +31,5 @@ class TrainingConfig(Section):
     """Length of the training and its learning-rate curve: linear warm-up, then cosine to zero."""
 
     epochs: int = Field(20, ge=1, description="passes over what the sampler shows")
-    batch_size: int = Field(128, ge=2, description="samples per step")
+    batch_size: int = Field(128, ge=2, description="samples per step, over all processes together")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps spent warming up")

@@ -1,7 +1,7 @@
 """Where and how the computation runs."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,13 @@ class RuntimeConfig(Section):
     out: Path | None = Field(None, description="run folder; none = runs/STAGE-DATE-TIME")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of everything random")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto = cuda where there is one")
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="processes on each machine, one a GPU; auto = as torchrun or SLURM started us, else 1"
+    )
+    nodes: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="machines; auto = as torchrun or SLURM started us, else 1"
+    )
+    timeout: int = Field(300, ge=5, description="seconds after which a process that others wait for counts as dead")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto = the faster of both in a short measurement; bf16 is mixed precision"
     )

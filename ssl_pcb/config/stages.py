@@ -7,8 +7,9 @@ from pydantic import Field
 from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, ViewConfig
 from ssl_pcb.config.base import Section
 from ssl_pcb.config.data import DataConfig
+from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
-from ssl_pcb.config.method import SimCLRConfig
+from ssl_pcb.config.method import MethodConfig, SimCLRConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
@@ -26,12 +27,20 @@ class PretrainConfig(Section):
     """Self-supervised pretraining on the images of the training boards, labelled or not."""
 
     data: DataConfig = Field(DataConfig(), description="images")
+    shards: str | None = Field(
+        None,
+        description="tar shards to stream instead of data.manifest: an index.json from 'ssl-pcb data shards', a "
+        "pattern, a .txt list, or one .tar; local or https",
+    )
+    shard_workers: int = Field(
+        0, ge=0, description="processes that read and decode shards; 0 = threads of the training process"
+    )
     use_unsplit: bool = Field(
         False, description="also take unlabelled images that have no split (nobody vouches for their boards)"
     )
     view: ViewConfig = Field(ViewConfig(), description="how the two views of a sample are made")
     backbone: BackboneConfig = Field(BackboneConfig(), description="network")
-    method: SimCLRConfig = Field(SimCLRConfig(), description="self-supervised method")
+    method: MethodConfig = Field(SimCLRConfig(), description="self-supervised method")
     checkpoint: str = Field("none", description="weights to start from: a run folder, a weights file, or 'none'")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
     training: TrainingConfig = Field(TrainingConfig(epochs=20), description="length and learning-rate curve")
@@ -77,6 +86,10 @@ class FinetuneConfig(Section):
     data: DataConfig = Field(DataConfig(), description="images")
     view: ViewConfig = Field(SUPERVISED_VIEW, description="training-time augmentation")
     backbone: BackboneConfig = Field(BackboneConfig(), description="network")
+    downsizer: DownsizerConfig | None = Field(
+        None,
+        description="a learned encoder's first stages shrink the image for the classifier; none = they do not",
+    )
     checkpoint: str = Field("auto", description=CHECKPOINT)
     transductive: bool = Field(False, description="accept a checkpoint that saw the validation or test boards; marked")
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")

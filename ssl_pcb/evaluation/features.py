@@ -17,6 +17,7 @@ from ssl_pcb.augment.views import plain_view
 from ssl_pcb.data.loaders import ArrayDataset, batches
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.training.processes import gather_shares, share_of
 
 BATCH = 256
 
@@ -36,39 +37,51 @@ def extract_features(
 ) -> NDArray[np.float32]:
     """Features (N, D) float32 of stored pixels without augmentation, with the backbone in eval mode.
 
+    Several processes share the work; each gets all of the result.
+
     Args:
         backbone: Already on the device; its buffers are not changed, its mode is given back.
         dataset: Stored pixels.
         size: Side of a sample without its ring.
-        fabric: Device and precision.
+        fabric: Device, precision and processes.
         label: What the progress bar calls this.
     """
     was_training = backbone.training
     backbone.eval()
-    features = np.empty((len(dataset), backbone.dim), np.float32)
+    own = share_of(fabric).of(np.arange(len(dataset)))
+    features = np.empty((len(own), backbone.dim), np.float32)
     done = 0
-    loader = batches(dataset, np.arange(len(dataset)), BATCH, drop_last=False)
-    for batch in tqdm(loader, label, disable=None, leave=False, unit="batch"):
+    loader = batches(dataset, own, BATCH, drop_last=False)
+    hidden = None if fabric.is_global_zero else True
+    for batch in tqdm(loader, label, disable=hidden, leave=False, unit="batch"):
         with fabric.autocast():
             found = backbone(plain_view(batch.to(fabric.device).inputs, size))
         features[done : done + len(found)] = found.float().cpu().numpy()
         done += len(found)
     backbone.train(was_training)
-    return features
+    if fabric.world_size == 1:
+        return features
+    return gather_shares(torch.from_numpy(features).to(fabric.device), len(dataset), fabric).cpu().numpy()
 
 
 def cached_features(
     backbone: Backbone, samples: Samples, rows: NDArray[np.int64], fabric: Fabric, cache: Path, *, label: str
 ) -> NDArray[np.float32]:
-    """As :func:`extract_features` for manifest ``rows``, kept in ``cache`` under weights, pixels and precision."""
+    """As :func:`extract_features` for manifest ``rows``, kept in ``cache`` under weights, pixels and precision.
+
+    The first process alone reads what is kept; the others then get no rows.
+    """
     precision = type(fabric.strategy.precision).__name__
     parts = [state_hash(backbone), samples.store.folder.name, precision, fabric.device.type]
     name = hashlib.sha256("|".join(parts).encode() + rows.tobytes()).hexdigest()[:24]
     file = cache / "features" / f"{name}.npy"
-    if file.is_file():
-        cached: NDArray[np.float32] = np.load(file, allow_pickle=False)
-        return cached
+    if fabric.broadcast(file.is_file()):
+        none = np.empty((0, backbone.dim), np.float32)
+        kept: NDArray[np.float32] = np.load(file, allow_pickle=False) if fabric.is_global_zero else none
+        return kept
     features = extract_features(backbone, samples.pixels(rows), samples.store.spec.size, fabric, label=label)
+    if not fabric.is_global_zero:
+        return features
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(f".part{os.getpid()}")
     with part.open("wb") as opened:

@@ -20,7 +20,7 @@ from typing import Any
 import filelock
 import torch
 
-from ssl_pcb.config.load import load_config, write_yaml
+from ssl_pcb.config.load import as_yaml, load_config
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.errors import UserError
 
@@ -54,10 +54,11 @@ class Run:
         folder: The run folder.
         stage: Name of the stage.
         resumed: Whether this takes up an earlier run.
+        writes: Whether this process keeps the records; of several only the first one does.
     """
 
-    def __init__(self, stage: str, folder: Path, *, resumed: bool) -> None:
-        self.stage, self.folder, self.resumed = stage, folder, resumed
+    def __init__(self, stage: str, folder: Path, *, resumed: bool, writes: bool = True) -> None:
+        self.stage, self.folder, self.resumed, self.writes = stage, folder, resumed, writes
         self._record: dict[str, Any] = {}
         self._lock = filelock.FileLock(folder / "run.lock")
         logging.getLogger("ssl_pcb").setLevel(logging.DEBUG)  # the log file has it all, also in library use
@@ -66,6 +67,8 @@ class Run:
         logging.getLogger().addHandler(self._early)
 
     def __enter__(self) -> Run:
+        if not self.writes:
+            return self
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -87,6 +90,8 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self.writes:
+            return
         status = "failed" if kind else "finished"
         if kind is KeyboardInterrupt:
             status = "interrupted"
@@ -134,12 +139,12 @@ class Run:
     def note(self, **facts: Any) -> None:
         """Add facts to ``run.json``."""
         self._record |= facts
-        write_json(self.folder / "run.json", self._record)
+        self._save("run.json", _as_json(self._record))
 
     def save_config(self, config: StageConfig) -> None:
         """Write ``config.yaml``; running it again reproduces the run."""
         runtime = config.runtime.model_copy(update={"out": None})  # or it would name this folder, in use
-        write_yaml(config.model_copy(update={"runtime": runtime}), self.folder / "config.yaml")
+        self._save("config.yaml", as_yaml(config.model_copy(update={"runtime": runtime})))
 
     def log_metrics(self, row: Mapping[str, Any]) -> None:
         """Add the line of ``row["epoch"]`` to ``metrics.jsonl``.
@@ -153,11 +158,15 @@ class Run:
 
     def save_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write all of ``metrics.jsonl``, a row a line."""
-        _write_text(self.folder / METRICS, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+        self._save(METRICS, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``."""
-        write_json(self.folder / "summary.json", summary)
+        self._save("summary.json", _as_json(summary))
+
+    def _save(self, name: str, text: str) -> None:
+        if self.writes:
+            _write_text(self.folder / name, text)
 
 
 def open_run(stage: str, out: Path | None, *, resume: bool) -> Run:
@@ -203,7 +212,11 @@ def read_config(folder: Path, stage: str) -> StageConfig:
 
 def write_json(file: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
-    _write_text(file, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    _write_text(file, _as_json(value))
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def _write_text(file: Path, text: str) -> None:

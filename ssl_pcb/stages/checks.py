@@ -13,21 +13,24 @@ from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import Run, read_config, read_run
 
+FREE = ("runtime.out", "runtime.devices", "runtime.nodes", "runtime.timeout")
+"""Keys in which a resumed run may differ from its beginning."""
 
-def refuse_small(samples: Samples, available: int, batch_size: int) -> None:
+
+def refuse_small(name: str, available: int, batch_size: int) -> None:
     """Refuse a training with fewer samples an epoch than a batch holds."""
     if available < batch_size:
         raise UserError(
-            f"{samples.name}: {available} training samples an epoch are fewer than a batch of {batch_size}; "
+            f"{name}: {available} training samples an epoch are fewer than a batch of {batch_size}; "
             f"lower --batch-size to at most {available}"
         )
 
 
 def refuse_shared_images(samples: Samples) -> None:
     """Refuse data in which the same file contents stand on both sides of the split."""
-    training = set(samples.store.hashes[samples.rows("train")].tolist())
+    training = samples.store.hashes[samples.rows("train")]
     judging = samples.rows("val", "test")
-    shared = judging[np.isin(samples.store.hashes[judging], list(training))]
+    shared = judging[np.isin(samples.store.hashes[judging], training)]
     if len(shared):
         raise UserError(
             f"{samples.name}: {len(shared)} validation or test samples are copies of training images, first "
@@ -49,17 +52,17 @@ def check_resumable(run: Run, config: StageConfig, asked: Mapping[str, Any]) -> 
     kept = read_config(run.folder, run.stage)
     for key in flatten(asked):
         had, wanted = _value(kept, key), _value(config, key)
-        if wanted not in (had, "auto") and key != "runtime.out":
+        if wanted not in (had, "auto") and key not in FREE:
             raise UserError(f"{key}: the run to resume has {had}, not {wanted}; leave it out, or start a new run")
     return kept
 
 
-def refuse_changed_data(run: Run, samples: Samples) -> None:
+def refuse_changed_data(run: Run, name: str, data: Mapping[str, Any]) -> None:
     """Refuse to resume a run on other data than it began with; labels are no part of pretraining's data."""
     key = "images_fingerprint" if run.stage == "pretrain" else "fingerprint"
     began_with = read_run(run.folder).get("data", {}).get(key)
-    if run.resumed and began_with not in (None, samples.describe()[key]):
-        raise UserError(f"{samples.name}: has changed since {run.folder} began; start a new run")
+    if run.resumed and began_with not in (None, data[key]):
+        raise UserError(f"{name}: has changed since {run.folder} began; start a new run")
 
 
 def _value(config: Any, key: str) -> Any:

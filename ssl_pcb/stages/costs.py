@@ -30,7 +30,7 @@ def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, 
             output = trial(batch, make_generator(fabric.device, "trial"))
         output.loss.backward()
         times.append(_now() - began)
-    seconds = min(times[1:])
+    seconds = min(times[1:]) / fabric.world_size
     weights = sum(p.numel() * p.element_size() for p in objective.parameters())
     log.info(
         "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
@@ -49,7 +49,7 @@ def announce_features(backbone: Backbone, samples: Samples, splits: list[str], p
         with torch.no_grad(), fabric.autocast():
             trial(images)
         times.append(_now() - began)
-    seconds = min(times[1:])
+    seconds = min(times[1:]) / fabric.world_size
     log.info(
         "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
         duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,

@@ -25,24 +25,26 @@ from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, refuse_small
 from ssl_pcb.stages.costs import announce_cost
+from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
-from ssl_pcb.stages.weights import start_from, trained_on
+from ssl_pcb.stages.weights import describe_backbone, trained_on
 from ssl_pcb.training.checkpoint import copy_of, save_backbone, save_head
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
-from ssl_pcb.training.runtime import derive_seed, make_fabric, memory_format, resolve_runtime
+from ssl_pcb.training.processes import gather_shares, make_fabric, resolve_together, share_of
+from ssl_pcb.training.runtime import derive_seed, memory_format
 
 log = logging.getLogger(__name__)
 
 
-def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
-    """Run the stage into ``run``; returns its summary.
+def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
+    """Run the stage into ``run``.
 
     Raises:
         UserError: On whatever the user can mend.
     """
     samples, data = load_samples(config.data)
-    refuse_changed_data(run, samples)
+    refuse_changed_data(run, samples.name, samples.describe())
     refuse_shared_images(samples)
     rows, val_rows = samples.supervised("train"), samples.supervised("val")
     splits = splits_to_judge(samples, config.test)
@@ -51,18 +53,15 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
     labels, batch_size = samples.labels[rows], config.training.batch_size
     sampler = build_sampler(config.sampler, labels, config.runtime.seed)
     shown = len(sampler.epoch(0))
-    refuse_small(samples, shown, batch_size)
+    refuse_small(samples.name, shown, batch_size)
     channels, size = samples.store.spec.channels, data.image_size
-    start = start_from(
-        config.checkpoint, config.backbone, samples, config.runtime,
-        transductive=config.transductive, beside=run.folder,
-    )  # fmt: skip
-    runtime = resolve_runtime(config.runtime, lambda: Backbone(config.backbone, channels), channels, size)
-    config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
+    config, start, backbone = start_network(config, samples, run.folder)
+    runtime = resolve_together(config.runtime, fabric, lambda: Backbone(config.backbone, channels), channels, size)
+    config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
     torch.manual_seed(derive_seed(runtime.seed, "head"))
-    classifier = LinearClassifier(start.backbone.dim, build_loss(config.loss), torch.from_numpy(counts))
-    model = ImageClassifier(start.backbone, classifier, ViewMaker(config.view, size))
+    classifier = LinearClassifier(backbone.dim, build_loss(config.loss), torch.from_numpy(counts))
+    model = ImageClassifier(backbone, classifier, ViewMaker(config.view, size))
     fabric = make_fabric(runtime)
     dataset = samples.pixels(rows)
 
@@ -72,7 +71,7 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
         run.save_config(config)
         run.note(
             data=samples.describe(),
-            backbone={"name": config.backbone.name, "channels": channels},
+            backbone=describe_backbone(config.backbone, channels),
             checkpoint=start.checkpoint,
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
@@ -98,15 +97,19 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
 
         progress = fit(
             model, build_optimizer(config.optimizer, model, batch_size), config.training,
-            lambda epoch: batches(dataset, sampler.epoch(epoch), batch_size, drop_last=True),
+            lambda epoch: batches(
+                dataset, sampler.epoch(epoch), batch_size, drop_last=True, share=share_of(fabric)
+            ),
             fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
         model.load_state_dict(progress.kept["model"])
+        scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
+        if not fabric.is_global_zero:
+            return
         log.info("best epoch on validation: %d of %d", progress.kept["epoch"], config.training.epochs)
         save_backbone(model.backbone, run.folder, seen)
         save_head(classifier.head.state_dict(), run.folder)
-        scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
         if config.test:
             record_test(run, runtime.ledger, samples, f"finetune from {start.checkpoint}", scores["test"], start)
         said = marks(samples, start)
@@ -118,22 +121,23 @@ def finetune(config: FinetuneConfig, run: Run) -> dict[str, Any]:
         }  # fmt: skip
         run.save_summary(summary)
         say_reports(reports, said)
-    return summary
 
 
 @torch.no_grad()
 def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], fabric: Fabric) -> NDArray[np.float64]:
     """Log-odds of Defective (N,) of manifest ``rows``, in eval mode and without augmentation.
 
+    Several processes share the work; each gets all of the result.
+
     Raises:
         UserError: If the network diverged.
     """
     model.eval()
-    found = []
-    for batch in batches(samples.pixels(rows), np.arange(len(rows)), 256, drop_last=False):
+    found = [torch.zeros(0, device=fabric.device)]  # with fewer samples than processes, some have none
+    for batch in batches(samples.pixels(rows), share_of(fabric).of(np.arange(len(rows))), 256, drop_last=False):
         with fabric.autocast():
-            found.append(model.scores(batch.to(fabric.device).inputs).double().cpu().numpy())
-    scores = np.concatenate(found)
+            found.append(model.scores(batch.to(fabric.device).inputs))
+    scores = gather_shares(torch.cat(found), len(rows), fabric).double().cpu().numpy()
     if not np.isfinite(scores).all():
         raise UserError("training diverged: the network's scores are no longer numbers; lower optimizer.lr")
     return scores

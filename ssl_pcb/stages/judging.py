@@ -137,8 +137,10 @@ def record_test(
     )
 
 
-def marks(samples: Samples, start: Start) -> list[str]:
+def marks(samples: Samples | None, start: Start) -> list[str]:
     """Reservations that every output repeats."""
+    if samples is None:
+        return [*start.reservations]
     found = [] if samples.manifest.board_disjoint else ["not board-disjoint"]
     skipped = [f"{len(samples.store.bad)} unreadable files left out"] if samples.store.bad else []
     return [*found, *skipped, *start.reservations]

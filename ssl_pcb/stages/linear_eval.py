@@ -20,21 +20,22 @@ from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
-from ssl_pcb.stages.weights import start_from, trained_on
+from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
-from ssl_pcb.training.runtime import derive_seed, make_fabric, memory_format, resolve_runtime
+from ssl_pcb.training.processes import alone, make_fabric, resolve_together
+from ssl_pcb.training.runtime import derive_seed, memory_format
 
 log = logging.getLogger(__name__)
 
 
-def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
-    """Run the stage into ``run``; returns its summary.
+def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
+    """Run the stage into ``run``: several processes share the features, the first one fits the probes.
 
     Raises:
         UserError: On whatever the user can mend.
     """
     samples, data = load_samples(config.data)
-    refuse_changed_data(run, samples)
+    refuse_changed_data(run, samples.name, samples.describe())
     refuse_shared_images(samples)
     samples.supervised("train")
     splits = splits_to_judge(samples, config.test)
@@ -42,10 +43,10 @@ def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
         open_ledger(config.runtime.ledger)
     channels, size = samples.store.spec.channels, data.image_size
     start = start_from(
-        config.checkpoint, config.backbone, samples, config.runtime,
+        config.checkpoint, config.backbone, channels, config.runtime, samples=samples,
         transductive=config.transductive, beside=run.folder,
     )  # fmt: skip
-    runtime = resolve_runtime(config.runtime, lambda: Backbone(config.backbone, channels), channels, size)
+    runtime = resolve_together(config.runtime, fabric, lambda: Backbone(config.backbone, channels), channels, size)
     config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)
     torch.manual_seed(derive_seed(runtime.seed, "floor"))
@@ -59,17 +60,22 @@ def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
         run.save_config(config)
         run.note(
             data=samples.describe(),
-            backbone={"name": config.backbone.name, "channels": channels},
+            backbone=describe_backbone(config.backbone, channels),
             checkpoint=start.checkpoint,
         )
         announce_features(start.backbone, samples, ["train", *splits], len(backbones), fabric)
+        features = {
+            name: frozen_features(backbone, samples, ["train", *splits], config, fabric)
+            for name, backbone in backbones.items()
+        }
+        if not fabric.is_global_zero:
+            return
         table: list[dict[str, Any]] = []
         full: dict[str, Probed] = {}
         said = marks(samples, start)
-        for name, backbone in backbones.items():
-            features = frozen_features(backbone, samples, ["train", *splits], config, fabric)
+        for name, found in features.items():
             for fraction in config.fractions:
-                for probed in probe_all(features, samples, fraction, config, fabric):
+                for probed in probe_all(found, samples, fraction, config, alone(runtime)):
                     table += rows_of_table(name, fraction, probed, samples, config, said)
                     if probed.probe == "logistic" and fraction == max(config.fractions):
                         full[name] = probed
@@ -96,7 +102,6 @@ def linear_eval(config: LinearEvalConfig, run: Run) -> dict[str, Any]:
         say_table(pd.DataFrame(table))
         log.info("%s:", summary["reported_probe"])
         say_reports(reports[main], said)
-    return summary
 
 
 def frozen_features(

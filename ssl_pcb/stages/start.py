@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
+
+from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.stages import FinetuneConfig, LinearEvalConfig, PretrainConfig, StageConfig
-from ssl_pcb.reports.run import open_run
+from ssl_pcb.reports.run import Run, open_run
 from ssl_pcb.stages.checks import check_resumable
 from ssl_pcb.stages.finetune import finetune
 from ssl_pcb.stages.linear_eval import linear_eval
 from ssl_pcb.stages.pretrain import pretrain
+from ssl_pcb.training.processes import count_processes, make_fabric, refuse_uneven, together
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +36,44 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
     Raises:
         UserError: On whatever the user can mend.
     """
-    run = open_run(stage, config.runtime.out, resume=resume)
-    try:
-        if run.resumed:
-            config = check_resumable(run, config, asked)
-        match config:
-            case PretrainConfig():
-                pretrain(config, run)
-            case LinearEvalConfig():
-                linear_eval(config, run)
-            case FinetuneConfig():
-                finetune(config, run)
-    finally:
-        run.forget_early_lines()
+    if not isinstance(config, LinearEvalConfig):
+        refuse_uneven(config.training.batch_size, config.runtime)
+    fabric = make_fabric(config.runtime)
+    with together(fabric):
+        run = _open_together(stage, config.runtime.out, fabric, resume=resume)
+        try:
+            if run.resumed:
+                config = _with_processes(check_resumable(run, config, asked), config.runtime)
+            match config:
+                case PretrainConfig():
+                    pretrain(config, run, fabric)
+                case LinearEvalConfig():
+                    linear_eval(config, run, fabric)
+                case FinetuneConfig():
+                    finetune(config, run, fabric)
+        finally:
+            run.forget_early_lines()
     log.info("run folder: %s", run.folder)
     return run.folder
+
+
+def _with_processes(config: Any, now: RuntimeConfig) -> Any:
+    """The config of the run to resume, with as many processes as there are now."""
+    began, (devices, nodes) = config.runtime, count_processes(now)
+    if began.devices * began.nodes != devices * nodes:
+        log.warning(
+            "resumed with %d processes instead of %d: the weights will not be the same bit for bit",
+            devices * nodes, began.devices * began.nodes,
+        )  # fmt: skip
+    runtime = began.model_copy(update={"devices": devices, "nodes": nodes, "timeout": now.timeout})
+    return config.model_copy(update={"runtime": runtime})
+
+
+def _open_together(stage: str, out: Path | None, fabric: Fabric, *, resume: bool) -> Run:
+    """The run folder that the first process opens; the others look on."""
+    if fabric.is_global_zero:
+        run = open_run(stage, out, resume=resume)
+        fabric.broadcast((run.folder, run.resumed))
+        return run
+    folder, resumed = fabric.broadcast((Path(), False))
+    return Run(stage, folder, resumed=resumed, writes=False)

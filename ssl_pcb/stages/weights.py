@@ -46,9 +46,10 @@ class Start:
 def start_from(
     checkpoint: str,
     config: BackboneConfig,
-    samples: Samples,
+    channels: int,
     runtime: RuntimeConfig,
     *,
+    samples: Samples | None,
     transductive: bool | None,
     beside: Path,
 ) -> Start:
@@ -57,8 +58,10 @@ def start_from(
     Args:
         checkpoint: A run folder, a weights file, ``none``, or ``auto``.
         config: The backbone.
-        samples: Present data, whose validation and test boards must be new to the weights.
+        channels: Input channels.
         runtime: Seed of a random initialisation.
+        samples: Present data, whose validation and test boards must be new to the weights; ``None`` = shards, which
+            have none.
         transductive: Accept weights that saw them; ``None`` where the stage has no such choice.
         beside: The run folder; ``auto`` also looks at its neighbours.
 
@@ -66,11 +69,17 @@ def start_from(
         UserError: If the checkpoint does not fit, or saw what it will be judged on.
     """
     if checkpoint == "auto":
-        checkpoint = _newest_compatible(config, samples, {Path("runs").resolve(), beside.resolve().parent})
+        roots = {Path("runs").resolve(), beside.resolve().parent}
+        checkpoint = "none" if samples is None else _newest_compatible(config, samples, roots)
     if checkpoint != "none":
         config = config.model_copy(update={"weights": "none"})  # they would be overwritten, so spare the download
+    elif config.norm == "frozen" and config.weights == "none":
+        raise UserError(
+            "backbone.norm: frozen batch norm keeps a random network's branches at zero for ever; give start weights "
+            "with --checkpoint, or set backbone.norm=group"
+        )
     torch.manual_seed(derive_seed(runtime.seed, "init"))
-    backbone = Backbone(config, samples.store.spec.channels)
+    backbone = Backbone(config, channels)
     if checkpoint == "none":
         log.info("starting from %s", "timm's weights" if config.weights == "timm" else "random initialisation")
         return Start(checkpoint, backbone)
@@ -80,6 +89,8 @@ def start_from(
     log.info("starting from checkpoint %s", checkpoint)
     if seen is None:
         return Start(checkpoint, backbone, reservations=("the checkpoint has no record of its training images",))
+    if samples is None:
+        return Start(checkpoint, backbone, seen)
     leak = find_leak(seen, trained_on(samples, samples.rows("val", "test")))
     if leak and not transductive:
         choice = "" if transductive is None else ", or pass --transductive to accept and mark it"
@@ -90,13 +101,18 @@ def start_from(
 def _reservations(seen: TrainedOn, leak: str | None, samples: Samples) -> Iterator[str]:
     if leak:
         yield f"transductive: the checkpoint was {leak}"
-    if seen.images & set(samples.store.hashes[samples.rows("holdout")].tolist()):
+    if seen.images & set(samples.store.digests(samples.rows("holdout"))):
         yield "the checkpoint has seen kept-apart images (split 'holdout')"
+
+
+def describe_backbone(config: BackboneConfig, channels: int) -> dict[str, object]:
+    """What a run records of its network, by which ``auto`` finds one that fits."""
+    return {"name": config.name, "channels": channels, "norm": config.norm}
 
 
 def trained_on(samples: Samples, rows: NDArray[np.int64]) -> TrainedOn:
     """The images and boards behind manifest ``rows``."""
-    return TrainedOn.of(set(samples.store.hashes[rows].tolist()), set(samples.column("group", rows)))
+    return TrainedOn.of(*samples.seen(rows))
 
 
 def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> str:
@@ -106,9 +122,8 @@ def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path
         record = read_run(file.parent)
         if record.get("stage") != "pretrain" or record.get("status") != "finished":
             continue
-        network = (record["backbone"]["name"], record["backbone"]["channels"])
-        same_data = record["data"]["images_fingerprint"] == images
-        if same_data and network == (config.name, samples.store.spec.channels):
+        same_network = record["backbone"] == describe_backbone(config, samples.store.spec.channels)
+        if same_network and record["data"]["images_fingerprint"] == images:
             found.append((record["ended"], file.parent))
     if not found:
         log.info("no finished pretraining run on this data with %s", config.name)

@@ -21,6 +21,7 @@ from ssl_pcb.config.optim import TrainingConfig
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.errors import UserError
 from ssl_pcb.training.checkpoint import load_state, save_state
+from ssl_pcb.training.norms import prepare_norms
 from ssl_pcb.training.optim import set_learning_rate
 from ssl_pcb.training.runtime import derive_seed, make_generator
 
@@ -71,14 +72,14 @@ def fit(
         objective: Called with (batch, generator), returns a ``StepOutput``.
         optimizer: Over the objective's parameters.
         config: Epochs, batch size, warm-up.
-        batches_of: Epoch number to its batches.
-        fabric: Device and precision.
+        batches_of: Epoch number to its batches; with several processes, to this one's share of each.
+        fabric: Device, precision and processes.
         seed: The run's seed.
         layout: Memory format of weights and images.
         state_folder: Where the state for ``--resume`` is saved after each epoch and taken up from; ``None``
             = nowhere.
-        after_epoch: Called with the progress and the epoch's mean logs, before the state is saved; may add
-            logs and fill ``progress.kept``.
+        after_epoch: Called on every process with the progress and the epoch's mean logs, before the first one
+            saves the state; may add logs and fill ``progress.kept``.
         label: What the progress bar calls this.
         quiet: Say nothing: one of many short trainings.
 
@@ -89,6 +90,7 @@ def fit(
         UserError: If the loss is no longer finite.
     """
     progress = Progress()
+    prepare_norms(objective, fabric)
     objective.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
     # Fabric hands back the same module inside a wrapper that applies the precision.
     module, wrapped = fabric.setup(objective, optimizer)
@@ -98,14 +100,14 @@ def fit(
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress(state["epoch"], state["kept"])
         log.info("resumed after epoch %d of %d", progress.epoch, config.epochs)
-    show_bar = sys.stderr.isatty() and not quiet
+    show_bar = sys.stderr.isatty() and not quiet and fabric.is_global_zero
     said = began = time.perf_counter()
     first = progress.epoch
     while progress.epoch < config.epochs:
-        torch.manual_seed(
-            derive_seed(seed, "epoch", progress.epoch)
-        )  # dropout and its like draw from the global generator
-        generator = make_generator(fabric.device, seed, "views", progress.epoch)
+        # Dropout and its like draw from the global generator; no two processes may draw alike.
+        purpose = (progress.epoch, *([fabric.global_rank] if fabric.global_rank else []))
+        torch.manual_seed(derive_seed(seed, "epoch", *purpose))
+        generator = make_generator(fabric.device, seed, "views", *purpose)
         batches = batches_of(progress.epoch)
         objective.train()
         with tqdm(
@@ -119,7 +121,7 @@ def fit(
         progress.epoch += 1
         if after_epoch is not None:
             after_epoch(progress, logs)
-        if state_folder is not None:
+        if state_folder is not None and fabric.is_global_zero:
             save_state(
                 state_folder,
                 objective=objective.state_dict(),
@@ -154,16 +156,23 @@ def _epoch(
         fabric.backward(output.loss)
         optimizer.step()
         optimizer.zero_grad()
-        samples += len(batch.labels)
+        samples += len(batch.labels) * fabric.world_size
         for name, value in {"loss": output.loss.detach(), **output.logs}.items():
             sums[name] = sums.get(name, torch.zeros((), device=fabric.device)) + value.float()
         if step % 10 == 0 or step == steps - 1:  # reading the loss makes a GPU wait, so not every step
-            _refuse_divergence(float(sums["loss"]), epoch)
+            loss = float(_mean(sums["loss"], fabric)) / (step + 1)
+            _refuse_divergence(loss, epoch)
             rate = samples / (time.perf_counter() - start)
-            bar.set_postfix_str(f"loss {float(sums['loss']) / (step + 1):.4f}, {rate:.0f} samples/s")
+            bar.set_postfix_str(f"loss {loss:.4f}, {rate:.0f} samples/s")
     seconds = time.perf_counter() - start
-    means = {name: float(value) / steps for name, value in sums.items()}
+    means = dict(zip(sums, (_mean(torch.stack([*sums.values()]), fabric) / steps).tolist(), strict=True))
     return {**means, "lr": lr, "seconds": seconds, "samples_per_second": samples / seconds}
+
+
+def _mean(value: Tensor, fabric: Fabric) -> Tensor:
+    """Mean over the processes, so that all of them read the same and act alike."""
+    mean: Tensor = fabric.all_reduce(value, reduce_op="mean") if fabric.world_size > 1 else value  # type: ignore[assignment]
+    return mean
 
 
 def _line(epoch: int, epochs: int, logs: dict[str, float], left: float) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from itertools import product
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from ssl_pcb.config.runtime import RuntimeConfig
@@ -42,19 +40,6 @@ def pick_device(config: RuntimeConfig) -> str:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device: torch finds no cuda device here; use --device cpu or auto")
     return config.device
-
-
-def make_fabric(config: RuntimeConfig) -> Fabric:
-    """Fabric for one process on the configured device and precision (both already decided)."""
-    if pick_device(config) == "cuda":  # a resumed run ends with the same bits only if kernels do
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    return Fabric(
-        accelerator=pick_device(config),
-        devices=1,
-        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
-    )
 
 
 def memory_format(config: RuntimeConfig) -> torch.memory_format:

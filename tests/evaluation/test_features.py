@@ -13,7 +13,7 @@ from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.evaluation.features import cached_features, extract_features, state_hash
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.training.runtime import make_fabric
+from ssl_pcb.training.processes import make_fabric
 
 
 def backbone(seed=0, **keys):

@@ -95,10 +95,10 @@ def test_a_pretraining_run_records_everything(workplace):
     assert len(record["data"]["fingerprint"]) == 24
     assert [row["epoch"] for row in rows(folder / "metrics.jsonl")] == [1, 2]
     assert {"knn_accuracy", "feature_std", "effective_rank"} <= read(folder, "summary.json")["representation"].keys()
-    assert "pretraining on" in (folder / "log.txt").read_text()
+    assert "pretraining with simclr on" in (folder / "log.txt").read_text()
     assert not list(folder.glob("*.part"))
     resolved = yaml.safe_load((folder / "config.yaml").read_text())
-    assert (resolved["data"]["channels"], resolved["data"]["bit_depth"]) == (3, 16)
+    assert (resolved["data"]["channels"], resolved["data"]["bit_depth"]) == (3, 8)
     assert "auto" not in json.dumps(resolved)
 
 
@@ -186,7 +186,11 @@ def choose(workplace, tmp_path):
     def chosen(**changes):
         network = backbone.model_copy(update=changes)
         beside = tmp_path / "new"
-        return Path(start_from("auto", network, samples, RuntimeConfig(), transductive=False, beside=beside).checkpoint)
+        return Path(
+            start_from(
+                "auto", network, 3, RuntimeConfig(), samples=samples, transductive=False, beside=beside
+            ).checkpoint
+        )
 
     return copy, chosen
 
@@ -201,8 +205,8 @@ def test_the_newest_run_is_taken(choose, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"backbone__channels": 1}, {"backbone__name": "resnet18"}, {"data__images_fingerprint": "other"},
-     {"status": "interrupted"}, {"stage": "finetune"}],
+    [{"backbone__channels": 1}, {"backbone__name": "resnet18"}, {"backbone__norm": "group"},
+     {"data__images_fingerprint": "other"}, {"status": "interrupted"}, {"stage": "finetune"}],
     ids=str,
 )  # fmt: skip
 def test_a_newer_incompatible_run_is_not(choose, changes):
@@ -214,6 +218,12 @@ def test_a_newer_incompatible_run_is_not(choose, changes):
 def test_without_a_compatible_run_initialisation_is_random(choose):
     _, chosen = choose
     assert chosen(name="test_vit") == Path("none")
+
+
+def test_frozen_norm_without_start_weights_is_refused(workplace):
+    with pytest.raises(UserError, match=r"backbone\.norm: .* --checkpoint, or set backbone\.norm=group"):
+        start("pretrain", "frozen", backbone__norm="frozen")
+    assert not Path("frozen").exists()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from ssl_pcb.objectives.output import StepOutput
 from ssl_pcb.training.checkpoint import load_state
 from ssl_pcb.training.loop import fit
 from ssl_pcb.training.optim import build_optimizer, set_learning_rate
-from ssl_pcb.training.runtime import make_fabric
+from ssl_pcb.training.processes import make_fabric
 
 OPTIMIZERS = {"adamw": AdamWConfig(lr=1e-2), "lars": LARSConfig(lr=3.0)}
 

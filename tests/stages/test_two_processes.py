@@ -1,0 +1,193 @@
+"""Every stage with two processes on the CPU, through the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from ssl_pcb.data.manifest import Manifest
+
+STILL = {
+    "view.geometry.symmetries": "false", "view.geometry.rotation": 0, "view.geometry.translation": 0,
+    "view.geometry.shrink": 0, "view.photometry.brightness": 0, "view.photometry.contrast": 0,
+    "view.photometry.gamma": 0, "view.photometry.blur": 0, "view.photometry.noise": 0,
+}  # fmt: skip
+"""Views without chance, so that one process and two see the same."""
+
+SMALL = {
+    "data.manifest": "m.csv", "data.image_size": 32, "backbone.name": "test_resnet", "backbone.norm": "group",
+    "training.batch_size": 8, "training.epochs": 2, "runtime.precision": "fp32", "runtime.layout": "contiguous",
+    "runtime.device": "cpu", "runtime.threads": 1,
+}  # fmt: skip
+# LARS: Adam divides by the gradient's size and so blows rounding up where a gradient is nearly zero.
+PRETRAIN = SMALL | STILL | {"method.head_batch_norm": "false", "optimizer.name": "lars"}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, synthetic_boards):
+    folder = tmp_path_factory.mktemp("two")
+    Manifest.read(synthetic_boards).write(folder / "m.csv")
+    return folder
+
+
+def command(stage, keys):
+    return [stage, *(text for key, value in keys.items() for text in ("--set", f"{key}={value}"))]
+
+
+def start(workplace, *arguments, launcher=(), extra=None, **more):
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2]), "SSL_PCB_CACHE": str(workplace / "cache"), **(extra or {}),
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "ssl_pcb", *arguments],
+        cwd=workplace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
+    )  # fmt: skip
+
+
+def finish(process, seconds=300):
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+def run(workplace, stage, keys, out, *flags, launcher=(), **arguments):
+    process = start(workplace, *command(stage, keys), "--out", out, *flags, launcher=launcher, **arguments)
+    code, said, errors = finish(process)
+    assert code == 0, said + errors
+    return said + errors
+
+
+def metrics(folder):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "samples_per_second")} for row in rows]
+
+
+def test_two_processes_pretrain_as_one_does(workplace):
+    run(workplace, "pretrain", PRETRAIN, "runs/one")
+    said = run(workplace, "pretrain", PRETRAIN, "runs/two", "--devices", "2")
+    assert said.count("run folder") == 1, said  # only the first process speaks
+    assert "batch norm" not in said
+    assert "config.yaml" in os.listdir(workplace / "runs/two")
+    assert json.loads((workplace / "runs/two/run.json").read_text())["status"] == "finished"
+    assert len(os.listdir(workplace / "runs")) == 2
+    one, two = metrics(workplace / "runs/one"), metrics(workplace / "runs/two")
+    assert [row["epoch"] for row in two] == [1, 2]
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+    tensors = [load_file(workplace / "runs" / name / "backbone.safetensors") for name in ("one", "two")]
+    for name, tensor in tensors[0].items():
+        np.testing.assert_allclose(tensor, tensors[1][name], atol=2e-3, err_msg=name)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_them_too(workplace):
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29711")
+    said = run(workplace, "pretrain", PRETRAIN, "runs/torchrun", launcher=launcher)
+    assert said.count("run folder") == 1
+    assert "devices: 2" in (workplace / "runs/torchrun/config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_batch_norm_says_that_its_statistics_are_each_process_own(workplace):
+    keys = PRETRAIN | {"backbone.norm": "own", "training.epochs": 1}
+    assert "own share of the batch" in run(workplace, "pretrain", keys, "runs/bn", "--devices", "2")
+
+
+@pytest.mark.slow
+def test_two_processes_finetune_and_probe_as_one_does(workplace):
+    still = {key: value for key, value in STILL.items() if "surroundings" not in key}
+    tune = SMALL | still | {"checkpoint": "none", "resamples": 100}
+    probe = SMALL | {"checkpoint": "none", "resamples": 100, "fractions": "[1.0]", "ks": "[1]", "training.epochs": 1}
+    for stage, keys, saved in (
+        ("finetune", tune, "predictions.csv"), ("linear-eval", probe, "random_init_predictions.csv"),
+    ):  # fmt: skip
+        extra = {"SSL_PCB_CACHE": str(workplace / f"cache-{stage}")}  # or the second run would find the features
+        run(workplace, stage, keys, f"runs/{stage}-one", extra=extra)
+        extra = {"SSL_PCB_CACHE": str(workplace / f"cache2-{stage}")}
+        run(workplace, stage, keys, f"runs/{stage}-two", "--devices", "2", extra=extra)
+        one, two = (pd.read_csv(workplace / f"runs/{stage}-{n}" / saved) for n in ("one", "two"))
+        assert (one["row"] == two["row"]).all()
+        np.testing.assert_allclose(one["score"], two["score"], atol=2e-2)
+
+
+def one_of_two(workplace, out, *flags):
+    """A long training of two processes that has begun; returns it and its second process."""
+    process = start(
+        workplace, *command("pretrain", PRETRAIN | {"training.epochs": 100_000}),
+        "--devices", "2", "--out", out, *flags,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (workplace / out / "metrics.jsonl").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    children = [int(text) for text in found.stdout.split()]
+    return process, next(pid for pid in children if b"ssl_pcb" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def gone(pid):
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1][:3]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_others_with_one_line(workplace):
+    process, other = one_of_two(workplace, "runs/killed")
+    os.kill(other, signal.SIGKILL)
+    code, _, errors = finish(process, 60)
+    assert code == 2
+    assert errors.count("error:") == 1
+    assert "another process of this run died" in errors
+    assert "--resume goes on" in errors
+    assert "Traceback" not in errors
+    record = json.loads((workplace / "runs/killed/run.json").read_text())
+    assert record["status"] == "failed"  # and so --resume takes it up
+
+
+@pytest.mark.slow
+def test_a_hanging_process_counts_as_dead_after_the_timeout(workplace):
+    process, other = one_of_two(workplace, "runs/hangs", "--set", "runtime.timeout=8")
+    os.kill(other, signal.SIGSTOP)
+    began = time.monotonic()
+    code, _, errors = finish(process, 60)
+    assert time.monotonic() - began < 30  # 8 s, and the time to end
+    assert code == 2
+    assert "another process of this run died or hangs" in errors
+    assert gone(other)
+
+
+@pytest.mark.slow
+def test_the_first_process_takes_the_others_along_when_it_is_killed(workplace):
+    process, other = one_of_two(workplace, "runs/first")
+    os.kill(process.pid, signal.SIGKILL)
+    assert gone(other)
+    assert "another process of this run died" in process.communicate()[1]
+
+
+def test_what_all_processes_find_wrong_is_said_once(workplace):
+    keys = PRETRAIN | {"training.batch_size": 5000}
+    code, _, errors = finish(start(workplace, *command("pretrain", keys), "--devices", "2", "--out", "runs/no"))
+    assert code == 2
+    assert errors.count("error:") == 1
+    assert "fewer than a batch of 5000" in errors
+    assert not (workplace / "runs/no").exists()
+
+
+def test_more_processes_than_the_batch_holds_are_refused_at_once(workplace):
+    began = time.monotonic()
+    code, _, errors = finish(start(workplace, *command("pretrain", PRETRAIN), "--devices", "64", "--out", "runs/no"))
+    assert code == 2
+    assert "training.batch_size: 8 samples a step do not divide among 64 processes" in errors
+    assert time.monotonic() - began < 60
