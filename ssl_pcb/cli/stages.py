@@ -39,7 +39,8 @@ FLAGS = {
 """The settings that people change daily, and the config key behind each; the rest goes through --set."""
 
 INTROS = {
-    "pretrain": "Learn representations with SimCLR from all images of the training boards, labelled or not.",
+    "pretrain": "Learn representations from all images of the training boards, labelled or not: SimCLR or another "
+    "--method.",
     "linear-eval": "Probe a frozen backbone with logistic regression, a linear head and kNN, at several shares "
     "of the labels, beside a random-init backbone as the floor.",
     "finetune": "Train the Defective / NonDefective classifier end to end, from a checkpoint or from scratch.",

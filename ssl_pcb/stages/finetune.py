@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
@@ -19,7 +20,6 @@ from ssl_pcb.data.samplers import build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.losses.build import build_loss
-from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
@@ -56,7 +56,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     refuse_small(samples.name, shown, batch_size)
     channels, size = samples.store.spec.channels, data.image_size
     config, start, backbone = start_network(config, samples, run.folder)
-    runtime = resolve_together(config.runtime, fabric, lambda: Backbone(config.backbone, channels), channels, size)
+    runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(backbone), channels, size)
     config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
     torch.manual_seed(derive_seed(runtime.seed, "head"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
@@ -46,7 +47,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         config.checkpoint, config.backbone, channels, config.runtime, samples=samples,
         transductive=config.transductive, beside=run.folder,
     )  # fmt: skip
-    runtime = resolve_together(config.runtime, fabric, lambda: Backbone(config.backbone, channels), channels, size)
+    runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(start.backbone), channels, size)
     config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)
     torch.manual_seed(derive_seed(runtime.seed, "floor"))

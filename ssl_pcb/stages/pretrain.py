@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 
 import torch
@@ -13,7 +14,6 @@ from ssl_pcb.data.pool import Pool, StorePool, training_rows
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.data.shards.pool import open_shards
 from ssl_pcb.errors import UserError
-from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.autoencoder import Autoencoding
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.reports.run import Run
@@ -47,9 +47,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
         config.checkpoint, config.backbone, pool.channels, config.runtime,
         samples=samples, transductive=None, beside=run.folder,
     )  # fmt: skip
-    runtime = resolve_together(
-        config.runtime, fabric, lambda: Backbone(config.backbone, pool.channels), pool.channels, pool.size
-    )
+    runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(start.backbone), pool.channels, pool.size)
     config = config.model_copy(update={"runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)
     torch.manual_seed(derive_seed(runtime.seed, "head"))
