@@ -68,14 +68,15 @@ def main() -> None:
     folder = Path(sys.argv[1])
     found = sorted(file.parent for file in folder.glob("*/head.safetensors"))
     coders = [coder for coder in (open_coder(run, "auto") for run in found) if isinstance(coder.network, Autoencoder)]
+    if len({coder.config.data for coder in coders}) != 1:
+        sys.exit(f"{folder}: must hold autoencoder runs, all on the same data")
     samples, _ = load_samples(coders[0].config.data.model_copy(update={"manifest": folder / "tiles.csv"}))
     frame = pd.DataFrame(rows(samples, coders))
-    frame["commit"] = read_run(found[0]).get("commit")
+    frame["commit"] = str(read_run(found[0]).get("commit"))
     RESULTS.mkdir(exist_ok=True)
     frame.to_csv(RESULTS / "reduction_deeppcb.csv", index=False, float_format="%.5f", lineterminator="\n")
     (RESULTS / "reduction_deeppcb.md").write_text(markdown(frame), encoding="utf-8")
     print(markdown(frame))
 
 
-if __name__ == "__main__":  # packing starts processes that import this file
-    main()
+main()

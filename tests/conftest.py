@@ -1,6 +1,7 @@
 """Fixtures that every test folder shares."""
 
 import logging
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,3 +56,23 @@ def synthetic_boards(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("boards") / "set"
     return synthesize(folder, boards=6, images_per_board=12, image_size=32, style="colour", defect_rate=0.5)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Mounts a small disk of its own: ``disk("64k")``."""
+    mounted = []
+
+    def mount(size):
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+        made = subprocess.run(command, capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"no small disk can be mounted here: {made.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", folder], check=True)  # at once, whatever a failed test holds open

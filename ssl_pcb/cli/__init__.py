@@ -5,7 +5,6 @@ Built on click, because flags are generated from the config classes: a help text
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 import time
@@ -15,6 +14,7 @@ import click
 
 from ssl_pcb import __version__
 from ssl_pcb.cli.terminal import helper_process, printable
+from ssl_pcb.data.files import FULL
 from ssl_pcb.errors import UserError
 
 HELPER_WAITS = 3.0
@@ -91,9 +91,10 @@ def main() -> None:
         click.echo(f"ssl-pcb: interrupted{hint}", err=True)
         sys.exit(130)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in FULL:
             raise
-        _refuse(f"{error.filename or 'the disk'}: no space left; free some, then go on with --resume")
+        named = error.filename or "the disk of the run folder or of the cache"
+        _refuse(f"{named}: {error.strerror}; free some space, then go on with --resume")
     except RuntimeError as error:  # torch's own error for it would have to be imported first
         if "out of memory" not in str(error):
             raise
@@ -107,10 +108,18 @@ def _refuse(message: str) -> None:
     sys.exit(2)
 
 
+class _Console(logging.Formatter):
+    """Lines for a terminal, which file names must not command."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line, with terminal codes written as escapes."""
+        return printable(super().formatMessage(record))
+
+
 def _configure_logging() -> None:
     console = logging.StreamHandler(sys.stdout)
     console.setLevel(logging.CRITICAL if helper_process() else logging.INFO)
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console.setFormatter(_Console("%(message)s"))
     # Other libraries' chatter belongs into the log file of a run.
     console.addFilter(lambda record: record.name.startswith(SHOWN))
     root = logging.getLogger()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from ssl_pcb.cli.data_options import data_options
 
 PATH = click.Path(path_type=Path)
 
@@ -17,20 +20,26 @@ PATH = click.Path(path_type=Path)
     "--split", "splits", multiple=True, type=click.Choice(["train", "holdout", "val", "test"]),
     help="Only this split; may be given several times.  [default: all samples]",
 )  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True, help="Images at a time.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Images at a time.  [default: 256 of 128 px, or so many pixels]"
+)
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Where to compute.",
 )  # fmt: skip
-def embed(run: Path, data: Path, out: Path, splits: tuple[str, ...], batch_size: int, device: str) -> None:
+@data_options("max_pixels", "skip_bad", "cache")
+def embed(
+    run: Path, data: Path, out: Path, splits: tuple[str, ...], batch_size: int | None, device: str, **asked: Any
+) -> None:
     """Turn the images of the manifest DATA into codes with the network of the run folder RUN.
 
     Codes are an autoencoder's bottleneck, with its reconstruction error as an anomaly score, or the pooled features
-    of any other run.
+    of any other run. Labels of split 'test' are left out.
     """
     from ssl_pcb.stages.embed import embed as embed_images
 
-    embed_images(run, data, out, splits, batch_size, device)
+    given = {name: value for name, value in asked.items() if value is not None}
+    embed_images(run, data, out, splits, batch_size, device, given)
 
 
 COMMANDS = {"embed": embed}

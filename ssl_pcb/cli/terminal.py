@@ -1,13 +1,18 @@
 """What may speak on the terminal, and other people's text on it."""
 
-import os
+import sys
 
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+from ssl_pcb.config.ranks import is_first
+
+STAGES = ("pretrain", "linear-eval", "finetune")
 
 
 def helper_process() -> bool:
-    """Whether this is one of several processes of a run, and not the first, which speaks for all."""
-    return any(os.environ.get(name, "0") != "0" for name in RANKS)
+    """Whether this is one of several processes of a run, and not the first, which speaks for all.
+
+    Other commands know nothing of processes: started several times, each does its own work.
+    """
+    return sys.argv[1:2] != [] and sys.argv[1] in STAGES and not is_first()
 
 
 def printable(text: str) -> str:

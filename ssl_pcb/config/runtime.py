@@ -20,7 +20,7 @@ class RuntimeConfig(Section):
     nodes: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto", description="machines; auto = as torchrun or SLURM started us, else 1"
     )
-    timeout: int = Field(300, ge=5, description="seconds after which a process that others wait for counts as dead")
+    timeout: int = Field(300, ge=10, description="seconds after which a process that others wait for counts as dead")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto = the faster of both in a short measurement; bf16 is mixed precision"
     )

@@ -30,7 +30,8 @@ class PretrainConfig(Section):
     shards: str | None = Field(
         None,
         description="tar shards to stream instead of data.manifest: an index.json from 'ssl-pcb data shards', a "
-        "pattern, a .txt list, or one .tar; local or https",
+        "pattern, a .txt list, or one .tar; local or https. Of the data keys image_size, channels, bit_depth and "
+        "max_pixels apply; the ring is the shards' own, skip_bad is refused",
     )
     shard_workers: int = Field(
         0, ge=0, description="processes that read and decode shards; 0 = threads of the training process"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -82,6 +85,11 @@ class ArrayDataset(Dataset[Batch]):
         return Batch(inputs, torch.from_numpy(self.labels[rows]))
 
 
+def images_at_once(size: int) -> int:
+    """Images of ``size`` pixels that evaluation takes at a time: as many pixels as 256 images of 128 px have."""
+    return max(1, min(256, 256 * 128**2 // size**2))
+
+
 def batches(
     dataset: ArrayDataset, order: NDArray[np.int64], batch_size: int, *, drop_last: bool, share: Share = ALONE
 ) -> DataLoader[Batch]:
@@ -125,10 +133,46 @@ class Fault:
 
 class _Streamed(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        for batch in super().__iter__():
+        for batch in self._made():
             if isinstance(batch, Fault):
                 raise UserError(batch.message)
             yield batch
+
+    def _made(self) -> Iterator[Batch | Fault]:
+        try:
+            made = super().__iter__()
+            if self.num_workers:
+                _explain_dead_workers()
+            yield from made  # type: ignore[misc]
+        except RuntimeError as error:
+            _tell_of_dead_worker(error)
+            raise
+
+
+def _tell_of_dead_worker(error: RuntimeError) -> None:
+    if str(error).startswith("DataLoader worker"):
+        raise UserError(
+            f"shard_workers: a process that reads shards was killed ({str(error).splitlines()[0][:120]}); if memory "
+            "ran out, take fewer with --shard-workers, or 0"
+        ) from None
+
+
+def _explain_dead_workers() -> None:
+    """Let torch's handler, which tells of a dead worker wherever the main thread is just then, raise what we print."""
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        return
+    handler = signal.getsignal(signal.SIGCHLD)
+    if not callable(handler) or handler.__module__ == __name__:
+        return
+
+    def explain(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except RuntimeError as error:
+            _tell_of_dead_worker(error)
+            raise
+
+    signal.signal(signal.SIGCHLD, explain)
 
 
 def streamed_batches(dataset: IterableDataset[Batch | Fault], workers: int) -> DataLoader[Batch]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ssl_pcb.data.cutting import HASH_BYTES, Cutter, SourceFile, StoreSpec
+from ssl_pcb.data.files import FULL, Writer
 from ssl_pcb.data.helpers import HelperDied, cut_with_helpers
 from ssl_pcb.data.manifest import parse_boxes
 from ssl_pcb.data.resolve import MEND
@@ -37,7 +37,7 @@ ALONE_BELOW = 16_000_000
 CHUNK_FILES, CHUNK_BYTES = 64, 8_000_000
 """A process is given so many files at a time, or fewer of so many bytes."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_EXHAUSTED = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def pack(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, folder: Path, *, skip_bad: bool) -> None:
@@ -59,7 +59,7 @@ def pack(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, folde
     """
     needed = len(sources.files) * (spec.sample_bytes + HASH_BYTES + 8) + len(sources.paths) * 24
     log.info("packing %d samples of %d px into the cache (%.0f MB)", len(sources.files), spec.side, needed / 1e6)
-    part = folder.with_name(folder.name.partition("-")[0] + ".part")
+    part = part_of(folder)
     began = time.perf_counter()
     try:
         if part.exists():
@@ -69,9 +69,12 @@ def pack(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, folde
         if shutil.disk_usage(part).free < needed * 1.05:
             raise OSError(errno.ENOSPC, "too little free space")
         _write(sources, spec, max_pixels, largest, part, skip_bad=skip_bad)
+        for path in (*part.iterdir(), part):  # or a power cut after the renaming leaves empty pixels
+            _sync(path)
         os.replace(part, folder)
+        _sync(folder.parent)
     except OSError as error:
-        raise UserError(_unwritable(folder.parent, needed, error)) from None
+        raise UserError(_failure(folder.parent, needed, error)) from None
     except HelperDied:
         raise UserError(
             f"{folder.parent}: a packing process was killed (too little memory?); free some and repeat the command"
@@ -82,11 +85,36 @@ def pack(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, folde
     log.info("packed in %.1f s (%.0f images/s): %s", seconds, len(sources.paths) / seconds, folder)
 
 
-def _unwritable(folder: Path, needed: int, error: OSError) -> str:
-    mend = "free some space or set data.cache to another disk"
-    if error.errno in _FULL:
-        mend += "; a set that fits no disk here can be pretrained on from tar shards ('ssl-pcb data shards')"
-    return f"{folder}: cannot write {needed / 1e6:.0f} MB of packed pixels ({error.strerror or error}); {mend}"
+def part_of(folder: Path) -> Path:
+    """Where the store ``folder`` is while it is not whole."""
+    return folder.with_name(folder.name.partition("-")[0] + ".part")
+
+
+def _failure(folder: Path, needed: int, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.errno in FULL:
+        return (
+            f"{folder}: cannot write {needed / 1e6:.0f} MB of packed pixels ({reason}); free some space or set "
+            "data.cache to another disk; a set that fits no disk here can be pretrained on from tar shards "
+            "('ssl-pcb data shards')"
+        )
+    if error.errno in _EXHAUSTED:
+        mend = "end other programs or raise this one's limits ('ulimit -a'), and repeat the command"
+    else:
+        mend = "mend that or set data.cache to another folder"
+    named = f": {error.filename}" if error.filename else ""
+    return f"{folder}: packing failed ({reason}{named}); {mend}"
+
+
+def _sync(path: Path) -> None:
+    """Have the file or folder on the disk, and not in its cache alone."""
+    if path.is_dir() and os.name == "nt":
+        return
+    opened = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _write(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, part: Path, *, skip_bad: bool) -> None:
@@ -138,9 +166,8 @@ def _allocate(file: Path, samples: int, spec: StoreSpec) -> int:
 
 
 def _save(file: Path, array: NDArray[Any]) -> None:
-    buffer = io.BytesIO()  # given a file, numpy reports a full disk without saying so
-    np.save(buffer, array, allow_pickle=False)
-    file.write_bytes(buffer.getbuffer())
+    with file.open("wb") as opened:
+        np.save(Writer(opened), array, allow_pickle=False)
 
 
 def _chunks(sources: Sources) -> Iterator[list[SourceFile]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from ssl_pcb.data.choosing import choose_training_rows
 from ssl_pcb.data.loaders import ALONE, ArrayDataset, Batch, Share, batches
 from ssl_pcb.data.samplers import Natural
 from ssl_pcb.data.samples import Samples
-from ssl_pcb.errors import UserError
-
-log = logging.getLogger(__name__)
 
 
 class Pool(Protocol):
@@ -131,25 +128,8 @@ def training_rows(samples: Samples, use_unsplit: bool) -> NDArray[np.int64]:
     Raises:
         UserError: If there are none.
     """
-    rows = samples.rows("train")
-    unsplit = samples.rows("")
-    free = unsplit[(samples.labels[unsplit] < 0) & ~_of_judged_boards(samples, unsplit)]
-    if use_unsplit:
-        rows = np.union1d(rows, free)
-    if not len(rows):
-        raise UserError(
-            f"{samples.name}: no sample is in split 'train'; run 'ssl-pcb data split', "
-            f"or take the {len(free)} unlabelled images without a split with --use-unsplit"
-        )
-    if len(unsplit) and not use_unsplit:
-        log.info("%d samples without a split are left out (unlabelled ones: --use-unsplit)", len(unsplit))
-    elif len(unsplit) > len(free):
-        log.info("%d samples without a split are left out: labelled, or of judged boards", len(unsplit) - len(free))
-    return rows
-
-
-def _of_judged_boards(samples: Samples, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of ``rows`` show a validation or test board, or a copy of an image that is kept apart."""
-    judged = set(samples.column("group", samples.rows("val", "test"))) - {""}
-    apart = samples.store.hashes[samples.rows("val", "test", "holdout")]
-    return np.isin(samples.column("group", rows), list(judged)) | np.isin(samples.store.hashes[rows], apart)
+    store, unsplit = samples.store, samples.rows("")
+    readable, copies = np.zeros((2, len(samples.manifest)), bool)
+    readable[store.rows] = True
+    copies[unsplit] = np.isin(store.hashes[unsplit], store.hashes[samples.rows("val", "test", "holdout")])
+    return choose_training_rows(samples.manifest, samples.name, use_unsplit, readable=readable, copies=copies)

@@ -3,16 +3,19 @@
 A store is a folder: ``pixels.npy`` (N, H, H, C) uint8 with H = size + 2 * margin, ``rows.npy`` the manifest rows
 that could be read, ``hashes.npy`` (N, 16) the first bytes of each source file's SHA-256, ``sizes.npy`` (F, 2) width
 and height and ``sources.npy`` (F, 2) bytes and time of each source file, and ``index.json``. Its name says what was
-packed and from which state of the files; one for another state is stale, and replaced.
+packed, from which state of the files, and with which channels and bit depth; one for another state is stale, and
+replaced. A file beside it says what ``auto`` came to.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +25,12 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ssl_pcb.config.data import DataConfig
+from ssl_pcb.config.ranks import is_first
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.cutting import HASH_BYTES, StoreSpec
+from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.packing import VERSION, pack
+from ssl_pcb.data.packing import VERSION, pack, part_of
 from ssl_pcb.data.resolve import describe_scale, margin_pixels, probe_files, resolve
 from ssl_pcb.data.sources import Sources, describe_changes
 from ssl_pcb.errors import UserError
@@ -37,6 +42,8 @@ log = logging.getLogger(__name__)
 
 HEADERS = 256
 """Most files whose headers are read to decide automatic settings."""
+HEAD_START = 2.0
+"""Seconds that a helper process leaves to the first one before it packs itself."""
 
 
 @dataclass(frozen=True)
@@ -77,61 +84,152 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
     Raises:
         UserError: On an unreadable image (unless ``skip_bad``), or a full disk.
     """
-    sources = Sources.of(manifest)
-    root = (config.cache or cache_dir()) / "stores"
-    left_out_above = config.max_pixels if config.skip_bad else None
-    margin = margin_pixels(config, manifest)
-    asked = [VERSION, config.image_size, margin, config.channels, config.bit_depth, left_out_above]
-    identity = sources.identity(asked)
-    folder = root / f"{identity}-{sources.fingerprint()}"
-    if folder.is_dir():
-        log.info("using the packed pixels in %s", folder)
-    else:
-        with _alone(root, identity):
-            if not folder.is_dir():  # else another process has packed it meanwhile
-                _replace_stale(manifest, config, sources, folder)
-    store, sizes = _open(folder)
-    for line in describe_scale(manifest, sizes[sources.files], store.spec.size):
+    try:
+        store, sizes, files = _open_or_pack(manifest, config)
+    except _Replaced:
+        store, sizes, files = _open_or_pack(manifest, config)
+    for line in describe_scale(manifest, sizes[files], store.spec.size):
         log.info(line)
     return store, config.model_copy(update={"channels": store.spec.channels, "bit_depth": store.spec.bit_depth})
 
 
+class _Replaced(UserError):
+    """The store vanished while it was being opened: another process found it stale."""
+
+
+def _open_or_pack(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArray[np.int32], NDArray[np.intp]]:
+    """The store, the (F, 2) widths and heights of its source images, and the (N,) source image of each row."""
+    sources = Sources.of(manifest)
+    place = _Place.of(sources, manifest, config)
+    folder = place.find(config)
+    if folder is None and not is_first():
+        folder = _leave_to_the_first(place, config)
+    if folder is not None:
+        log.info("using the packed pixels in %s", folder)
+    else:
+        with _alone(place):
+            # Another process may have packed it meanwhile.
+            folder = place.find(config) or _replace_stale(manifest, config, sources, place)
+    return *_open(folder), sources.files
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a manifest's stores lie: one for each choice of channels and bit depth.
+
+    Attributes:
+        root: The folder of all stores.
+        identity: Name of what is to be packed but for channels and bit depth, which ``auto`` leaves open.
+        state: State of the source files.
+    """
+
+    root: Path
+    identity: str
+    state: str
+
+    @classmethod
+    def of(cls, sources: Sources, manifest: Manifest, config: DataConfig) -> _Place:
+        left_out_above = config.max_pixels if config.skip_bad else None
+        transform = [VERSION, config.image_size, margin_pixels(config, manifest), left_out_above]
+        return cls((config.cache or cache_dir()) / "stores", sources.identity(transform), sources.fingerprint())
+
+    @property
+    def decided(self) -> Path:
+        """The file that says what ``auto`` came to."""
+        return self.root / f"{self.identity}.json"
+
+    def folder(self, config: DataConfig) -> Path:
+        """The store for decided settings."""
+        return self.root / f"{self.identity}-{self.state}-{config.channels}x{config.bit_depth}"
+
+    def find(self, config: DataConfig) -> Path | None:
+        """The packed store for ``config``; ``None`` if there is none, or nobody has decided what ``auto`` is."""
+        folder = self.folder(config.model_copy(update={key: self._recall().get(key) for key in _automatic(config)}))
+        return folder if folder.is_dir() else None
+
+    def stale(self) -> list[Path]:
+        """Stores of another state of the files."""
+        found = self.root.glob(f"{self.identity}-*")
+        return [folder for folder in found if not folder.name.startswith(f"{self.identity}-{self.state}-")]
+
+    def remember(self, asked: DataConfig, decided: DataConfig) -> None:
+        """Keep what ``auto`` came to, so that it and the decided values find the same store."""
+        values = {key: getattr(decided, key) for key in _automatic(asked)}
+        if values:
+            with whole_file(self.decided) as part:
+                part.write_text(json.dumps(self._recall() | values | {"state": self.state}))
+
+    def _recall(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.decided.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) and found.get("state") == self.state else {}
+
+
+def _automatic(config: DataConfig) -> list[str]:
+    return [key for key in ("channels", "bit_depth") if getattr(config, key) == "auto"]
+
+
+def _leave_to_the_first(place: _Place, config: DataConfig) -> Path | None:
+    """Wait until the first process has begun to pack: it says on the terminal what it does, others do not."""
+    until = time.monotonic() + HEAD_START
+    while (folder := place.find(config)) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    return folder
+
+
 @contextmanager
-def _alone(root: Path, identity: str) -> Iterator[None]:
-    """As the only process that packs ``identity``; a lock ends with the process that holds it."""
+def _alone(place: _Place) -> Iterator[None]:
+    """As the only process that packs at ``place``; a lock ends with the process that holds it."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / f"{identity}.lock")
+        place.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place.root / f"{place.identity}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             log.info("another process is packing these samples: waiting for it")
             lock.acquire()
     except OSError as error:
-        raise UserError(f"{root}: cannot be written ({error.strerror or error}); set data.cache") from None
+        raise UserError(f"{place.root}: cannot be written ({error.strerror or error}); set data.cache") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def _replace_stale(manifest: Manifest, config: DataConfig, sources: Sources, folder: Path) -> None:
-    stale = [found for found in folder.parent.glob(f"{folder.name.partition('-')[0]}-*") if found.is_dir()]
+def _replace_stale(manifest: Manifest, config: DataConfig, sources: Sources, place: _Place) -> Path:
+    """Pack; returns the new store."""
+    stale = place.stale()
     for found in stale:
         log.info("the packed pixels are stale: %s; packing anew", _difference(found, sources))
     _refuse_absent(sources, config)
     infos, _ = probe_files(manifest, config, HEADERS)
-    config = resolve(config, manifest, infos)
-    spec = StoreSpec(
-        size=config.image_size,
-        margin=margin_pixels(config, manifest),
-        channels=int(config.channels),
-        bit_depth=int(config.bit_depth),
-    )
-    largest = max(info.width * info.height for info in infos.values())
-    pack(sources, spec, config.max_pixels, largest, folder, skip_bad=config.skip_bad)
+    decided = resolve(config, manifest, infos)
+    folder = place.folder(decided)
+    if folder.is_dir():  # packed for settings that were given
+        log.info("using the packed pixels in %s", folder)
+    else:
+        spec = StoreSpec(
+            size=decided.image_size,
+            margin=margin_pixels(decided, manifest),
+            channels=int(decided.channels),
+            bit_depth=int(decided.bit_depth),
+        )
+        largest = max(info.width * info.height for info in infos.values())
+        pack(sources, spec, decided.max_pixels, largest, folder, skip_bad=decided.skip_bad)
+    place.remember(config, decided)
     for found in stale:
-        shutil.rmtree(found, ignore_errors=True)
+        _remove(found)
+    return folder
+
+
+def _remove(stale: Path) -> None:
+    # Gone at once and not file by file: who is opening it sees that it was replaced, and not damage.
+    with suppress(OSError):
+        aside = part_of(stale)
+        os.replace(stale, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _difference(stale: Path, sources: Sources) -> str:
@@ -166,6 +264,8 @@ def _open(folder: Path) -> tuple[Store, NDArray[np.int32]]:
         hashes = arrays["hashes"].view(f"S{HASH_BYTES}")[:, 0]
         store = Store(folder, spec, arrays["pixels"], np.array(arrays["rows"]), hashes, index["bad"])
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if not folder.is_dir():
+            raise _Replaced(f"{folder}: vanished while it was being opened; repeat the command") from None
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder}: damaged packed pixels ({reason}); delete that folder and repeat") from None
     return store, np.array(arrays["sizes"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ from torch import nn
 from tqdm import tqdm
 
 from ssl_pcb.augment.views import plain_view
-from ssl_pcb.data.loaders import ArrayDataset, batches
+from ssl_pcb.data.files import whole_stream
+from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.training.processes import gather_shares, share_of
-
-BATCH = 256
 
 
 def state_hash(module: nn.Module) -> str:
@@ -51,7 +49,7 @@ def extract_features(
     own = share_of(fabric).of(np.arange(len(dataset)))
     features = np.empty((len(own), backbone.dim), np.float32)
     done = 0
-    loader = batches(dataset, own, BATCH, drop_last=False)
+    loader = batches(dataset, own, images_at_once(size), drop_last=False)
     hidden = None if fabric.is_global_zero else True
     for batch in tqdm(loader, label, disable=hidden, leave=False, unit="batch"):
         with fabric.autocast():
@@ -82,9 +80,6 @@ def cached_features(
     features = extract_features(backbone, samples.pixels(rows), samples.store.spec.size, fabric, label=label)
     if not fabric.is_global_zero:
         return features
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".part{os.getpid()}")
-    with part.open("wb") as opened:
-        np.save(opened, features)
-    os.replace(part, file)
+    with whole_stream(file, shared=True) as opened:
+        np.save(opened, features, allow_pickle=False)
     return features

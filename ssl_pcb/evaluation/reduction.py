@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from ssl_pcb.augment.views import plain_view
-from ssl_pcb.data.loaders import ArrayDataset, batches
+from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.bootstrap import bootstrap_intervals, choose_clusters, draw_cluster_counts
@@ -94,7 +94,7 @@ def fit_components(dataset: ArrayDataset, size: int, dim: int, seed: int) -> Pri
 
 @torch.no_grad()
 def autoencode(
-    network: Autoencoder, dataset: ArrayDataset, fabric: Fabric, *, batch_size: int = BATCH, label: str = "codes"
+    network: Autoencoder, dataset: ArrayDataset, fabric: Fabric, *, batch_size: int | None = None, label: str = "codes"
 ) -> Iterator[Reduced]:
     """Codes and errors of stored pixels without augmentation, batch by batch, with the network in eval mode.
 
@@ -102,12 +102,12 @@ def autoencode(
         network: Already on the device; its mode is given back.
         dataset: Stored pixels.
         fabric: Device and precision.
-        batch_size: Samples at a time.
+        batch_size: Samples at a time; ``None`` = by their size.
         label: What the progress bar calls this.
     """
     was_training = network.training
     network.eval()
-    loader = batches(dataset, np.arange(len(dataset)), batch_size, drop_last=False)
+    loader = batches(dataset, np.arange(len(dataset)), batch_size or images_at_once(network.size), drop_last=False)
     for batch in tqdm(loader, label, disable=None, leave=False, unit="batch"):
         images = plain_view(batch.to(fabric.device).inputs, network.size)
         with fabric.autocast():

@@ -128,7 +128,7 @@ def decode_for_cut(
         return found if wanted == info.channels else _in_mode(_as_picture(found), wanted)
 
 
-def significant_bits(path: Path, max_pixels: int = MAX_PIXELS) -> int:
+def significant_bits(path: ImageFile, max_pixels: int = MAX_PIXELS) -> int:
     """The smallest of 8, 10, 12, 14, 16 bits that holds the file's largest value.
 
     Raises:

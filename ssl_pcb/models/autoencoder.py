@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_pcb.config.method import AutoencoderConfig
+from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 
 STRIDE = 32
@@ -33,12 +34,13 @@ class Autoencoder(nn.Module):
         """Build bottleneck and decoder for images of ``size`` pixels a side.
 
         Raises:
-            UserError: If the backbone gives no feature map at stride 32.
+            UserError: If the backbone gives no feature map at stride 32, or pools through layers behind it.
         """
         super().__init__()
         self.backbone, self.dim, self.size = backbone, config.dim, size
         side = math.ceil(size / STRIDE)
         depth = backbone.map_depth(STRIDE)
+        _set_rest_aside(backbone)
         # Few channels keep the linear layers small at large images, but must not be a narrower neck than the code.
         few = min(depth, max(16, 2 * math.ceil(config.dim / side**2)))
         widths = [config.decoder_width * 2 ** min(level, 3) for level in range(LEVELS, -1, -1)]
@@ -85,6 +87,29 @@ def mirror_pad(images: Tensor, multiple: int) -> Tensor:
     line = line.remainder(2 * size)
     line = torch.minimum(line, 2 * size - 1 - line)
     return images[..., line, :][..., line]
+
+
+def _set_rest_aside(backbone: Backbone) -> None:
+    """Leave out of the training what lies behind the feature map: nothing in an autoencoder would train it.
+
+    Raises:
+        UserError: If that is more than a norm: pooled features would pass through layers that stay random.
+    """
+    was_training = backbone.training
+    named = [(name, value) for name, value in backbone.named_parameters() if value.requires_grad]
+    with torch.enable_grad():
+        shown = backbone.mean.new_zeros(1, backbone.channels, 2 * STRIDE, 2 * STRIDE)
+        total = backbone.eval().feature_map(shown).sum()
+    reached = torch.autograd.grad(total, [value for _, value in named], allow_unused=True)
+    backbone.train(was_training)
+    rest = [each for each, gradient in zip(named, reached, strict=True) if gradient is None]
+    if deep := [name for name, value in rest if value.ndim > 1]:
+        raise UserError(
+            f"backbone.name: the pooled features of '{backbone.name}' pass through layers behind its feature map "
+            f"({deep[0]}), which an autoencoder does not train; choose another, for instance resnet18"
+        )
+    for _, value in rest:
+        value.requires_grad_(False)
 
 
 def _doubling(before: int, after: int) -> nn.Sequential:

@@ -83,6 +83,24 @@ class Backbone(nn.Module):
         return shape[1]
 
 
+@torch.no_grad()
+def refuse_size(network: nn.Module, channels: int, size: int) -> None:
+    """Refuse images of ``size`` pixels that ``network`` cannot take, before anything is trained.
+
+    Raises:
+        UserError: With what the network says of it.
+    """
+    was_training = network.training
+    try:
+        network.eval()(torch.zeros(1, channels, size, size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"data.image_size: {size} px do not suit the network ({str(error).splitlines()[0]}); choose another size, "
+            "or a convolutional backbone"
+        ) from None
+    network.train(was_training)
+
+
 def _create(config: BackboneConfig, channels: int) -> nn.Module:
     if not timm.is_model(config.name):
         near = difflib.get_close_matches(config.name, timm.list_models(), n=1)

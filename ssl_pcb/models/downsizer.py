@@ -81,12 +81,14 @@ class DownsizedBackbone(nn.Module):
         super().__init__()
         if classifier.weights != "none":
             raise UserError("backbone.weights: weights learned on images do not fit a map; set them to none")
+        if classifier.norm == "frozen":
+            raise UserError("backbone.norm: frozen batch norm needs start weights, and none fit a map; set it to group")
         self.name = f"{classifier.name} behind {encoder.name} at stride {config.stride}"
         self.channels = encoder.channels
         self.downsizer = Downsizer(encoder, config.stride, frozen=config.frozen)
         # Maps have other scales than images, which the backbone expects: the norm brings them to one.
         self.squeeze = nn.Sequential(
-            nn.Conv2d(self.downsizer.depth, config.channels, 1, bias=False), nn.BatchNorm2d(config.channels)
+            nn.Conv2d(self.downsizer.depth, config.channels, 1, bias=False), nn.GroupNorm(1, config.channels)
         )
         self.backbone = Backbone(classifier, config.channels)
         self.norm, self.dim = self.backbone.norm, self.backbone.dim

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ import torch
 
 from ssl_pcb.config.load import as_yaml, load_config
 from ssl_pcb.config.stages import STAGES, StageConfig
+from ssl_pcb.data.files import whole_file
 from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -79,12 +81,16 @@ class Run:
             raise UserError(
                 f"{self.folder}: is in use by another process; wait for it, or name another --out"
             ) from None
-        self._log_file = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
+        self._log_file = _LogFile(self.folder / "log.txt", encoding="utf-8")
         self._log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._log_file)
         self._early.setTarget(self._log_file)
         self.forget_early_lines()
-        self._begin_session()
+        try:
+            self._begin_session()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(
@@ -95,6 +101,18 @@ class Run:
         status = "failed" if kind else "finished"
         if kind is KeyboardInterrupt:
             status = "interrupted"
+        if error is not None:
+            log.debug("ended: %s: %s", type(error).__name__, error)
+        try:
+            self._end_session(status)
+        except UserError:
+            if error is None:
+                raise
+            log.debug("the end cannot be recorded")  # what ended the run is what to tell
+        finally:
+            self._close()
+
+    def _end_session(self, status: str) -> None:
         sessions = self._record["sessions"]
         sessions[-1]["seconds"] = round(time.perf_counter() - self._started, 1)
         self.note(
@@ -102,10 +120,11 @@ class Run:
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(sum(session["seconds"] for session in sessions if session["seconds"]), 1),
         )
-        if error is not None:
-            log.debug("ended: %s: %s", type(error).__name__, error)
+
+    def _close(self) -> None:
         logging.getLogger().removeHandler(self._log_file)
-        self._log_file.close()
+        with suppress(OSError):  # of a full disk
+            self._log_file.close()
         self._lock.release()
 
     def _begin_session(self) -> None:
@@ -220,9 +239,17 @@ def _as_json(value: Any) -> str:
 
 
 def _write_text(file: Path, text: str) -> None:
-    part = file.with_name(file.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+    with whole_file(file) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that goes without lines for which there is no room: what the run cannot do without says so."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Let a failed write be; anything else is a defect of the line."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 def _unfinished(stage: str, out: Path | None) -> Path:

@@ -17,13 +17,16 @@ FREE = ("runtime.out", "runtime.devices", "runtime.nodes", "runtime.timeout")
 """Keys in which a resumed run may differ from its beginning."""
 
 
-def refuse_small(name: str, available: int, batch_size: int) -> None:
+def refuse_small(name: str, available: int, batch_size: int, processes: int) -> None:
     """Refuse a training with fewer samples an epoch than a batch holds."""
-    if available < batch_size:
-        raise UserError(
-            f"{name}: {available} training samples an epoch are fewer than a batch of {batch_size}; "
-            f"lower --batch-size to at most {available}"
-        )
+    if available >= batch_size:
+        return
+    fits = available // processes * processes
+    mend = f"lower --batch-size to at most {fits}" if fits >= 2 * processes else "take fewer --devices"
+    raise UserError(
+        f"{name}: {available} training samples an epoch are fewer than a batch of {batch_size} for {processes} "
+        f"process{'es' if processes > 1 else ''}; {mend}"
+    )
 
 
 def refuse_shared_images(samples: Samples) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.stages import FinetuneConfig
@@ -16,7 +13,7 @@ from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.reports.run import read_config, read_run
 from ssl_pcb.stages.weights import Start, start_from
-from ssl_pcb.training.checkpoint import BACKBONE
+from ssl_pcb.training.checkpoint import BACKBONE, read_weights
 
 
 def start_network(
@@ -75,8 +72,8 @@ def load_downsized(
     encoder = Backbone((downsizer.backbone or classifier).model_copy(update={"weights": "none"}), channels)
     network = DownsizedBackbone(encoder, classifier, downsizer)
     try:
-        network.load_state_dict(load_file(folder / BACKBONE))
-    except (SafetensorError, OSError, RuntimeError) as error:
+        network.load_state_dict(read_weights(folder / BACKBONE)[0])
+    except (UserError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{folder / BACKBONE}: does not fit the run's config ({reason})") from None
     return network

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +19,11 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from ssl_pcb.augment.views import plain_view
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import AutoencoderConfig
-from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig, StageConfig
-from ssl_pcb.data.loaders import ArrayDataset, batches
+from ssl_pcb.config.stages import STAGES, FinetuneConfig, PretrainConfig, StageConfig
+from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.reduction import autoencode
@@ -73,6 +76,8 @@ def open_coder(folder: Path, device: str) -> Coder:
     record = read_run(folder)
     if record.get("status") != "finished":
         raise UserError(f"{folder}: is no folder of a finished run; name one that pretrain or finetune has made")
+    if record.get("stage") not in STAGES:
+        raise UserError(f"{folder}: holds a run of no known stage; name one that pretrain or finetune has made")
     config = read_config(folder, record["stage"])
     network = _network(config, folder)
     runtime = config.runtime.model_copy(update={"device": device})
@@ -93,7 +98,15 @@ def _network(config: StageConfig, folder: Path) -> Autoencoder | Backbone | Down
     return backbone
 
 
-def embed(folder: Path, data: Path, out: Path, splits: Sequence[str], batch_size: int, device: str) -> None:
+def embed(
+    folder: Path,
+    data: Path,
+    out: Path,
+    splits: Sequence[str],
+    batch_size: int | None,
+    device: str,
+    asked: Mapping[str, Any],
+) -> None:
     """Write the codes of the images of ``data`` into the new folder ``out``, whole or not at all.
 
     ``codes.npy`` holds (N, D) float32, ``codes.csv`` what each row is. Codes go to disk as they come.
@@ -103,8 +116,9 @@ def embed(folder: Path, data: Path, out: Path, splits: Sequence[str], batch_size
         data: A manifest.
         out: A folder that does not exist.
         splits: Take rows of these splits alone; none = all rows.
-        batch_size: Images at a time.
+        batch_size: Images at a time; ``None`` = by their size.
         device: ``auto``, ``cpu`` or ``cuda``.
+        asked: Keys of ``data`` in which to differ from the run.
 
     Raises:
         UserError: On whatever the user can mend.
@@ -112,14 +126,17 @@ def embed(folder: Path, data: Path, out: Path, splits: Sequence[str], batch_size
     if out.exists():
         raise UserError(f"{out}: exists; choose another --out")
     coder = open_coder(folder, device)
-    samples, _ = load_samples(coder.config.data.model_copy(update={"manifest": data}))
+    kept = coder.config.data.model_dump() | {"manifest": data, **asked}
+    samples, config = load_samples(load_config(DataConfig, overrides=kept))
     rows = samples.rows(*splits) if splits else samples.store.rows
     if not len(rows):
         raise UserError(f"{data}: no sample is in split {' or '.join(splits)}; leave out --split for all samples")
     part = out.with_name(f"{out.name}.part{os.getpid()}")
     try:
         part.mkdir(parents=True)
-        dim, errors = _write_codes(coder, samples.pixels(rows), part / CODES, batch_size)
+        dim, errors = _write_codes(
+            coder, samples.pixels(rows), part / CODES, batch_size or images_at_once(config.image_size)
+        )
         _write_table(samples, rows, errors, TrainedOn.read(weights_file(folder)), part / TABLE)
         os.replace(part, out)
     except OSError as error:
@@ -153,12 +170,19 @@ def _write_table(
 ) -> None:
     frame = samples.manifest.frame.iloc[rows][["path", "crop", "group", "split", "label"]]
     frame.insert(0, "row", rows)
+    # Beside an error they would make a measure of the test boards that no ledger knows of.
+    frame["label"] = frame["label"].where(frame["split"].ne("test"), "")
     if errors is not None:
         frame[ERROR] = errors
-    # An image that the network was trained on is rebuilt better than a new one.
-    known = [] if seen is None else list(seen.images)
-    frame["trained_on"] = "" if seen is None else np.isin(samples.store.digests(rows), known)
+    # An image or board that the network was trained on is rebuilt better than a new one.
+    frame["trained_on"] = "" if seen is None else _known(samples, rows, seen)
     frame.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
+
+
+def _known(samples: Samples, rows: NDArray[np.int64], seen: TrainedOn) -> NDArray[np.str_]:
+    """``image`` for a sample of an image that was trained on, else ``board`` for one of such a board, else empty."""
+    board = np.where(np.isin(samples.column("group", rows), list(seen.groups)), "board", "")
+    return np.where(np.isin(samples.store.digests(rows), list(seen.images)), "image", board)
 
 
 def _say_anomalies(samples: Samples, rows: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
@@ -173,7 +197,7 @@ def _say_anomalies(samples: Samples, rows: NDArray[np.int64], errors: NDArray[np
                 f"split '{split}'" if split else "no split", auroc, chosen.sum(), samples.unit,
             )  # fmt: skip
     if (split_of == "test").any():
-        log.info("the labels of split 'test' were not looked at")
+        log.info("the labels of split 'test' were not looked at, and are left out of the table")
 
 
 @torch.no_grad()

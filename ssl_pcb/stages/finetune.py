@@ -14,12 +14,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.stages import FinetuneConfig
-from ssl_pcb.data.loaders import batches
+from ssl_pcb.data.loaders import batches, images_at_once
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samplers import build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.losses.build import build_loss
+from ssl_pcb.models.backbones import refuse_size
 from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
@@ -53,9 +54,10 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     labels, batch_size = samples.labels[rows], config.training.batch_size
     sampler = build_sampler(config.sampler, labels, config.runtime.seed)
     shown = len(sampler.epoch(0))
-    refuse_small(samples.name, shown, batch_size)
+    refuse_small(samples.name, shown, batch_size, fabric.world_size)
     channels, size = samples.store.spec.channels, data.image_size
     config, start, backbone = start_network(config, samples, run.folder)
+    refuse_size(backbone, channels, size)
     runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(backbone), channels, size)
     config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
@@ -71,13 +73,13 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         run.save_config(config)
         run.note(
             data=samples.describe(),
-            backbone=describe_backbone(config.backbone, channels),
+            backbone=describe_backbone(config.backbone, channels) | {"network": backbone.name},
             checkpoint=start.checkpoint,
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
         log.info(
             "finetuning %s with sampler %s (%s an epoch) and loss %s into %s",
-            config.backbone.name, config.sampler.name,
+            backbone.name, config.sampler.name,
             ", ".join(f"{n} {label}" for label, n in zip(LABELS, counts, strict=True)),
             config.loss.name, run.folder,
         )  # fmt: skip
@@ -111,11 +113,13 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         save_backbone(model.backbone, run.folder, seen)
         save_head(classifier.head.state_dict(), run.folder)
         if config.test:
-            record_test(run, runtime.ledger, samples, f"finetune from {start.checkpoint}", scores["test"], start)
+            record_test(
+                run, runtime.ledger, samples, f"finetune {backbone.name} from {start.checkpoint}", scores["test"], start
+            )
         said = marks(samples, start)
         reports = judge(scores, samples, run.folder / PREDICTIONS, said, config.resamples, runtime.seed)
         summary: dict[str, Any] = {
-            "stage": "finetune", "checkpoint": start.checkpoint, "marks": said,
+            "stage": "finetune", "network": backbone.name, "checkpoint": start.checkpoint, "marks": said,
             "best_epoch": progress.kept["epoch"], "selected_on": f"validation {config.select}",
             "reports": reports,
         }  # fmt: skip
@@ -134,7 +138,8 @@ def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], f
     """
     model.eval()
     found = [torch.zeros(0, device=fabric.device)]  # with fewer samples than processes, some have none
-    for batch in batches(samples.pixels(rows), share_of(fabric).of(np.arange(len(rows))), 256, drop_last=False):
+    own, size = share_of(fabric).of(np.arange(len(rows))), images_at_once(model.views.size)
+    for batch in batches(samples.pixels(rows), own, size, drop_last=False):
         with fabric.autocast():
             found.append(model.scores(batch.to(fabric.device).inputs))
     scores = gather_shares(torch.cat(found), len(rows), fabric).double().cpu().numpy()

@@ -14,7 +14,7 @@ from ssl_pcb.config.stages import LinearEvalConfig
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.evaluation.features import cached_features, state_hash
-from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.backbones import Backbone, refuse_size
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images
@@ -47,6 +47,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         config.checkpoint, config.backbone, channels, config.runtime, samples=samples,
         transductive=config.transductive, beside=run.folder,
     )  # fmt: skip
+    refuse_size(start.backbone, channels, size)
     runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(start.backbone), channels, size)
     config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)

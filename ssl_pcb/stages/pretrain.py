@@ -14,6 +14,7 @@ from ssl_pcb.data.pool import Pool, StorePool, training_rows
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.data.shards.pool import open_shards
 from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import refuse_size
 from ssl_pcb.objectives.autoencoder import Autoencoding
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.reports.run import Run
@@ -42,11 +43,12 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     config, pool, samples = open_pool(config)
     refuse_changed_data(run, pool.name, pool.describe())
     batch_size = config.training.batch_size
-    refuse_small(pool.name, len(pool), batch_size)
+    refuse_small(pool.name, len(pool), batch_size, fabric.world_size)
     start = start_from(
         config.checkpoint, config.backbone, pool.channels, config.runtime,
         samples=samples, transductive=None, beside=run.folder,
     )  # fmt: skip
+    refuse_size(start.backbone, pool.channels, pool.size)
     runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(start.backbone), pool.channels, pool.size)
     config = config.model_copy(update={"runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)
@@ -108,11 +110,9 @@ def open_pool(config: PretrainConfig) -> tuple[PretrainConfig, Pool, Samples | N
     if config.shards is not None:
         if config.data.manifest is not None:
             raise UserError("shards: stands beside data.manifest; give one of --shards and --data")
-        shards = open_shards(
-            config.shards, config.data.image_size, config.data.channels,
-            config.runtime.seed, config.use_unsplit, config.shard_workers,
-        )  # fmt: skip
-        data = config.data.model_copy(update={"channels": shards.channels})
+        shards = open_shards(config.shards, config.data, config.runtime.seed, config.use_unsplit, config.shard_workers)
+        decided = {"channels": shards.channels, "bit_depth": shards.decoder.bit_depth}
+        data = config.data.model_copy(update=decided)
         return config.model_copy(update={"data": data}), shards, None
     samples, data = load_samples(config.data)
     refuse_shared_images(samples)

@@ -36,14 +36,15 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
     Raises:
         UserError: On whatever the user can mend.
     """
-    if not isinstance(config, LinearEvalConfig):
-        refuse_uneven(config.training.batch_size, config.runtime)
+    if not resume:  # a run to resume has a batch of its own
+        _refuse_uneven(config)
     fabric = make_fabric(config.runtime)
     with together(fabric):
         run = _open_together(stage, config.runtime.out, fabric, resume=resume)
         try:
             if run.resumed:
                 config = _with_processes(check_resumable(run, config, asked), config.runtime)
+                _refuse_uneven(config)
             match config:
                 case PretrainConfig():
                     pretrain(config, run, fabric)
@@ -55,6 +56,11 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
             run.forget_early_lines()
     log.info("run folder: %s", run.folder)
     return run.folder
+
+
+def _refuse_uneven(config: StageConfig) -> None:
+    if not isinstance(config, LinearEvalConfig):  # whose batches are the first process' own
+        refuse_uneven(config.training.batch_size, config.runtime)
 
 
 def _with_processes(config: Any, now: RuntimeConfig) -> Any:

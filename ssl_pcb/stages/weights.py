@@ -122,7 +122,7 @@ def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path
         record = read_run(file.parent)
         if record.get("stage") != "pretrain" or record.get("status") != "finished":
             continue
-        same_network = record["backbone"] == describe_backbone(config, samples.store.spec.channels)
+        same_network = ({"norm": "own"} | record["backbone"]) == describe_backbone(config, samples.store.spec.channels)
         if same_network and record["data"]["images_fingerprint"] == images:
             found.append((record["ended"], file.parent))
     if not found:

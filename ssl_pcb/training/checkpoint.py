@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ssl_pcb.data.files import whole_file, whole_stream
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
-from ssl_pcb.training.lineage import TrainedOn
+from ssl_pcb.training.lineage import IMAGES, TrainedOn
 
 BACKBONE = "backbone.safetensors"
 HEAD = "head.safetensors"
@@ -24,18 +26,14 @@ STATE = "state.pt"
 
 def save_backbone(backbone: Backbone | DownsizedBackbone, folder: Path, seen: TrainedOn) -> None:
     """Write ``folder``/backbone.safetensors with the record of what it has seen, whole or not at all."""
-    part = folder / (BACKBONE + ".part")
     tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
     described = {"backbone": backbone.name, "channels": str(backbone.channels), "norm": backbone.norm}
-    save_file(tensors, part, described | seen.metadata())
-    os.replace(part, folder / BACKBONE)
+    _save_tensors(tensors | seen.tensors(), folder / BACKBONE, described | seen.metadata())
 
 
 def save_head(tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Write the parameters of a head to ``folder``/head.safetensors, whole or not at all."""
-    part = folder / (HEAD + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
-    os.replace(part, folder / HEAD)
+    _save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / HEAD, None)
 
 
 def weights_file(path: Path) -> Path:
@@ -61,7 +59,7 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
         UserError: If the file is missing or none of these, or holds another network or one with another norm.
     """
     file = weights_file(path)
-    tensors, described = _read_tensors(file)
+    tensors, described = read_weights(file)
     ours = f"{backbone.name} with {backbone.channels} channel(s)"
     theirs = f"{described.get('backbone')} with {described.get('channels')} channel(s)"
     if "backbone" in described and theirs != ours:
@@ -91,9 +89,8 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
 
 def save_state(folder: Path, **parts: Any) -> None:
     """Write everything that ``--resume`` needs to ``folder``/state.pt, whole or not at all."""
-    part = folder / (STATE + ".part")
-    torch.save(parts, part)
-    os.replace(part, folder / STATE)
+    with whole_stream(folder / STATE) as opened:
+        torch.save(parts, opened)  # type: ignore[arg-type]
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
@@ -113,11 +110,28 @@ def _classifiers(backbone: Backbone) -> tuple[str, ...]:
     return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
 
 
-def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _save_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None) -> None:
+    with whole_file(file) as part:
+        try:
+            save_file(tensors, part, metadata)
+        except SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if not number:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
+
+
+def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A network's tensors by name, and what a safetensors file says of them.
+
+    Raises:
+        UserError: If the file holds no table of tensors.
+    """
     if file.suffix == ".safetensors":
         try:
             with safe_open(file, "pt") as opened:
-                return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+                names = [name for name in opened.keys() if name != IMAGES]  # noqa: SIM118
+                return {name: opened.get_tensor(name) for name in names}, opened.metadata() or {}
         except (SafetensorError, OSError) as error:
             raise UserError(f"{file}: not a safetensors file ({error})") from None
     tensors = _load_weights_only(file)

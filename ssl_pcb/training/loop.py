@@ -119,6 +119,7 @@ def fit(
         ) as bar:
             logs = _epoch(module, wrapped, config, bar, len(batches), progress.epoch, generator, fabric)
         progress.epoch += 1
+        _share_buffers(objective, fabric)
         if after_epoch is not None:
             after_epoch(progress, logs)
         if state_folder is not None and fabric.is_global_zero:
@@ -167,6 +168,13 @@ def _epoch(
     seconds = time.perf_counter() - start
     means = dict(zip(sums, (_mean(torch.stack([*sums.values()]), fabric) / steps).tolist(), strict=True))
     return {**means, "lr": lr, "seconds": seconds, "samples_per_second": samples / seconds}
+
+
+def _share_buffers(module: nn.Module, fabric: Fabric) -> None:
+    """Give every process the first one's batch-norm statistics: they judge together what the first one saves."""
+    if fabric.world_size > 1:
+        for buffer in module.buffers():
+            torch.distributed.broadcast(buffer, 0)
 
 
 def _mean(value: Tensor, fabric: Fabric) -> Tensor:

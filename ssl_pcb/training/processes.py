@@ -64,7 +64,14 @@ def make_fabric(config: RuntimeConfig) -> Fabric:
         strategy=DDPStrategy(timeout=timedelta(seconds=config.timeout)),
         precision=_precision(config),
     )
-    fabric.launch()
+    try:
+        fabric.launch()
+    except torch.distributed.DistError as error:
+        _end_started(fabric)
+        raise UserError(
+            f"runtime.timeout: of {devices * nodes} processes not all came together within {config.timeout} s "
+            f"({str(error).splitlines()[0][:120]}); start all of them, or wait longer"
+        ) from None
     return fabric
 
 
@@ -127,7 +134,7 @@ def refuse_uneven(batch_size: int, config: RuntimeConfig) -> None:
         fits = max(2 * world, batch_size // world * world)
         raise UserError(
             f"training.batch_size: {batch_size} samples a step do not divide among {world} processes with at least "
-            f"2 for each; try --batch-size {fits}"
+            f"2 for each; try --batch-size {fits}, or fewer --devices"
         )
 
 

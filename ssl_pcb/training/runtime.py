@@ -50,7 +50,7 @@ def memory_format(config: RuntimeConfig) -> torch.memory_format:
 def resolve_runtime(config: RuntimeConfig, build: Callable[[], nn.Module], channels: int, size: int) -> RuntimeConfig:
     """``config`` with device, threads, precision and layout decided; sets the number of threads.
 
-    What is ``auto`` is measured: a few training steps of the model on 16 random images in every combination
+    What is ``auto`` is measured: a few training steps of the model on some random images in every combination
     that is left open, because no rule holds for all backbones (channels-last fp32 makes some networks faster
     and others several times slower).
 
@@ -69,17 +69,18 @@ def resolve_runtime(config: RuntimeConfig, build: Callable[[], nn.Module], chann
     if len(tries) == 1:
         return tries[0]
     model = build().to(device)
-    images = torch.rand(16, channels, size, size, device=device)
+    count = min(16, max(2, round(16 * (128 / size) ** 2)))  # large ones take seconds each
+    images = torch.rand(count, channels, size, size, device=device)
     return min(tries, key=lambda candidate: _step_time(candidate, model, images, TRIAL_SECONDS / len(tries)))
 
 
 def _step_time(config: RuntimeConfig, model: nn.Module, images: torch.Tensor, budget: float) -> float:
-    """Fastest of the training steps (s) that fit into ``budget`` seconds, after one that warms up."""
+    """Fastest of the training steps (s) that fit into ``budget`` seconds, after one that warms up if it may."""
     layout = memory_format(config)
     model, images = model.to(memory_format=layout), images.to(memory_format=layout)  # type: ignore[call-overload]
     times: list[float] = []
     start = time.perf_counter()
-    while len(times) < 2 or (time.perf_counter() - start < budget and len(times) < 20):
+    while not times or (time.perf_counter() - start < budget and len(times) < 20):
         began = time.perf_counter()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             loss = model(images).float().square().mean()
@@ -88,4 +89,4 @@ def _step_time(config: RuntimeConfig, model: nn.Module, images: torch.Tensor, bu
         if images.is_cuda:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
-    return min(times[1:])
+    return min(times[1:] or times)

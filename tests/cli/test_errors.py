@@ -1,5 +1,8 @@
 """What bad input gets: one line that names the thing and the mend, exit code 2, and nothing written."""
 
+import errno
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -281,3 +284,38 @@ def test_a_training_that_diverges(ssl_pcb_cli, boards, tmp_path, monkeypatch):
     assert len(ended.err.splitlines()) == 1
     assert "diverged" in ended.err
     assert '"status": "failed"' in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_a_disk_that_fills_up_during_a_run(ssl_pcb_cli, boards, disk, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_PCB_CACHE", str(tmp_path / "cache"))
+    folder = disk("1m")
+    ended = ssl_pcb_cli("pretrain", "--data", boards, *SMALL, "--out", folder / "run")
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1, ended.err
+    assert f"free some space in {folder}/run" in ended.err
+    assert not list(folder.rglob("*.part*"))
+    assert '"status": "failed"' in (folder / "run" / "run.json").read_text()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_wherever_it_is_met(refused, monkeypatch, number):
+    def manifest_of(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("ssl_pcb.data.manifest.Manifest.read", manifest_of)
+    line = refused("data", "check", "m.csv")
+    assert os.strerror(number) in line
+    assert "free some space" in line
+
+
+def test_names_of_files_cannot_reach_the_terminal_through_the_log(ssl_pcb_cli, boards, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSL_PCB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "i03.png").write_bytes(b"")
+    (tmp_path / "i03.png").rename(tmp_path / "i\x1b[2J\n.png")
+    frame = pd.read_csv(boards, dtype=str, keep_default_na=False)
+    write(boards, frame.replace("i03.png", "i\x1b[2J\n.png"))
+    ended = ssl_pcb_cli("pretrain", "--data", boards, *SMALL, "--skip-bad", "--out", "run")
+    assert ended.code == 0, ended.err
+    assert r"i\x1b[2J\n.png" in ended.out
+    assert "\x1b" not in ended.out

@@ -49,8 +49,9 @@ def config(tmp_path):
 
 
 def leftovers(config):
-    """All that is no finished store and no lock."""
-    return [f.name for f in (config.cache / "stores").glob("*") if not (f / "index.json").exists() and f.stat().st_size]
+    """All that is no finished store, no lock, and no record of what ``auto`` came to."""
+    found = [f for f in (config.cache / "stores").glob("*") if not (f / "index.json").exists() and f.stat().st_size]
+    return [file.name for file in found if file.suffix != ".json"]
 
 
 def stores(config):
@@ -138,6 +139,79 @@ def test_a_damaged_store_is_named(boards, config, spoil):
     with pytest.raises(UserError, match=f"{folder.name}: damaged packed pixels.*delete that folder") as refused:
         open_store(boards, config)
     assert "\n" not in str(refused.value)
+
+
+def test_automatic_settings_find_the_store_of_the_values_that_they_come_to(boards, config, caplog):
+    """A resumed run asks for the values that the interrupted one decided."""
+    caplog.set_level(logging.INFO)
+    automatic, decided = open_store(boards, config)
+    assert (decided.channels, decided.bit_depth) == (3, 8)
+    assert open_store(boards, decided)[0].folder == automatic.folder
+    half = config.model_copy(update={"channels": 3})
+    assert open_store(boards, half)[0].folder == automatic.folder
+    assert caplog.text.count("packed in") == 1
+    grey, _ = open_store(boards, config.model_copy(update={"channels": 1}))
+    assert open_store(boards, config)[0].folder == automatic.folder != grey.folder
+
+
+def test_settings_that_were_given_make_the_store_that_automatic_ones_find(boards, config, caplog):
+    caplog.set_level(logging.INFO)
+    given, _ = open_store(boards, config.model_copy(update={"channels": 3, "bit_depth": 8}))
+    assert open_store(boards, config)[0].folder == given.folder
+    assert caplog.text.count("packed in") == 1
+
+
+def test_automatic_settings_are_decided_anew_for_changed_files(boards, config, tmp_path):
+    assert open_store(boards, config)[1].channels == 3
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("L", (96, 64), 5).save(tmp_path / name)
+    opened, resolved = open_store(boards, config)
+    assert resolved.channels == opened.pixels.shape[-1] == 1
+    assert stores(config) == [opened.folder]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"state": 3}'])
+def test_a_damaged_record_of_automatic_settings_is_made_anew(boards, config, text):
+    opened, _ = open_store(boards, config)
+    (record,) = opened.folder.parent.glob("*.json")
+    whole = record.read_text()
+    record.write_text(text)
+    assert open_store(boards, config)[0].folder == opened.folder
+    assert record.read_text() == whole
+
+
+class Meanwhile(logging.Handler):
+    """Does something once, as soon as a line is said that holds some words."""
+
+    def __init__(self, words, action):
+        super().__init__()
+        self.words, self.action = words, action
+
+    def emit(self, record):
+        if self.action and self.words in record.getMessage():
+            action, self.action = self.action, None
+            action()
+
+
+def test_a_store_that_another_process_replaces_while_it_is_opened(boards, config, tmp_path):
+    first, _ = open_store(boards, config)
+
+    def replace():
+        Image.new("RGB", (96, 64), (7, 7, 8)).save(tmp_path / "b.png")
+        open_store(boards, config)
+
+    handler = Meanwhile("using the packed pixels", replace)
+    store_log = logging.getLogger("ssl_pcb.data.store")
+    store_log.addHandler(handler)
+    store_log.setLevel(logging.INFO)
+    try:
+        second, _ = open_store(boards, config)
+    finally:
+        store_log.removeHandler(handler)
+        store_log.setLevel(logging.NOTSET)
+    assert handler.action is None
+    assert second.folder != first.folder
+    assert (second.pixels[4:8] == (7, 7, 8)).all()
 
 
 @pytest.mark.parametrize("change", [{"image_size": 64}, {"margin": 0.125}, {"channels": 1}], ids=str)
@@ -256,26 +330,6 @@ def refuses_to_pack(boards, config, full=True):
     assert stores(config) == leftovers(config) == []
 
 
-@pytest.fixture
-def disk(tmp_path):
-    """Mounts a small disk of its own: ``disk("64k")``."""
-    mounted = []
-
-    def mount(size):
-        folder = tmp_path / "disk"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
-        made = subprocess.run(command, capture_output=True, text=True)
-        if made.returncode:
-            pytest.skip(f"no small disk can be mounted here: {made.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", folder], check=True)
-
-
 def test_a_write_that_fails_leaves_nothing(boards, config):
     """A limit on file sizes stands for a disk quota."""
     resource = pytest.importorskip("resource")
@@ -329,6 +383,51 @@ def test_a_disk_that_reserves_nothing_fills_up_under_the_packing(config, disk, t
     refuses_to_pack(boards, config.model_copy(update={"cache": folder}))
 
 
+def test_a_packing_process_that_cannot_be_started_is_no_full_disk(boards, config, monkeypatch):
+    monkeypatch.setattr(packing, "ALONE_BELOW", 0)
+    monkeypatch.setattr(packing, "cores", lambda: 2)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(UserError, match=r"stores: packing failed \(No such file.*/nowhere/python\)") as refused:
+        open_store(boards, config)
+    assert "space" not in str(refused.value)
+    assert "shards" not in str(refused.value)
+    assert stores(config) == leftovers(config) == []
+
+
+def test_too_many_open_files_are_no_full_disk(boards, config, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(packing, "ALONE_BELOW", 0)
+    monkeypatch.setattr(packing, "cores", lambda: 64)  # two pipes for each
+    monkeypatch.setattr(packing, "DECODED_PIXELS", 1 << 40)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 16, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"packing failed \(Too many open files\); .*limits") as refused:
+            open_store(boards, config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert "space" not in str(refused.value)
+    assert stores(config) == leftovers(config) == []
+
+
+def test_all_is_on_the_disk_before_the_store_appears(boards, config, monkeypatch):
+    """A power cut after the renaming finds whole files."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("this system does not say what is synced")
+    synced, fsync = [], os.fsync
+
+    def note(opened):
+        synced.append(Path(os.readlink(f"/proc/self/fd/{opened}")))
+        fsync(opened)
+
+    monkeypatch.setattr(packing.os, "fsync", note)
+    folder = open_store(boards, config)[0].folder
+    names = [file.name for file in synced if file.parent.suffix == ".part"]
+    assert sorted(names) == sorted(file.name for file in folder.iterdir())
+    assert [file.suffix for file in synced if file.suffix == ".part"] == [".part"]
+    assert synced[-1] == folder.parent
+
+
 def test_a_cache_that_is_no_folder(boards, config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be written.*data\.cache"):
@@ -370,11 +469,11 @@ def packer(tmp_path, panels, config):
     (tmp_path / "pack.py").write_text(PACK)
     started = []
 
-    def start(helpers=False):
+    def start(helpers=False, rank="0"):
         process = subprocess.Popen(
             [sys.executable, tmp_path / "pack.py", panels, config.cache, "0" if helpers else str(1 << 40)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"PYTHONPATH": str(Path(packing.__file__).parents[2])},
+            env=os.environ | {"PYTHONPATH": str(Path(packing.__file__).parents[2]), "LOCAL_RANK": rank},
         )  # fmt: skip
         started.append(process)
         assert process.stdout.readline() == "ready\n"
@@ -417,6 +516,22 @@ def test_of_two_processes_one_packs_and_the_other_waits(packer):
     assert [text.count("rows 60") for text in said] == [1, 1]
     assert [text.count("packed in") for text in said] == [0, 1]
     assert [text.count("another process is packing these samples") for text in said] == [1, 0]
+
+
+def test_the_first_process_packs_because_it_alone_speaks(packer):
+    second, first = packer(rank="1"), packer()
+    go(second)
+    time.sleep(0.3)
+    go(first)
+    said = [process.communicate(timeout=120)[0] for process in (first, second)]
+    assert [text.count("rows 60") for text in said] == [1, 1]
+    assert [text.count("packed in") for text in said] == [1, 0]
+
+
+def test_a_helper_process_packs_if_the_first_one_does_not(packer):
+    second = packer(rank="1")
+    go(second)
+    assert "packed in" in second.communicate(timeout=120)[0]
 
 
 def test_a_packing_process_that_dies_is_said(boards, config, monkeypatch):

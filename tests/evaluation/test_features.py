@@ -11,6 +11,7 @@ from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import load_samples
+from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.features import cached_features, extract_features, state_hash
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.training.processes import make_fabric
@@ -83,6 +84,14 @@ def test_a_second_look_comes_from_the_cache(samples, fabric, tmp_path):
     np.save(file, first + 1)  # proof that it is read, not computed again
     assert np.array_equal(cached_features(network, samples, rows, fabric, tmp_path, label="x"), first + 1)
     assert not [name for name in Path(tmp_path).rglob("*") if ".part" in name.name]
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(samples, fabric, disk):
+    folder, rows = disk("16k"), np.tile(samples.rows("val"), 10)
+    with pytest.raises(UserError, match=r"\.npy: cannot be written \(No space left on device\); free some") as refused:
+        cached_features(backbone(), samples, rows, fabric, folder, label="x")
+    assert str(folder) in str(refused.value)
+    assert not [file for file in folder.rglob("*") if file.is_file()]
 
 
 def test_whatever_changes_the_features_misses_the_cache(samples, fabric, tmp_path, synthetic_boards):

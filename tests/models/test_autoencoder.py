@@ -84,3 +84,18 @@ def test_pooled_features_come_from_the_map():
     images = torch.rand(3, 1, 64, 64)
     pooled = backbone.feature_map(images).mean((2, 3))
     assert torch.allclose(backbone(images), pooled, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "resnet18"])
+def test_every_parameter_that_trains_gets_a_gradient(name):
+    """Several processes wait for each other's gradients, for ever if one never comes."""
+    network = Autoencoder(AutoencoderConfig(dim=4), Backbone(BackboneConfig(name=name), 1), 64)
+    network(torch.rand(2, 1, 64, 64)).sum().backward()
+    trained = [value for value in network.parameters() if value.requires_grad]
+    assert all(value.grad is not None for value in trained)
+    assert len(trained) > 0.9 * len(list(network.parameters()))
+
+
+def test_a_backbone_that_pools_through_more_layers_is_refused():
+    with pytest.raises(UserError, match=r"'mobilenetv3_small_050' pass through layers behind .*conv_head"):
+        Autoencoder(AutoencoderConfig(), Backbone(BackboneConfig(name="mobilenetv3_small_050"), 1), 64)

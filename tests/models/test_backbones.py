@@ -8,7 +8,7 @@ from torch import nn
 
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
-from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.backbones import Backbone, refuse_size
 from ssl_pcb.training.checkpoint import load_backbone, save_backbone
 from ssl_pcb.training.lineage import TrainedOn
 
@@ -149,3 +149,10 @@ def test_a_network_without_batch_norm_has_none_to_replace(norm):
     with pytest.raises(UserError, match=r"^backbone.norm: 'convnext_atto' has no batch norm.*set backbone.norm=own$"):
         make(norm, "convnext_atto")
     assert make("own", "convnext_atto").norm == "own"
+
+
+def test_a_size_that_does_not_suit_is_refused_with_the_networks_own_words():
+    network = Backbone(BackboneConfig(name="test_vit"), 1)
+    refuse_size(network, 1, 64)
+    with pytest.raises(UserError, match=r"data\.image_size: 40 px do not suit .*divisible by patch size"):
+        refuse_size(network, 1, 40)

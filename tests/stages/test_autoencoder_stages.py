@@ -19,6 +19,7 @@ from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages.embed import embed, open_coder
+from ssl_pcb.training.checkpoint import read_weights
 
 BASE = {
     "data.manifest": "m.csv", "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8,
@@ -33,6 +34,11 @@ def start(stage, out, **keys):
     return run_stage(stage, None, BASE | keys | {"runtime.out": out}, resume=False)
 
 
+def weights_of(folder):
+    """The backbone's tensors, without the record of images beside them."""
+    return read_weights(Path(folder) / "backbone.safetensors")[0]
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory, synthetic_boards):
     """A working folder with ``m.csv``, its own cache, and the finished runs ``ae`` and ``tuned``."""
@@ -43,7 +49,7 @@ def workplace(tmp_path_factory, synthetic_boards):
         Manifest.read(synthetic_boards).write("m.csv")
         start("pretrain", "ae", **AUTO)
         start("finetune", "tuned", checkpoint="none", resamples=100, downsizer__checkpoint="ae")
-        embed(Path("ae"), Path("m.csv"), Path("codes"), (), 7, "cpu")
+        embed(Path("ae"), Path("m.csv"), Path("codes"), (), 7, "cpu", {})
         yield folder
 
 
@@ -57,7 +63,7 @@ def test_the_run_keeps_backbone_head_and_picture(workplace):
     names = load_file("ae/head.safetensors").keys()
     assert names
     assert not [name for name in names if name.startswith("backbone.")]
-    assert {"network.conv1.0.weight"} <= load_file("ae/backbone.safetensors").keys()
+    assert {"network.conv1.0.weight"} <= weights_of("ae").keys()
     with Image.open("ae/reconstructions.png") as picture:
         assert picture.width > 8 * 128  # eight samples
         assert picture.height > 4 * 128  # spoilt input, target, reconstruction, difference
@@ -73,9 +79,7 @@ def test_a_run_taken_up_is_the_network_that_was_trained(workplace):
         rebuilt = [coder.network.eval()(images) for coder in (first, second)]
     assert torch.equal(*rebuilt)
     state = first.network.state_dict()
-    saved = load_file("ae/head.safetensors") | {
-        f"backbone.{k}": v for k, v in load_file("ae/backbone.safetensors").items()
-    }
+    saved = load_file("ae/head.safetensors") | {f"backbone.{k}": v for k, v in weights_of("ae").items()}
     assert state.keys() == saved.keys()
     assert all(torch.equal(state[name], saved[name]) for name in saved)
 
@@ -84,7 +88,7 @@ def test_linear_eval_and_finetune_start_from_it(workplace):
     probe = {"cs": [0.1], "ks": [1], "fractions": [1.0], "resamples": 100}
     start("linear-eval", "probe", checkpoint="ae", **probe)
     assert json.loads(Path("probe/summary.json").read_text())["checkpoint"] == "ae"
-    theirs, ours = load_file("ae/backbone.safetensors"), load_file("probe/backbone.safetensors")
+    theirs, ours = weights_of("ae"), weights_of("probe")
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
     start("finetune", "from-ae", checkpoint="ae", resamples=100)
     assert json.loads(Path("from-ae/run.json").read_text())["checkpoint"] == "ae"
@@ -107,9 +111,11 @@ def test_codes_are_those_of_the_direct_pass(workplace):
     )
     assert table["row"].tolist() == samples.store.rows.tolist()
     frame = samples.manifest.frame
-    for column in ("path", "crop", "group", "split", "label"):
+    for column in ("path", "crop", "group", "split"):
         assert table[column].tolist() == frame[column].tolist()
-    assert table["trained_on"].tolist() == (frame["split"] == "train").tolist()
+    assert table["label"].tolist() == frame["label"].where(frame["split"] != "test", "").tolist()
+    known = {"train": "image", "holdout": "board"}
+    assert table["trained_on"].tolist() == [known.get(split, "") for split in frame["split"]]
 
 
 def test_one_split_alone(workplace, ssl_pcb_cli):
@@ -124,7 +130,9 @@ def test_one_split_alone(workplace, ssl_pcb_cli):
 def test_the_auroc_is_told_of_every_split_but_the_test(workplace, ssl_pcb_cli):
     ended = ssl_pcb_cli("embed", "ae", "m.csv", "--out", "told")
     assert ended.code == 0, ended.err
-    val = pd.read_csv("told/codes.csv").query("split == 'val'")
+    table = pd.read_csv("told/codes.csv")
+    assert table["label"][table["split"] == "test"].isna().all()  # or a measure of it would be one line away
+    val = table.query("split == 'val'")
     auroc = roc_auc_score(val["label"] == "Defective", val["reconstruction_error"])
     assert f"split 'val': AUROC {auroc:.3f} of {len(val)} images" in ended.out
     assert "split 'test': AUROC" not in ended.out
@@ -136,7 +144,7 @@ def test_the_auroc_is_told_of_every_split_but_the_test(workplace, ssl_pcb_cli):
 def test_other_runs_give_pooled_features(workplace, run):
     if run == "probe-run":
         start("pretrain", run, method__hidden_dim=16, method__output_dim=8)
-    embed(Path(run), Path("m.csv"), Path(f"{run}-codes"), (), 64, "cpu")
+    embed(Path(run), Path("m.csv"), Path(f"{run}-codes"), (), 64, "cpu", {})
     coder = open_coder(Path(run), "cpu")
     _, images = images_of(coder)
     with torch.no_grad():
@@ -153,7 +161,7 @@ def test_a_failure_leaves_nothing(workplace, monkeypatch):
 
     monkeypatch.setattr(module, "_write_table", full)
     with pytest.raises(UserError, match="lost: cannot be written"):
-        embed(Path("ae"), Path("m.csv"), Path("lost"), (), 64, "cpu")
+        embed(Path("ae"), Path("m.csv"), Path("lost"), (), 64, "cpu", {})
     assert not [name for name in os.listdir() if name.startswith("lost")]
 
 
@@ -193,7 +201,7 @@ def test_bad_input_gets_one_line(workplace, ssl_pcb_cli, arguments, said):
 
 
 def test_finetuning_behind_a_downsizer_keeps_the_encoders_stages(workplace):
-    tuned, learned = load_file("tuned/backbone.safetensors"), load_file("ae/backbone.safetensors")
+    tuned, learned = weights_of("tuned"), weights_of("ae")
     taken = [name for name in tuned if name.startswith("downsizer.network.")]
     assert taken
     for name in taken:

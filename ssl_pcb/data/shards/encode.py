@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,21 +13,18 @@ from typing import Literal, TypeVar
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 
-from ssl_pcb.data.cutting import HASH_BYTES
+from ssl_pcb.data.cutting import HASH_BYTES, StoreSpec
 from ssl_pcb.data.manifest import LABELS, Manifest, Sample, format_boxes
+from ssl_pcb.data.packing import cores
 from ssl_pcb.data.resolve import MEND
 from ssl_pcb.data.shards.facts import Facts
-from ssl_pcb.data.shards.index import Spec
 from ssl_pcb.errors import BitDepthError, UserError
 from ssl_pcb.imaging.decode import decode_for_cut, probe
 from ssl_pcb.imaging.encoded import Encoded as ImageBytes
 from ssl_pcb.imaging.orientation import Image8
 from ssl_pcb.imaging.resize import cut, size_of
 from ssl_pcb.imaging.tiling import clip_box
-
-log = logging.getLogger(__name__)
 
 JPEG_QUALITY = 95
 PNG_LEVEL = 3
@@ -69,36 +64,9 @@ class Transform:
         max_pixels: Larger source images are refused.
     """
 
-    spec: Spec
+    spec: StoreSpec
     kind: Kind
     max_pixels: int
-
-
-def training_rows(manifest: Manifest, name: str, use_unsplit: bool) -> NDArray[np.int64]:
-    """Rows to learn from without labels: all of split ``train``, never validation or test.
-
-    Args:
-        manifest: All samples.
-        name: What messages call it.
-        use_unsplit: Also unlabelled ones without a split that are not of validation or test boards.
-
-    Raises:
-        UserError: If there are none.
-    """
-    frame = manifest.frame
-    judged = set(frame["group"][frame["split"].isin(["val", "test"])]) - {""}
-    train, unsplit = frame["split"].eq("train"), frame["split"].eq("")
-    free = unsplit & frame["label"].eq("") & ~frame["group"].isin(judged)
-    chosen = train | free if use_unsplit else train
-    if not chosen.any():
-        raise UserError(
-            f"{name}: no sample is in split 'train'; run 'ssl-pcb data split', or take the "
-            f"{int(free.sum())} unlabelled images without a split with --use-unsplit"
-        )
-    if left := int((unsplit & ~chosen).sum()):
-        why = "labelled, or of judged boards" if use_unsplit else "unlabelled ones: --use-unsplit"
-        log.info("%d samples without a split are left out (%s)", left, why)
-    return np.flatnonzero(chosen)
 
 
 class KeptApart:
@@ -117,7 +85,7 @@ class KeptApart:
     def _hashes(manifest: Manifest, paths: Iterable[str]) -> frozenset[bytes]:
         files = (manifest.root / path for path in paths)
         # What cannot be read has been said already, or is left out.
-        return frozenset(found for found in ahead(_hash_or_none, files, os.cpu_count() or 1) if found)
+        return frozenset(found for found in ahead(_hash_or_none, files, cores()) if found)
 
     def holds(self, sample: Encoded, path: str) -> bool:
         """Whether a sample without a split is a copy of such an image.
@@ -163,7 +131,7 @@ def encode_file(samples: list[Sample], name: str, transform: Transform) -> list[
     return found
 
 
-def _facts(sample: Sample, content: bytes, spec: Spec) -> Facts:
+def _facts(sample: Sample, content: bytes, spec: StoreSpec) -> Facts:
     crop = format_boxes([sample.crop]) if sample.crop else ""
     return Facts(content, sample.label, sample.group, sample.split, crop, spec.size, spec.margin)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from ssl_pcb.config.base import Section
+from ssl_pcb.data.cutting import StoreSpec
 from ssl_pcb.errors import UserError
 
 VERSION = 1
+MAX_SIDE = 1 << 16
 INDEX = "index.json"
 TABLE = "samples.parquet"
 
@@ -19,22 +21,20 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-
 """A file beside the index: no folder, no scheme."""
 
 
-class Spec(Section):
-    """How samples became pixels."""
-
-    size: int = Field(ge=1, le=1 << 16)
-    margin: int = Field(ge=0, le=1 << 16)
-    channels: Literal[1, 3]
-    bit_depth: int = Field(ge=8, le=16)
-
-    @property
-    def side(self) -> int:
-        """Side of an image with its ring in pixels."""
-        return self.size + 2 * self.margin
+def _possible(spec: StoreSpec) -> StoreSpec:
+    if not (0 < spec.size <= MAX_SIDE and 0 <= spec.margin <= MAX_SIDE):
+        raise ValueError("size and margin are no numbers of pixels")
+    if spec.channels not in (1, 3) or not 8 <= spec.bit_depth <= 16:
+        raise ValueError("channels are 1 or 3, bit_depth is 8 to 16")
+    return spec
 
 
 class ShardEntry(Section):
-    """One tar file."""
+    """One tar file.
+
+    Reading compares its size, and every png's own checksums; ``sha256`` only tells one set from another in a run's
+    records, and is there for ``sha256sum``: an epoch jumps over what it does not learn from.
+    """
 
     name: FileName
     samples: Count
@@ -55,7 +55,7 @@ class Index(Section):
     """A whole set of shards."""
 
     version: int
-    spec: Spec
+    spec: Annotated[StoreSpec, AfterValidator(_possible)]
     unit: Literal["tile", "image"]
     board_disjoint: bool
     samples: Count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,9 +48,10 @@ def list_shards(text: str) -> Listing:
             shard named twice.
     """
     check_location(text)
-    if not is_remote(text) and Path(text).is_dir():
+    # os.path, not Path, whose questions raise OSError about names too long for the file system.
+    if not is_remote(text) and os.path.isdir(text):
         text = str(Path(text) / INDEX)
-        if not Path(text).is_file():
+        if not os.path.isfile(text):
             raise UserError(f"{text}: no such file; name {FORMS}")
     ending = _ending(text)
     if ending == ".json":
@@ -81,11 +83,21 @@ def _lines(location: str) -> Iterator[str]:
         raise UserError(f"{location}: is no text in UTF-8") from None
     for number, line in enumerate((line.strip() for line in lines), start=1):
         if line and not line.startswith("#"):
-            check_location(line, f"{location}, line {number}")
-            target = line if is_remote(line) else beside(location, line)
-            if is_remote(location) and not is_remote(target):
-                raise UserError(f"{location}, line {number}: '{line}' is refused: a remote list names https alone")
-            yield from _expand(target, f"{location}, line {number}: ")
+            by = f"{location}, line {number}"
+            check_location(line, by)
+            yield from _expand(line if is_remote(line) else _joined(location, line, by), f"{by}: ")
+
+
+def _joined(location: str, line: str, named_by: str) -> str:
+    """Where ``line`` of a list leads; one such as ``//host/a.tar`` becomes another address only here."""
+    try:
+        target = beside(location, line)
+    except ValueError:
+        raise UserError(f"{named_by}: is not a complete https address") from None
+    if is_remote(location) and not is_remote(target):
+        raise UserError(f"{named_by}: '{line}' is refused: a remote list names https alone")
+    check_location(target, named_by)
+    return target
 
 
 def _expand(text: str, named_by: str) -> Iterator[str]:
@@ -97,13 +109,13 @@ def _expand(text: str, named_by: str) -> Iterator[str]:
             if re.search(r"[*\[\]{}]", urlsplit(location).path):
                 raise UserError(f"{named_by}{location}: a server lists no files; name a range, a list or an {INDEX}")
             yield location
-        elif glob.has_magic(location) and not Path(location).is_file():
+        elif glob.has_magic(location) and not os.path.isfile(location):
             found = sorted(glob.glob(location))
             if not found:
                 raise UserError(f"{named_by}{location}: matches no file; look for a slip, or write shards with "
                                 "'ssl-pcb data shards'")  # fmt: skip
             yield from found
-        elif not Path(location).is_file():
+        elif not os.path.isfile(location):
             raise UserError(f"{named_by}{location}: no such shard")
         else:
             yield location

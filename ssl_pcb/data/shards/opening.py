@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import re
+import socket
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,9 +20,15 @@ from urllib.parse import urlsplit
 from ssl_pcb.data.shards.tar import TRUNCATED
 from ssl_pcb.errors import UserError
 
+log = logging.getLogger(__name__)
+
 TIMEOUT = 30.0
 """Seconds without a byte after which a server counts as gone."""
 CHUNK = 1 << 20
+
+PAUSES = (1.0, 3.0, 9.0)
+"""Seconds before a server that did not answer, or was too busy to, is asked again."""
+BUSY = (429, 500, 502, 503, 504)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters and more: C: is a drive
 MEND = "only local files and https:// are read"
@@ -42,7 +51,7 @@ def check_location(location: str, named_by: str = "") -> None:
     """
     by = f"{named_by}: " if named_by else ""
     scheme = _SCHEME.match(location)
-    if location == "-" or (scheme and not is_remote(location)):
+    if location == "-" or "\0" in location or (scheme and not is_remote(location)):
         raise UserError(f"{by}'{location}' is refused: {MEND}")
     if is_remote(location):
         try:
@@ -94,7 +103,7 @@ def opened(location: str) -> Iterator[tuple[BinaryIO, int | None]]:
     """
     try:
         if is_remote(location):
-            with closing(_opener().open(location, timeout=TIMEOUT)) as answer:
+            with closing(_answer(location)) as answer:
                 yield answer, answer.length
         else:
             with Path(location).open("rb") as file:
@@ -103,6 +112,30 @@ def opened(location: str) -> Iterator[tuple[BinaryIO, int | None]]:
         raise UserError(f"{location}: the server answers {error.code} {error.reason}; check the address") from None
     except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
         raise UserError(f"{location}: cannot be read ({_first_line(error)})") from None
+
+
+def _answer(location: str) -> Any:
+    """The server's answer, after a few pauses if it fails for a reason that may pass."""
+    for pause in (*PAUSES, None):
+        try:
+            return _opener().open(location, timeout=TIMEOUT)
+        except ValueError as error:  # of an address that a server redirects to
+            raise UserError(f"{location}: cannot be read ({_first_line(error)})") from None
+        except (OSError, http.client.HTTPException) as error:
+            if pause is None or not _may_pass(error):
+                raise
+            log.info("%s: cannot be read (%s); asking again in %g s", location, _first_line(error), pause)
+            time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in BUSY
+    cause = getattr(error, "reason", error)  # what a URLError wraps
+    if isinstance(cause, socket.gaierror):
+        return cause.errno == socket.EAI_AGAIN
+    return isinstance(cause, (ConnectionError, TimeoutError, ssl.SSLEOFError))
 
 
 def read_whole(location: str, most: int) -> bytes:

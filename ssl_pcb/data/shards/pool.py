@@ -6,13 +6,13 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.loaders import ALONE, ArrayDataset, Batch, Share, streamed_batches
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.pool import some_rows
@@ -23,6 +23,8 @@ from ssl_pcb.data.shards.survey import Survey, survey
 from ssl_pcb.data.shards.table import WORDS
 from ssl_pcb.data.shards.tar import Raw
 from ssl_pcb.errors import UserError
+from ssl_pcb.imaging.decode import significant_bits
+from ssl_pcb.imaging.encoded import Encoded
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class ShardPool:
         labels = []
         try:
             file = tempfile.TemporaryFile()  # noqa: SIM115  # it is open as long as the mapping of it
-            for raw in self._some(count, seed):
+            for raw in self.some(count, seed):
                 image, facts = self.decoder(raw)
                 labels.append(facts.label)
                 file.write(image.tobytes())
@@ -98,7 +100,8 @@ class ShardPool:
         pixels = np.memmap(file, np.uint8, "r", shape=shape)
         return ArrayDataset(pixels, np.array(labels, np.int64), np.arange(len(labels)))
 
-    def _some(self, count: int, seed: int) -> Iterator[Raw]:
+    def some(self, count: int, seed: int) -> Iterator[Raw]:
+        """At most ``count`` samples from at most 16 shards, as they stand there."""
         starts = self.shards.starts
         order = np.random.default_rng([seed, 3]).permutation(len(self.shards.shards))
         filled = [s for s in order if self.learnable[starts[s] : starts[s + 1]].any()][:EXCERPT_SHARDS]
@@ -138,37 +141,58 @@ class ShardPool:
         }  # fmt: skip
 
 
-def open_shards(
-    text: str, size: int, channels: Literal["auto", 1, 3], seed: int, use_unsplit: bool, workers: int = 0
-) -> ShardPool:
+def open_shards(text: str, config: DataConfig, seed: int, use_unsplit: bool, workers: int = 0) -> ShardPool:
     """Find, count and check shards, and say what is learned from.
 
     Args:
         text: An ``index.json``, a pattern, a brace range, a ``.txt`` list or one tar file; local or https.
-        size: Side of a sample in pixels.
-        channels: 1, 3, or ``auto``: what the index says, else whether the images have colour.
+        config: Of which ``image_size``, ``channels``, ``bit_depth`` and ``max_pixels`` apply. ``auto`` is what the
+            index says, else what some of the images show.
         seed: Seed of the order.
         use_unsplit: Also take unlabelled samples without a split.
         workers: Processes that read and decode; 0 = threads of this one.
 
     Raises:
-        UserError: On a refused location or member, a shard cut off, samples of another size, or nothing to
-            learn from.
+        UserError: On a refused location or member, a shard cut off, samples of another size, training samples
+            of images or boards that are kept apart, nothing to learn from, or ``skip_bad``.
     """
+    if config.skip_bad:
+        raise UserError("data.skip_bad: the samples of shards are counted before they are read, so that none can be "
+                        "left out; set it to false, and write shards without the bad files")  # fmt: skip
+    size = config.image_size
     found = survey(list_shards(text), text)
     if found.size not in (0, size):
         raise UserError(
             f"{text}: holds samples of {found.size} px, not {size}; take them with --image-size {found.size}, "
             f"or write others with 'ssl-pcb data shards --image-size {size}'"
         )
+    _refuse_leaks(found, text)
     learnable = _learnable(found, text, use_unsplit)
-    decoder = Decoder(size, found.margin, bool(found.size), 3 if channels == "auto" else channels)
+    channels = found.channels if config.channels == "auto" else config.channels
+    bit_depth = found.bit_depth if config.bit_depth == "auto" else config.bit_depth
+    decoder = Decoder(size, found.margin, bool(found.size), channels, bit_depth, config.max_pixels)
     pool = ShardPool(text, found, learnable, decoder, seed, workers)
-    if channels == "auto":
-        resolved = found.channels or (3 if _has_colour(pool) else 1)
-        pool = ShardPool(text, found, learnable, Decoder(size, found.margin, bool(found.size), resolved), seed, workers)
+    if not channels or not bit_depth:
+        measured = _measure(pool)
+        decoder = replace(decoder, channels=channels or measured[0], bit_depth=bit_depth or measured[1])
+        pool = replace(pool, decoder=decoder)
     log.info("%s: %d %ss in %d shards to learn from", text, len(pool), pool.unit, len(found.shards))
     return pool
+
+
+def _refuse_leaks(found: Survey, text: str) -> None:
+    """Nothing that is kept apart is learned from, even where other shards call it training data."""
+    mend = "split again by board ('ssl-pcb data split') and write the shards anew"
+    if boards := found.table.leaked_boards():
+        raise UserError(f"{text}: {len(boards)} boards are both in split 'train' and in 'val' or 'test', first "
+                        f"{boards[0]!r}; {mend}")  # fmt: skip
+    leaked = np.flatnonzero(found.table.leaked_images())
+    if len(leaked):
+        shard = int(np.searchsorted(found.starts, leaked[0], "right")) - 1
+        raise UserError(
+            f"{text}: {len(leaked)} samples of split 'train' are copies of images of 'val', 'test' or 'holdout', first "
+            f"number {leaked[0] - found.starts[shard] + 1} of {found.shards[shard]}; {mend}"
+        )
 
 
 def _learnable(found: Survey, text: str, use_unsplit: bool) -> NDArray[np.bool_]:
@@ -191,8 +215,14 @@ def _learnable(found: Survey, text: str, use_unsplit: bool) -> NDArray[np.bool_]
     return learnable
 
 
-def _has_colour(pool: ShardPool) -> bool:
-    """Whether at least one image in twenty has colour, among some; ``pool`` has 3 channels."""
-    some = pool.excerpt(LOOKED_AT, pool.seed).inputs
-    spread = some.astype(np.int16).max(3) - some.astype(np.int16).min(3)
-    return bool((spread.max((1, 2)) > COLOUR_TOLERANCE).mean() >= COLOUR_SHARE)
+def _measure(pool: ShardPool) -> tuple[int, int]:
+    """Channels and bit depth of some of the images: 3 if at least one in twenty has colour, and the deepest's bits."""
+    coloured, bits = [], []
+    for raw in pool.some(LOOKED_AT, pool.seed):
+        bits.append(significant_bits(Encoded(raw.name, raw.image), pool.decoder.max_pixels))
+        image, _ = replace(pool.decoder, channels=3, bit_depth=bits[-1])(raw)
+        coloured.append((image.max(2) - image.min(2)).max() > COLOUR_TOLERANCE)
+    # Where none of these is deep, one that turns up later is refused by name, not read too dark.
+    if max(bits) > 8:
+        log.info("%s: images of 16 bits hold values of %d bits (data.bit_depth)", pool.name, max(bits))
+    return 3 if np.mean(coloured) >= COLOUR_SHARE else 1, max(bits)

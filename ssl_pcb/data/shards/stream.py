@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ssl_pcb.data.loaders import Batch, Fault, Share
+from ssl_pcb.data.packing import cores
 from ssl_pcb.data.shards.facts import UNKNOWN, Facts, parse_facts
 from ssl_pcb.data.shards.opening import opened_shard
 from ssl_pcb.data.shards.shuffle import shuffled
@@ -38,25 +38,31 @@ class Decoder:
         margin: Width of its ring in pixels.
         ready: Whether images were cut to that already; others are cut here.
         channels: 1 or 3.
+        bit_depth: Significant bits of images of 16 bits.
+        max_pixels: Larger images are refused.
     """
 
     size: int
     margin: int
     ready: bool
     channels: int
+    bit_depth: int
+    max_pixels: int
 
     def __call__(self, raw: Raw) -> tuple[Image8, Facts]:
         """Pixels (H, H, C), H = size + 2 * margin, and facts.
 
         Raises:
-            UserError: On a damaged or huge image, one of another size, one of a split that is not learned from.
+            UserError: On a damaged, huge or too deep image, one of another size, one of a split that is
+                not learned from.
         """
         facts = parse_facts(raw.facts, f"{raw.name}.json") if raw.facts else UNKNOWN
         if facts.split not in ("", "train"):
             raise UserError(f"{raw.name}: is of split '{facts.split}', its index says otherwise; write the shards anew")
         if not raw.image.startswith(_SIGNATURES):
             raise UserError(f"{raw.name}: its image is neither png nor jpg")
-        image = decode(Encoded(raw.name, raw.image), channels=self.channels)
+        source = Encoded(raw.name, raw.image)
+        image = decode(source, channels=self.channels, bit_depth=self.bit_depth, max_pixels=self.max_pixels)
         if not self.ready:
             return cut(image, None, self.size, self.margin), facts
         side = self.size + 2 * self.margin
@@ -173,7 +179,7 @@ def _batches(samples: Iterator[Raw], decoder: Decoder, size: int, *, ahead: bool
         while raws := _take(samples, size):
             yield _stack([decoder(raw) for raw in raws])
         return
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # Pillow decodes outside the interpreter lock
+    pool = ThreadPoolExecutor(min(4, cores()))  # Pillow decodes outside the interpreter lock
     waiting: deque[list[Future[tuple[Image8, Facts]]]] = deque()
     try:
         while (raws := _take(samples, size)) or waiting:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ssl_pcb.data.cutting import HASH_BYTES
+from ssl_pcb.data.packing import cores
 from ssl_pcb.data.shards.facts import UNKNOWN, Facts, parse_facts
 from ssl_pcb.data.shards.index import Index
 from ssl_pcb.data.shards.listing import Listing, beside
@@ -46,6 +47,7 @@ class Survey:
         size: Side without the ring in pixels; 0 = any, these images were not made by this package.
         margin: Width of the ring in pixels.
         channels: 1 or 3 as the index says; 0 = unknown.
+        bit_depth: Significant bits of the source images as the index says; 0 = unknown.
         unit: What one sample is, ``tile`` or ``image``.
         board_disjoint: Whether all groups are real boards.
         digest: Hash of the shards' contents.
@@ -58,6 +60,7 @@ class Survey:
     size: int
     margin: int
     channels: int
+    bit_depth: int
     unit: str
     board_disjoint: bool
     digest: str
@@ -86,16 +89,14 @@ def _indexed(listing: Listing, index: Index) -> Survey:
     data = read_whole(location, min(entry.bytes, MAX_TABLE))
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise UserError(f"{location}: is not the table that {listing.base} was written with; copy both anew")
-    table = Table.from_parquet(data, location)
-    if len(table) != index.samples:
-        raise UserError(f"{location}: has {len(table)} rows, {listing.base} says {index.samples}; copy both anew")
+    table = Table.from_parquet(data, location, index.samples)
     sizes = tuple(shard.bytes for shard in index.shards)
     for shard, size in zip(listing.shards, sizes, strict=True):
         if not is_remote(shard):
             _refuse_other_size(Path(shard), size)
     return Survey(
         listing.shards, sizes, _starts([shard.samples for shard in index.shards]), table, index.spec.size,
-        index.spec.margin, index.spec.channels, index.unit, index.board_disjoint,
+        index.spec.margin, index.spec.channels, index.spec.bit_depth, index.unit, index.board_disjoint,
         _digest([shard.sha256 for shard in index.shards]),
     )  # fmt: skip
 
@@ -121,7 +122,7 @@ class _Counted:
 
 def _counted(shards: Sequence[str], name: str) -> Survey:
     log.info("%s: no index, so its shards (%d) are read once, to count and check them", name, len(shards))
-    pool = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(READERS, cores()))
     try:
         parts = list(tqdm(pool.map(_count, shards), "counting", len(shards), unit="shard", disable=None, leave=False))
     finally:
@@ -134,7 +135,7 @@ def _counted(shards: Sequence[str], name: str) -> Survey:
     size, margin = filled[0][1].spec if filled else (0, 0)
     return Survey(
         tuple(shards), (None,) * len(shards), _starts([len(part.table) for part in parts]), table, size, margin, 0,
-        "tile" if any(part.tiles for part in parts) else "image", table.board_disjoint,
+        0, "tile" if any(part.tiles for part in parts) else "image", table.board_disjoint,
         _digest([part.digest for part in parts]),
     )  # fmt: skip
 

@@ -88,17 +88,21 @@ class Table:
         return sink.getvalue()
 
     @classmethod
-    def from_parquet(cls, data: bytes, name: str) -> Table:
+    def from_parquet(cls, data: bytes, name: str, samples: int) -> Table:
         """The inverse of :meth:`to_parquet`.
 
         Args:
             data: Contents of the file.
             name: What messages call it.
+            samples: Rows that it must have; of a file with others, which might fill the memory, none is unpacked.
 
         Raises:
             UserError: If it is no such table.
         """
         try:
+            rows = pq.read_metadata(io.BytesIO(data)).num_rows
+            if rows != samples:
+                raise UserError(f"{name}: has {rows:,} rows, the index says {samples:,}; copy both anew")
             table = pq.read_table(io.BytesIO(data), schema=SCHEMA).combine_chunks()
             if any(column.null_count for column in table.columns):
                 raise ValueError("empty cells")
@@ -135,11 +139,23 @@ class Table:
         hold those.
         """
         judged = self._of("val", "test")
-        apart = judged | self._of("holdout")
         boards = [code for code in np.unique(self.groups[judged]) if self.names[code]]
-        images = np.ascontiguousarray(self.hashes[:, :8]).view(np.uint64)[:, 0]  # enough to tell images apart
-        known = np.isin(self.groups, boards) | np.isin(images, images[apart])
+        known = np.isin(self.groups, boards) | self._copies_of(judged | self._of("holdout"))
         return np.asarray(self._of("") & (self.labels < 0) & ~known)
+
+    def leaked_images(self) -> NDArray[np.bool_]:
+        """(N,) which training samples show an image that also stands in a split that is kept apart."""
+        return np.asarray(self._of("train") & self._copies_of(self._of("val", "test", "holdout")))
+
+    def leaked_boards(self) -> list[str]:
+        """Real boards that are both trained on and judged by."""
+        both = np.intersect1d(self.groups[self._of("train")], self.groups[self._of("val", "test")])
+        names = [self.names[code] for code in both]
+        return sorted(name for name in names if name and not name.startswith(PSEUDO_GROUP))
+
+    def _copies_of(self, some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        images = np.ascontiguousarray(self.hashes[:, :8]).view(np.uint64)[:, 0]  # enough to tell images apart
+        return np.isin(images, images[some])
 
     def _of(self, *splits: str) -> NDArray[np.bool_]:
         return np.isin(self.splits, [WORDS.index(split) for split in splits])

@@ -23,6 +23,9 @@ MAX_IMAGE = 256 << 20
 MAX_EXTENDED = 1 << 16
 """Most bytes of an extended header, which holds a long name."""
 
+MAX_SIZE = 1 << 48
+"""Bytes of a member above which the header is damage: no disk holds such a file, and no seek goes so far."""
+
 TRUNCATED = "is cut off or damaged; copy it anew, or write the shards again"
 
 
@@ -122,7 +125,7 @@ def _members(source: Source, name: str) -> Iterator[tarfile.TarInfo]:
             member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             raise UserError(f"{name}: {TRUNCATED}") from None
-        if member.size < 0:
+        if not 0 <= member.size <= MAX_SIZE:
             raise UserError(f"{name}: {TRUNCATED}")
         if member.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
             long_name = _extended(source, member, name) or long_name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +18,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ssl_pcb.config.data import DataConfig
+from ssl_pcb.data.choosing import choose_training_rows
+from ssl_pcb.data.cutting import StoreSpec
 from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.packing import DECODED_PIXELS, cores
 from ssl_pcb.data.resolve import describe_scale, margin_pixels, probe_files, resolve
 from ssl_pcb.data.shards.encode import (
     Encoded,
@@ -29,10 +31,9 @@ from ssl_pcb.data.shards.encode import (
     ahead,
     attempt,
     encode_file,
-    training_rows,
 )
 from ssl_pcb.data.shards.folder import new_folder
-from ssl_pcb.data.shards.index import INDEX, TABLE, VERSION, Index, ShardEntry, Spec, TableEntry
+from ssl_pcb.data.shards.index import INDEX, TABLE, VERSION, Index, ShardEntry, TableEntry
 from ssl_pcb.data.shards.shuffle import shuffled
 from ssl_pcb.data.shards.table import Table
 from ssl_pcb.data.store import HEADERS
@@ -40,8 +41,6 @@ from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
 
-DECODED_PIXELS = 500_000_000
-"""Most pixels held decoded at once: large panels are read by fewer threads."""
 MIXED = 100_000
 """Most samples that are shuffled together, beside the bound in bytes."""
 
@@ -122,14 +121,16 @@ def write_shards(
             validation or test image, a folder with something in it, a full disk.
     """
     with new_folder(out) as part:
-        rows = training_rows(manifest, name, use_unsplit)
+        rows = choose_training_rows(manifest, name, use_unsplit)
         infos, bad = probe_files(manifest, config, HEADERS)
         config = resolve(config, manifest, infos)
-        spec = Spec.model_validate(
-            {"size": config.image_size, "margin": margin_pixels(config, manifest),
-             "channels": config.channels, "bit_depth": config.bit_depth}
-        )  # fmt: skip
-        threads = min(os.cpu_count() or 1, max(1, DECODED_PIXELS // max(i.width * i.height for i in infos.values())))
+        spec = StoreSpec(
+            size=config.image_size,
+            margin=margin_pixels(config, manifest),
+            channels=int(config.channels),
+            bit_depth=int(config.bit_depth),
+        )
+        threads = min(cores(), max(1, DECODED_PIXELS // max(i.width * i.height for i in infos.values())))
         source = _Source(manifest, rows, Transform(spec, kind, config.max_pixels), threads, config.skip_bad, dict(bad))
         rng = np.random.default_rng([seed, 7])
         samples = shuffled(chain.from_iterable(source.files(rng)), lambda sample: len(sample.image), MIXED, rng)
@@ -186,7 +187,7 @@ class _Hashed:
         return self.file.write(data)
 
 
-def _write_index(part: Path, name: str, manifest: Manifest, spec: Spec, written: _Written) -> Index:
+def _write_index(part: Path, name: str, manifest: Manifest, spec: StoreSpec, written: _Written) -> Index:
     if not written.tables:
         raise UserError(f"{name}: none of the training samples is left to write")
     table = Table.joined(written.tables)

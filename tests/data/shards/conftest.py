@@ -41,7 +41,15 @@ def shards(boards, config, tmp_path) -> Path:
 
 class Answers(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
-        if "/to/" in self.path:
+        self.server.asked.append(self.path)
+        if self.path.startswith("/troubled/"):
+            _, _, times, trouble, file = self.path.split("/", 4)
+            if self.server.asked.count(self.path) > int(times):
+                self.path = f"/{file}"
+                super().do_GET()
+            elif trouble != "drop":
+                self.send_error(int(trouble))
+        elif "/to/" in self.path:
             self.send_response(302)
             self.send_header("Location", self.path.partition("/to/")[2])
             self.end_headers()
@@ -59,14 +67,25 @@ class Answers(http.server.SimpleHTTPRequestHandler):
 
 
 class Listening(http.server.ThreadingHTTPServer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.asked = []
+
     def handle_error(self, *_):  # a client that refuses the certificate hangs up
         pass
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Address of a server of ``tmp_path`` that this process trusts; ``/to/X`` redirects to X."""
+    """Address of a server of ``tmp_path`` that this process trusts.
+
+    ``/to/X`` redirects to X, ``/troubled/N/503/X`` answers 503 N times, and ``drop`` there hangs up.
+    """
     import trustme
+
+    from ssl_pcb.data.shards import opening
+
+    monkeypatch.setattr(opening, "PAUSES", (0, 0))
 
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")

@@ -7,7 +7,13 @@ import tarfile
 import numpy as np
 from PIL import Image
 
+from ssl_pcb.config.data import DataConfig
+
 SIZE = 32
+
+
+def settings(channels="auto", bit_depth=8, **more):
+    return DataConfig(**{"image_size": SIZE, "channels": channels, "bit_depth": bit_depth} | more)
 
 
 def picture(number, side=SIZE):

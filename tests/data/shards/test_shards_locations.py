@@ -4,7 +4,7 @@ import json
 import ssl
 
 import pytest
-from shard_files import SIZE, foreign
+from shard_files import foreign, settings
 
 from ssl_pcb.data.shards.listing import list_shards
 from ssl_pcb.data.shards.opening import read_whole
@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch):
 
 def refusal(text):
     with pytest.raises(UserError) as refused:
-        open_shards(str(text), SIZE, 3, 0, False)
+        open_shards(str(text), settings(3), 0, False)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -51,6 +51,16 @@ def test_an_index_names_plain_files_beside_it(location, place, shards):
     (index["table"] if place == "table" else index["shards"][1])["name"] = location
     (shards / "index.json").write_text(json.dumps(index))
     assert "index.json: is no index of shards" in refusal(shards / "index.json")
+
+
+@pytest.mark.parametrize(
+    "spec", [{"size": 0}, {"size": 1 << 20}, {"margin": -1}, {"channels": 2}, {"bit_depth": 17}, {"size": "big"}]
+)
+def test_an_index_with_impossible_pixels_is_refused(spec, shards):
+    index = json.loads((shards / "index.json").read_text())
+    index["spec"] |= spec
+    (shards / "index.json").write_text(json.dumps(index))
+    assert "index.json: is no index of shards (spec" in refusal(shards / "index.json")
 
 
 def test_lists_patterns_and_ranges_name_what_is_there(tmp_path):
@@ -82,6 +92,13 @@ def test_lists_patterns_and_ranges_name_what_is_there(tmp_path):
         ("https://me:secret@localhost/a.tar", "holds a user name or password"),
         ("https:///a.tar", "not a complete https address"),
         ("https://localhost:port/a.tar", "not a complete https address"),
+        ("x" * 300, "is no .tar file"),
+        ("x" * 300 + ".tar", "x.tar: no such shard"),
+        ("x" * 300 + "*.tar", "x*.tar: matches no file"),
+        ("x" * 300 + ".txt", "x.txt: cannot be read (File name too long)"),
+        ("long.txt", "x.tar: no such shard"),
+        ("a\0.tar", "is refused"),
+        ("null.txt", "null.txt, line 1: 'a\0.tar' is refused"),
     ],
 )
 def test_what_matches_nothing_is_said(text, said, tmp_path):
@@ -89,14 +106,16 @@ def test_what_matches_nothing_is_said(text, said, tmp_path):
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "twice.txt").write_text("s-00.tar\n./s-00.tar\n")
     (tmp_path / "nested.txt").write_text("empty.txt\n")
+    (tmp_path / "long.txt").write_text("x" * 300 + ".tar\n")
+    (tmp_path / "null.txt").write_text("a\0.tar\n")
     message = refusal(text)
     assert said in message
     assert "secret" not in message
 
 
 def test_shards_come_over_https(shards, server):
-    local = open_shards(str(shards / "index.json"), SIZE, "auto", 0, False)
-    remote = open_shards(f"{server}/shards/index.json", SIZE, "auto", 0, False)
+    local = open_shards(str(shards / "index.json"), settings("auto"), 0, False)
+    remote = open_shards(f"{server}/shards/index.json", settings("auto"), 0, False)
     assert remote.seen() == local.seen()
     for one, other in zip(local.batches(0, 11), remote.batches(0, 11), strict=True):
         assert (one.inputs == other.inputs).all()
@@ -106,18 +125,53 @@ def test_shards_come_over_https(shards, server):
 def test_a_list_and_its_shards_come_over_https(tmp_path, server):
     foreign(tmp_path / "a.tar", range(8))
     (tmp_path / "list.txt").write_text("a.tar\n")
-    assert len(open_shards(f"{server}/list.txt", SIZE, 3, 0, False)) == 8
+    assert len(open_shards(f"{server}/list.txt", settings(3), 0, False)) == 8
     (tmp_path / "list.txt").write_text(f"C:{tmp_path}/a.tar\n")
     assert "a remote list names https alone" in refusal(f"{server}/list.txt")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("böard.tar", "is not a complete https address"),
+        ("//[x/a.tar", "is not a complete https address"),
+        ("//localhost:port/a.tar", "is not a complete https address"),
+        ("//me:secret@localhost/a.tar", "https://...@localhost holds a user name or password"),
+        ("a b.tar", "is not a complete https address"),
+    ],
+)
+def test_a_remote_list_names_whole_addresses(line, said, tmp_path, server):
+    (tmp_path / "list.txt").write_text(f"# mine\n{line}\n", encoding="utf-8")
+    message = refusal(f"{server}/list.txt")
+    assert "list.txt, line 2: " in message
+    assert said in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("trouble", ["503", "429", "drop"])
+def test_a_server_in_passing_trouble_is_asked_again(trouble, tmp_path, server):
+    foreign(tmp_path / "a.tar", range(8))
+    assert len(open_shards(f"{server}/troubled/2/{trouble}/a.tar", settings(3), 0, False)) == 8
+    assert f"troubled/3/{trouble}/a.tar: " in refusal(f"{server}/troubled/3/{trouble}/a.tar")
+
+
+@pytest.mark.parametrize("trouble", ["404", "403", "410"])
+def test_a_server_that_says_no_is_not_asked_again(trouble, tmp_path, server):
+    foreign(tmp_path / "a.tar", range(8))
+    assert f"answers {trouble}" in refusal(f"{server}/troubled/1/{trouble}/a.tar")
+
+
 def test_redirects_lead_to_https_alone(tmp_path, server):
     foreign(tmp_path / "a.tar", range(8))
-    assert len(open_shards(f"{server}/to/{server}/a.tar", SIZE, 3, 0, False)) == 8
-    assert len(open_shards(f"{server}/to//a.tar", SIZE, 3, 0, False)) == 8
+    assert len(open_shards(f"{server}/to/{server}/a.tar", settings(3), 0, False)) == 8
+    assert len(open_shards(f"{server}/to//a.tar", settings(3), 0, False)) == 8
     assert "only local files and https:// are read" in refusal(f"{server}/to/http://localhost/a.tar")
-    for target in (f"file://{tmp_path}/a.tar", "ftp://localhost/a.tar", "pipe:ls/a.tar"):
-        assert "/a.tar" in refusal(f"{server}/to/{target}")
+    assert "redirects: 'ftp://localhost/a.tar' is refused" in refusal(f"{server}/to/ftp://localhost/a.tar")
+    for target in (f"file://{tmp_path}/a.tar", "pipe:ls/a.tar"):
+        said = refusal(f"{server}/to/{target}")
+        assert f"the server answers 302 Found - Redirection to url '{target}' is not allowed" in said
+    assert "redirects: https://...@localhost holds a user name" in refusal(f"{server}/to/https://u:p@localhost/a.tar")
+    assert "cannot be read (Invalid IPv6 URL)" in refusal(f"{server}/to///[x/list.txt")
 
 
 def test_a_server_nobody_vouches_for_is_refused(tmp_path, server, monkeypatch):
@@ -132,7 +186,7 @@ def test_what_the_server_lacks_or_cuts_off_is_named(shards, tmp_path, server):
     assert "answers 404" in refusal(f"{server}/gone.tar")
     assert "a.tar: is cut off" in refusal(f"{server}/short/a.tar")
     (shards / "shard-000001.tar").write_bytes((shards / "shard-000001.tar").read_bytes()[:-5000])
-    pool = open_shards(f"{server}/shards/index.json", SIZE, "auto", 0, False)
+    pool = open_shards(f"{server}/shards/index.json", settings("auto"), 0, False)
     with pytest.raises(UserError, match=r"shard-000001\.tar: has .* bytes, its index says"):
         list(pool.batches(0, 11))
 

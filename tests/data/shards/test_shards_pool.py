@@ -1,13 +1,19 @@
 """An epoch of shards: every sample once over all processes and workers, in an order that the seed decides."""
 
 import itertools
+import json
+import multiprocessing
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
 import torch
-from shard_files import SIZE, encoded, foreign, numbers, picture, write_tar
+from shard_files import SIZE, encoded, foreign, numbers, picture, settings, write_tar
+from torch.utils.data import IterableDataset
 
-from ssl_pcb.data.loaders import ALONE, Share
+from ssl_pcb.data.loaders import ALONE, Share, streamed_batches
 from ssl_pcb.data.shards import shuffle
 from ssl_pcb.data.shards.pool import open_shards
 from ssl_pcb.data.shards.shuffle import shuffled
@@ -18,10 +24,11 @@ KEPT = set(range(44))
 
 @pytest.fixture
 def open_pool(shards):
-    return lambda **changes: open_shards(
-        **{"text": str(shards / "index.json"), "size": SIZE, "channels": "auto", "seed": 5, "use_unsplit": False}
-        | changes
-    )
+    def opened(channels="auto", **changes):
+        given = {"text": str(shards / "index.json"), "config": settings(channels), "seed": 5, "use_unsplit": False}
+        return open_shards(**given | changes)
+
+    return opened
 
 
 def shown(pool, epoch, batch_size, share=ALONE):
@@ -122,6 +129,43 @@ def test_an_image_without_json_is_known_by_its_own_contents(tmp_path, boards, co
     assert groups == {""}
 
 
+def test_a_table_of_another_length_is_refused_before_it_is_unpacked(shards, open_pool, monkeypatch):
+    import pyarrow.parquet
+
+    index = json.loads((shards / "index.json").read_text())
+    index["samples"] -= 1
+    index["shards"][0]["samples"] -= 1
+    (shards / "index.json").write_text(json.dumps(index))
+    monkeypatch.setattr(pyarrow.parquet, "read_table", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(UserError, match=r"samples\.parquet: has 44 rows, the index says 43; copy both anew"):
+        open_pool()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_killed_worker_is_one_line(open_pool, busy):
+    """Whether the process waits for a batch or does something else when it hears of it."""
+
+    def epoch():
+        for number, _ in enumerate(open_pool(workers=2).batches(0, 2)):
+            if number == 0:
+                os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            if busy:
+                time.sleep(0.2)
+
+    with pytest.raises(UserError, match=r"shard_workers: a process that reads shards was killed .*--shard-workers"):
+        epoch()
+
+
+def test_other_faults_of_a_batch_keep_their_traceback():
+    class Broken(IterableDataset):
+        def __iter__(self):
+            raise RuntimeError("a defect")
+
+    for workers in (0, 1):
+        with pytest.raises(RuntimeError, match="a defect"):
+            list(streamed_batches(Broken(), workers))
+
+
 def test_records_tell_one_set_from_another(shards, open_pool):
     record = open_pool().describe()
     assert record["images_fingerprint"] == open_pool(seed=9).describe()["images_fingerprint"]
@@ -136,7 +180,7 @@ def test_records_tell_one_set_from_another(shards, open_pool):
 def test_another_size_is_refused_with_the_mend(shards, open_pool):
     for text in (shards / "index.json", shards / "*.tar"):
         with pytest.raises(UserError, match=r"holds samples of 32 px, not 64; take them with --image-size 32"):
-            open_pool(text=str(text), size=64)
+            open_pool(text=str(text), config=settings(image_size=64))
 
 
 def test_shards_of_two_kinds_are_not_mixed(shards, open_pool):

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from shard_files import SIZE, encoded, foreign, numbers, picture, write_tar
+from shard_files import SIZE, encoded, foreign, numbers, picture, settings, write_tar
 
 from ssl_pcb.data.shards.opening import LocalTar, opened_shard
 from ssl_pcb.data.shards.pool import open_shards
@@ -23,9 +23,9 @@ def header(name, kind, target=""):
     return member
 
 
-def refusal(path, size=SIZE):
+def refusal(path):
     with pytest.raises(UserError) as refused:
-        open_shards(str(path), size, 3, 0, True)
+        open_shards(str(path), settings(3), 0, True)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -78,6 +78,15 @@ def test_a_huge_extended_header_is_refused(tmp_path):
 def test_a_member_of_negative_size_is_damage(tmp_path):
     member = tarfile.TarInfo("00.png")
     member.size = -512
+    (tmp_path / "s.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    assert "is cut off or damaged" in refusal(tmp_path / "s.tar")
+
+
+@pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.REGTYPE, tarfile.XHDTYPE])
+@pytest.mark.parametrize("size", [1 << 70, 1 << 63, (1 << 63) - 512])
+def test_a_member_larger_than_any_disk_is_damage(kind, size, tmp_path):
+    member = header("folder", kind)
+    member.size = size
     (tmp_path / "s.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
     assert "is cut off or damaged" in refusal(tmp_path / "s.tar")
 
@@ -136,7 +145,7 @@ def test_a_damaged_image_is_named_from_any_process(workers, tmp_path):
     spoilt[len(spoilt) // 2] ^= 255
     members = [(f"{n}.png", bytes(spoilt) if n == 4 else encoded(picture(n))) for n in range(12)]
     path = write_tar(tmp_path / "s.tar", members)
-    pool = open_shards(str(path), SIZE, 3, 0, True, workers)
+    pool = open_shards(str(path), settings(3), 0, True, workers)
     with pytest.raises(UserError) as refused:
         list(pool.batches(0, 4))
     assert "s.tar: 4: damaged" in str(refused.value)
@@ -146,7 +155,7 @@ def test_a_damaged_image_is_named_from_any_process(workers, tmp_path):
 def test_an_image_is_png_or_jpg_whatever_its_name(tmp_path):
     path = write_tar(tmp_path / "s.tar", [("0.png", encoded(picture(1), "TIFF"))])
     with pytest.raises(UserError, match=r"s\.tar: 0: its image is neither png nor jpg"):
-        list(open_shards(str(path), SIZE, 3, 0, True).batches(0, 1))
+        list(open_shards(str(path), settings(3), 0, True).batches(0, 1))
 
 
 def test_an_image_bomb_is_refused_before_decoding(tmp_path):
@@ -155,13 +164,13 @@ def test_an_image_bomb_is_refused_before_decoding(tmp_path):
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
     path = write_tar(tmp_path / "s.tar", [("0.png", bytes(bomb))])
     with pytest.raises(UserError, match="40000 x 40000 pixels are more than"):
-        list(open_shards(str(path), SIZE, 3, 0, True).batches(0, 1))
+        list(open_shards(str(path), settings(3), 0, True).batches(0, 1))
 
 
 def test_the_same_keys_in_two_shards_are_two_samples(tmp_path):
     for name, number in (("a", 1), ("b", 2)):
         write_tar(tmp_path / f"{name}.tar", [("0.png", encoded(picture(number)))])
-    pool = open_shards(str(tmp_path / "*.tar"), SIZE, 3, 0, True)
+    pool = open_shards(str(tmp_path / "*.tar"), settings(3), 0, True)
     assert sorted(numbers(next(iter(pool.batches(0, 2))))) == [1, 2]
 
 
@@ -169,7 +178,7 @@ def test_foreign_images_of_any_size_are_cut_to_the_size(tmp_path):
     wide = np.full((20, 50), 90, np.uint8)
     write_tar(tmp_path / "s.tar", [("a.jpg", encoded(wide, "JPEG")), ("b.png", encoded(picture(1, 70)))])
     for channels in (1, 3):
-        batch = next(iter(open_shards(str(tmp_path / "s.tar"), SIZE, channels, 0, True).batches(0, 2)))
+        batch = next(iter(open_shards(str(tmp_path / "s.tar"), settings(channels), 0, True).batches(0, 2)))
         assert batch.inputs.shape == (2, channels, SIZE, SIZE)
         assert batch.labels.tolist() == [-1, -1]
         assert any((image == 90).all() for image in batch.inputs)
@@ -179,7 +188,7 @@ def test_splits_that_are_kept_apart_are_skipped_aloud(tmp_path, caplog):
     words = ("train", "val", "test", "holdout", "", None)
     foreign(tmp_path / "s.tar", range(24), lambda number: {"split": words[number % 6], "label": None})
     with caplog.at_level("WARNING"):
-        pool = open_shards(str(tmp_path / "s.tar"), SIZE, 3, 0, False)
+        pool = open_shards(str(tmp_path / "s.tar"), settings(3), 0, False)
     assert [f"4 samples of split '{word}'" in caplog.text for word in ("val", "test", "holdout")] == [True] * 3
     assert sorted(n for batch in pool.batches(0, 1) for n in numbers(batch)) == [0, 6, 12, 18]
     assert len(pool) == len(pool.batches(0, 1)) == 4
@@ -194,8 +203,8 @@ def test_samples_without_a_split_must_be_asked_for(tmp_path):
     foreign(tmp_path / "s.tar", range(10), facts)
     write_tar(tmp_path / "t.tar", [("copy.png", encoded(picture(0))), ("new.png", encoded(picture(20)))])
     with pytest.raises(UserError, match="take the 6 unlabelled ones without a split with --use-unsplit"):
-        open_shards(str(tmp_path / "?.tar"), SIZE, 3, 0, False)
-    pool = open_shards(str(tmp_path / "?.tar"), SIZE, 3, 0, True)
+        open_shards(str(tmp_path / "?.tar"), settings(3), 0, False)
+    pool = open_shards(str(tmp_path / "?.tar"), settings(3), 0, True)
     assert sorted(n for batch in pool.batches(0, 1) for n in numbers(batch)) == [5, 6, 7, 8, 9, 20]
 
 
@@ -205,4 +214,4 @@ def test_an_index_that_hides_validation_samples_is_found_out(shards):
     file.write_bytes(file.read_bytes().replace(b'"split": "train"', b'"split":   "val"'))
     assert index["shards"][0]["bytes"] == file.stat().st_size
     with pytest.raises(UserError, match="is of split 'val', its index says otherwise"):
-        list(open_shards(str(shards / "index.json"), SIZE, 3, 0, False).batches(0, 44))
+        list(open_shards(str(shards / "index.json"), settings(3), 0, False).batches(0, 44))

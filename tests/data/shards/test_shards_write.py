@@ -14,10 +14,12 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from shard_files import SIZE, picture
+from shard_files import picture, settings
 
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.pool import training_rows
+from ssl_pcb.data.samples import Samples
 from ssl_pcb.data.shards.pool import open_shards
 from ssl_pcb.data.shards.write import write_shards
 from ssl_pcb.data.store import open_store
@@ -63,7 +65,7 @@ def test_png_shards_hold_the_pixels_of_the_store(tiles, config, tmp_path, channe
     assert len(found) == 24
     for row in range(12):
         assert np.array_equal(pixels(found[f"{row:02d}.png"], channels), store.pixels[row]), row
-    pool = open_shards(str(tmp_path / "out" / "*.tar"), SIZE, channels, 0, False)
+    pool = open_shards(str(tmp_path / "out" / "*.tar"), settings(channels), 0, False)
     shown = np.concatenate([batch.inputs.permute(0, 2, 3, 1).numpy() for batch in pool.batches(0, 6)])
     assert {image.tobytes() for image in shown} == {image.tobytes() for image in store.pixels}
     assert (pool.unit, pool.decoder.margin) == ("tile", 8)
@@ -157,6 +159,23 @@ def test_unsplit_images_are_written_when_asked_for(tmp_path, boards, config, cap
     assert "2 samples left out that are copies of images kept apart" in caplog.text
 
 
+@pytest.mark.parametrize("use_unsplit", [False, True])
+def test_shards_hold_what_a_store_would_be_learned_from(tmp_path, boards, config, use_unsplit):
+    shutil.copy(tmp_path / "46.png", tmp_path / "copy-of-val.png")
+    (tmp_path / "damaged.png").write_bytes((tmp_path / "7.png").read_bytes()[:900])
+    Image.fromarray(picture(60)).save(tmp_path / "60.png")
+    Image.fromarray(picture(61)).save(tmp_path / "61.png")
+    more = [{"path": "copy-of-val.png"}, {"path": "damaged.png"}, {"path": "60.png"}, {"path": "61.png", "group": "v"},
+            {"path": "damaged.png", "split": "train"}]  # fmt: skip
+    manifest = Manifest.build([*boards.frame.to_dict("records"), *more], tmp_path)
+    config = config.model_copy(update={"skip_bad": True})
+    store, _ = open_store(manifest, config)
+    write_shards(manifest, "boards", tmp_path / "out", config, use_unsplit=use_unsplit)
+    rows = training_rows(Samples("boards", manifest, store), use_unsplit)
+    assert set(rows.tolist()) == {int(name[:2]) for name in members(tmp_path / "out")}
+    assert (52 in rows) == use_unsplit
+
+
 def test_a_training_copy_of_a_validation_image_is_refused(tmp_path, boards, config):
     shutil.copy(tmp_path / "46.png", tmp_path / "7.png")
     for skip_bad in (False, True):
@@ -246,3 +265,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk, config, tmp_path
                          per_shard=per_shard)  # fmt: skip
         assert "\n" not in str(refused.value)
         assert os.listdir(small_disk) == []
+
+
+def test_two_writers_of_one_folder_do_not_mix(boards, config, tmp_path, monkeypatch):
+    from ssl_pcb.data.shards import write
+
+    shard, refused = write._write_shard, []
+
+    def beside_another(*arguments):
+        shard(*arguments)
+        with pytest.raises(UserError, match="out: another process is writing it") as stopped:
+            write_shards(boards, "b", tmp_path / "out", config)
+        refused.append(stopped)
+
+    monkeypatch.setattr(write, "_write_shard", beside_another)
+    write_shards(boards, "b", tmp_path / "out", config, per_shard=10)
+    assert len(refused) == 5
+    assert len(members(tmp_path / "out")) == 88
+    assert sorted(found.name for found in tmp_path.glob("out*")) == ["out"]
