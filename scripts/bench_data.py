@@ -34,7 +34,7 @@ from ssl_pcb.config.stages import PretrainConfig
 from ssl_pcb.data import packing
 from ssl_pcb.data.loaders import ArrayDataset, batches
 from ssl_pcb.data.manifest import Manifest, parse_boxes
-from ssl_pcb.data.packing import cores
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.store import Store, open_store
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.build import build_objective

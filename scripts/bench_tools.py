@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.packing import cores
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.synthetic.sample import render_sample
 
 PAINTED = 240

@@ -12,7 +12,9 @@ class DownsizerConfig(Section):
     """The first stages of a pretrained encoder turn a large image into a small map, on which the classifier works."""
 
     checkpoint: str = Field(
-        "none", description="run folder of an autoencoder (or of any pretraining), or a weights file; none = untrained"
+        "none",
+        description="run folder of an autoencoder (or of any pretraining), a weights file, auto (as for --checkpoint), "
+        "or none = untrained",
     )
     backbone: BackboneConfig | None = Field(
         None, description="network of the checkpoint; none = as the run folder says, else as the classifier's"

@@ -9,8 +9,11 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,7 @@ from ssl_pcb.data.cutting import HASH_BYTES, Cutter, SourceFile, StoreSpec
 from ssl_pcb.data.files import FULL, Writer
 from ssl_pcb.data.helpers import HelperDied, cut_with_helpers
 from ssl_pcb.data.manifest import parse_boxes
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.resolve import MEND
 from ssl_pcb.data.sources import Sources
 from ssl_pcb.errors import UserError
@@ -117,6 +121,24 @@ def _sync(path: Path) -> None:
         os.close(opened)
 
 
+@contextmanager
+def _syncing(file: Path) -> Iterator[None]:
+    """Bring what is written to ``file`` onto the disk meanwhile, so that little is left to wait for at the end."""
+    ended = Event()
+
+    def sync() -> None:
+        while not ended.wait(0.25):
+            _sync(file)
+
+    with ThreadPoolExecutor(1) as pool:
+        syncing = pool.submit(sync)
+        try:
+            yield
+        finally:
+            ended.set()
+        syncing.result()  # the system tells of a failed write once, here or at the end
+
+
 def _write(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, part: Path, *, skip_bad: bool) -> None:
     hashes = np.zeros((len(sources.paths), HASH_BYTES), np.uint8)
     sizes = np.zeros((len(sources.paths), 2), np.int32)
@@ -128,7 +150,8 @@ def _write(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, par
     chunks = _chunks(sources)
     outcomes = cut_with_helpers(cutter, chunks, workers) if workers > 1 else map(cutter, chunks)
     done = 0
-    with tqdm(desc="packing", total=len(sources.paths), unit="file", disable=None, leave=False) as bar:
+    bar = tqdm(desc="packing", total=len(sources.paths), unit="file", disable=None, leave=False)
+    with bar, _syncing(part / "pixels.npy"):
         for found in outcomes:
             for file, one in enumerate(found, done):
                 if one.fault and (one.fatal or not skip_bad):
@@ -148,11 +171,6 @@ def _write(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, par
     _save(part / "sizes.npy", sizes)
     _save(part / "sources.npy", sources.states)
     (part / "index.json").write_text(json.dumps({"version": VERSION, "spec": asdict(spec), "bad": bad}, indent=1))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _allocate(file: Path, samples: int, spec: StoreSpec) -> int:

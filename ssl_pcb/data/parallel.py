@@ -1,4 +1,4 @@
-"""Reading many files with a few threads (decoders let go of the interpreter lock)."""
+"""Cores, and reading many files with a few threads (decoders let go of the interpreter lock)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from ssl_pcb.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_files(
@@ -35,7 +40,7 @@ def map_files(
         except UserError as error:
             return error
 
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(4, cores()))
     try:
         for result in pool.map(attempt, items):
             if progress:

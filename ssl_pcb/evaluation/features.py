@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ssl_pcb.data.files import whole_stream
 from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.training.processes import gather_shares, share_of
 
 
@@ -30,8 +32,40 @@ def state_hash(module: nn.Module) -> str:
 
 
 @torch.no_grad()
+def feature_batches(
+    backbone: Backbone | DownsizedBackbone,
+    dataset: ArrayDataset,
+    numbers: NDArray[np.int64],
+    size: int,
+    fabric: Fabric,
+    *,
+    batch_size: int | None = None,
+    label: str = "features",
+) -> Iterator[NDArray[np.float32]]:
+    """Features (B, D) of stored pixels without augmentation, batch by batch, with the backbone in eval mode.
+
+    Args:
+        backbone: Already on the device; its buffers are not changed, its mode is given back.
+        dataset: Stored pixels.
+        numbers: Positions in ``dataset``, in the order wanted.
+        size: Side of a sample without its ring.
+        fabric: Device and precision.
+        batch_size: Images at a time; ``None`` = by their size.
+        label: What the progress bar calls this.
+    """
+    was_training = backbone.training
+    backbone.eval()
+    loader = batches(dataset, numbers, batch_size or images_at_once(size), drop_last=False)
+    hidden = None if fabric.is_global_zero else True
+    for batch in tqdm(loader, label, disable=hidden, leave=False, unit="batch"):
+        with fabric.autocast():
+            found = backbone(plain_view(batch.to(fabric.device).inputs, size))
+        yield found.float().cpu().numpy()
+    backbone.train(was_training)
+
+
 def extract_features(
-    backbone: Backbone, dataset: ArrayDataset, size: int, fabric: Fabric, *, label: str = "features"
+    backbone: Backbone | DownsizedBackbone, dataset: ArrayDataset, size: int, fabric: Fabric, *, label: str = "features"
 ) -> NDArray[np.float32]:
     """Features (N, D) float32 of stored pixels without augmentation, with the backbone in eval mode.
 
@@ -44,19 +78,12 @@ def extract_features(
         fabric: Device, precision and processes.
         label: What the progress bar calls this.
     """
-    was_training = backbone.training
-    backbone.eval()
     own = share_of(fabric).of(np.arange(len(dataset)))
     features = np.empty((len(own), backbone.dim), np.float32)
     done = 0
-    loader = batches(dataset, own, images_at_once(size), drop_last=False)
-    hidden = None if fabric.is_global_zero else True
-    for batch in tqdm(loader, label, disable=hidden, leave=False, unit="batch"):
-        with fabric.autocast():
-            found = backbone(plain_view(batch.to(fabric.device).inputs, size))
-        features[done : done + len(found)] = found.float().cpu().numpy()
+    for found in feature_batches(backbone, dataset, own, size, fabric, label=label):
+        features[done : done + len(found)] = found
         done += len(found)
-    backbone.train(was_training)
     if fabric.world_size == 1:
         return features
     return gather_shares(torch.from_numpy(features).to(fabric.device), len(dataset), fabric).cpu().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,12 +43,14 @@ def draw_reconstructions(inputs: Tensor, targets: Tensor, rebuilt: Tensor, path:
 
 
 def _sheet(rows: Mapping[str, list[Image.Image]], captions: list[str]) -> Image.Image:
-    width = GAP + len(captions) * (TILE + GAP)
+    font = ImageFont.load_default(16)
+    titles = max(math.ceil(font.getlength(title)) for title in rows)
+    width = max(GAP + len(captions) * (TILE + GAP), titles + 2 * GAP)
     sheet = Image.new("RGB", (width, len(rows) * (HEADER + TILE) + FOOTER), PAPER)
     pen = ImageDraw.Draw(sheet)
     for row, (title, pictures) in enumerate(rows.items()):
         top = row * (HEADER + TILE)
-        pen.text((GAP, top + HEADER / 2), title, INK, ImageFont.load_default(16), anchor="lm")
+        pen.text((GAP, top + HEADER / 2), title, INK, font, anchor="lm")
         for column, picture in enumerate(pictures):
             corner = GAP + column * (TILE + GAP), top + HEADER
             sheet.paste(picture, corner)

@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
-from tqdm import tqdm
 
-from ssl_pcb.augment.views import plain_view
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import AutoencoderConfig
 from ssl_pcb.config.stages import STAGES, FinetuneConfig, PretrainConfig, StageConfig
-from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
+from ssl_pcb.data.loaders import ArrayDataset, images_at_once
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.features import feature_batches
 from ssl_pcb.evaluation.reduction import autoencode
 from ssl_pcb.models.autoencoder import Autoencoder
 from ssl_pcb.models.backbones import Backbone
@@ -64,7 +62,11 @@ class Coder:
             for reduced in autoencode(self.network, dataset, self.fabric, batch_size=batch_size):
                 yield reduced.codes, reduced.errors
         else:
-            yield from _features(self.network, dataset, self.config.data.image_size, self.fabric, batch_size)
+            numbers, size = np.arange(len(dataset)), self.config.data.image_size
+            for codes in feature_batches(
+                self.network, dataset, numbers, size, self.fabric, batch_size=batch_size, label="codes"
+            ):
+                yield (codes,)
 
 
 def open_coder(folder: Path, device: str) -> Coder:
@@ -198,15 +200,3 @@ def _say_anomalies(samples: Samples, rows: NDArray[np.int64], errors: NDArray[np
             )  # fmt: skip
     if (split_of == "test").any():
         log.info("the labels of split 'test' were not looked at, and are left out of the table")
-
-
-@torch.no_grad()
-def _features(
-    backbone: Backbone | DownsizedBackbone, dataset: ArrayDataset, size: int, fabric: Fabric, batch_size: int
-) -> Iterator[tuple[NDArray[np.float32]]]:
-    backbone.eval()
-    loader = batches(dataset, np.arange(len(dataset)), batch_size, drop_last=False)
-    for batch in tqdm(loader, "codes", disable=None, leave=False, unit="batch"):
-        with fabric.autocast():
-            found = backbone(plain_view(batch.to(fabric.device).inputs, size))
-        yield (found.float().cpu().numpy(),)

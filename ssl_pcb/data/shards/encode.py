@@ -16,7 +16,7 @@ import numpy as np
 
 from ssl_pcb.data.cutting import HASH_BYTES, StoreSpec
 from ssl_pcb.data.manifest import LABELS, Manifest, Sample, format_boxes
-from ssl_pcb.data.packing import cores
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.resolve import MEND
 from ssl_pcb.data.shards.facts import Facts
 from ssl_pcb.errors import BitDepthError, UserError

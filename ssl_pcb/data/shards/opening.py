@@ -11,14 +11,16 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from ssl_pcb.data.shards.tar import TRUNCATED
 from ssl_pcb.errors import UserError
+
+Item = TypeVar("Item")
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,10 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
+class Interrupted(UserError):
+    """A server went away while it was being read; reading anew may help."""
+
+
 @contextmanager
 def opened(location: str) -> Iterator[tuple[BinaryIO, int | None]]:
     """Open a local file or an https address that :func:`check_location` let pass.
@@ -99,6 +105,7 @@ def opened(location: str) -> Iterator[tuple[BinaryIO, int | None]]:
         The open file, and its size in bytes if that is known.
 
     Raises:
+        Interrupted: If a server fails for a reason that may pass.
         UserError: If it is missing, may not be read, or fails while it is read.
     """
     try:
@@ -111,7 +118,8 @@ def opened(location: str) -> Iterator[tuple[BinaryIO, int | None]]:
     except urllib.error.HTTPError as error:
         raise UserError(f"{location}: the server answers {error.code} {error.reason}; check the address") from None
     except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
-        raise UserError(f"{location}: cannot be read ({_first_line(error)})") from None
+        kind = Interrupted if is_remote(location) and _may_pass(error) else UserError
+        raise kind(f"{location}: cannot be read ({_first_line(error)})") from None
 
 
 def _answer(location: str) -> Any:
@@ -135,7 +143,27 @@ def _may_pass(error: Exception) -> bool:
     cause = getattr(error, "reason", error)  # what a URLError wraps
     if isinstance(cause, socket.gaierror):
         return cause.errno == socket.EAI_AGAIN
-    return isinstance(cause, (ConnectionError, TimeoutError, ssl.SSLEOFError))
+    return isinstance(cause, (ConnectionError, TimeoutError, ssl.SSLEOFError, http.client.IncompleteRead))
+
+
+def read_on(start: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+    """Yield what ``start()`` yields; if a server goes away meanwhile, start again after a pause, a few times.
+
+    Args:
+        start: Goes on after what it yielded before.
+
+    Raises:
+        Interrupted: If the last attempt fails too.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            yield from start()
+            return
+        except Interrupted as error:
+            if pause is None:
+                raise
+            log.info("%s; reading on in %g s", error, pause)
+            time.sleep(pause)
 
 
 def read_whole(location: str, most: int) -> bytes:
@@ -169,7 +197,7 @@ def opened_shard(location: str, size: int | None) -> Iterator[LocalTar | RemoteT
     with opened(location) as (file, found):
         if size is not None and found not in (None, size):
             raise UserError(f"{location}: has {found:,} bytes, its index says {size:,}: {TRUNCATED}")
-        yield RemoteTar(file, size) if is_remote(location) else LocalTar(file)
+        yield RemoteTar(file, found if size is None else size) if is_remote(location) else LocalTar(file)
 
 
 class LocalTar:
@@ -199,11 +227,18 @@ class RemoteTar:
         self.file, self.left = file, size
 
     def read(self, count: int) -> bytes:
-        """The next ``count`` bytes; fewer only at the end."""
+        """The next ``count`` bytes; fewer only at the end.
+
+        Raises:
+            OSError: If the server ends it before the bytes that it must have.
+        """
         if self.left is not None:
             count = min(count, self.left)
             self.left -= count
-        return self.file.read(count) if count else b""
+        data = self.file.read(count) if count else b""
+        if len(data) < count and self.left is not None:
+            raise ConnectionResetError("the server ended it early")
+        return data
 
     def skip(self, count: int) -> None:
         """Go over ``count`` bytes."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ssl_pcb.data.loaders import Batch, Fault, Share
-from ssl_pcb.data.packing import cores
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.shards.facts import UNKNOWN, Facts, parse_facts
-from ssl_pcb.data.shards.opening import opened_shard
+from ssl_pcb.data.shards.opening import opened_shard, read_on
 from ssl_pcb.data.shards.shuffle import shuffled
 from ssl_pcb.data.shards.survey import Survey
 from ssl_pcb.data.shards.tar import Raw, read_samples
@@ -157,9 +157,23 @@ class ShardBatches(IterableDataset[Batch | Fault]):
 def read_numbers(shard: str, size: int | None, numbers: NDArray[np.int64]) -> Iterator[Raw]:
     """The samples of a shard with the given numbers (ascending).
 
+    A server that goes away meanwhile is asked again, and what was read already is gone over.
+
     Raises:
         UserError: If it cannot be read, or has fewer samples.
     """
+    done = 0
+
+    def rest() -> Iterator[Raw]:
+        nonlocal done
+        for raw in _read_once(shard, size, numbers[done:]):
+            done += 1
+            yield raw
+
+    yield from read_on(rest)
+
+
+def _read_once(shard: str, size: int | None, numbers: NDArray[np.int64]) -> Iterator[Raw]:
     wanted = np.zeros(numbers[-1] + 1, bool)
     wanted[numbers] = True
     left = len(numbers)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ssl_pcb.data.cutting import HASH_BYTES
-from ssl_pcb.data.packing import cores
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.shards.facts import UNKNOWN, Facts, parse_facts
 from ssl_pcb.data.shards.index import Index
 from ssl_pcb.data.shards.listing import Listing, beside

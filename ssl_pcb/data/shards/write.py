@@ -21,7 +21,8 @@ from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.choosing import choose_training_rows
 from ssl_pcb.data.cutting import StoreSpec
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.packing import DECODED_PIXELS, cores
+from ssl_pcb.data.packing import DECODED_PIXELS
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.resolve import describe_scale, margin_pixels, probe_files, resolve
 from ssl_pcb.data.shards.encode import (
     Encoded,

@@ -54,11 +54,13 @@ class Answers(http.server.SimpleHTTPRequestHandler):
             self.send_header("Location", self.path.partition("/to/")[2])
             self.end_headers()
         elif self.path.startswith("/short/"):
-            data = (Path(self.directory) / self.path.removeprefix("/short/")).read_bytes()
+            _, _, times, file = self.path.split("/", 3)
+            data = (Path(self.directory) / file).read_bytes()
+            cut = file.endswith(".tar") and self.server.asked.count(self.path) <= int(times)
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data[: len(data) // 2])
+            self.wfile.write(data[: len(data) // 2] if cut else data)
         else:
             super().do_GET()
 
@@ -79,7 +81,8 @@ class Listening(http.server.ThreadingHTTPServer):
 def server(tmp_path, monkeypatch):
     """Address of a server of ``tmp_path`` that this process trusts.
 
-    ``/to/X`` redirects to X, ``/troubled/N/503/X`` answers 503 N times, and ``drop`` there hangs up.
+    ``/to/X`` redirects to X, ``/troubled/N/503/X`` answers 503 N times, and ``drop`` there hangs up;
+    ``/short/N/X`` sends half of a tar file N times.
     """
     import trustme
 

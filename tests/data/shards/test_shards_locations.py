@@ -155,6 +155,16 @@ def test_a_server_in_passing_trouble_is_asked_again(trouble, tmp_path, server):
     assert f"troubled/3/{trouble}/a.tar: " in refusal(f"{server}/troubled/3/{trouble}/a.tar")
 
 
+def test_a_shard_that_the_server_cuts_off_is_read_on(shards, server):
+    whole = open_shards(str(shards / "index.json"), settings("auto"), 0, False)
+    once = open_shards(f"{server}/short/1/shards/index.json", settings("auto"), 0, False)
+    for one, other in zip(whole.batches(0, 11), once.batches(0, 11), strict=True):
+        assert (one.inputs == other.inputs).all()
+    never = open_shards(f"{server}/short/99/shards/index.json", settings("auto"), 0, False)
+    with pytest.raises(UserError, match=r"cannot be read \(the server ended it early\)"):
+        list(never.batches(0, 11))
+
+
 @pytest.mark.parametrize("trouble", ["404", "403", "410"])
 def test_a_server_that_says_no_is_not_asked_again(trouble, tmp_path, server):
     foreign(tmp_path / "a.tar", range(8))
@@ -184,7 +194,7 @@ def test_a_server_nobody_vouches_for_is_refused(tmp_path, server, monkeypatch):
 def test_what_the_server_lacks_or_cuts_off_is_named(shards, tmp_path, server):
     foreign(tmp_path / "a.tar", range(8))
     assert "answers 404" in refusal(f"{server}/gone.tar")
-    assert "a.tar: is cut off" in refusal(f"{server}/short/a.tar")
+    assert "a.tar: cannot be read (the server ended it early)" in refusal(f"{server}/short/9/a.tar")
     (shards / "shard-000001.tar").write_bytes((shards / "shard-000001.tar").read_bytes()[:-5000])
     pool = open_shards(f"{server}/shards/index.json", settings("auto"), 0, False)
     with pytest.raises(UserError, match=r"shard-000001\.tar: has .* bytes, its index says"):
