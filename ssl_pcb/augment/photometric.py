@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_pcb.config.augment import PhotometryConfig
+
+FIELD = 2**18
+"""Numbers of noise that a CPU draws for a batch of views, or two images' worth if that is more."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,26 @@ def _kernels(sigma: Tensor, largest: float) -> Tensor:
 
 
 def _noise(shape: tuple[int, int, int, int], strength: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(shape, generator=generator, device=generator.device).mul_(strength)
+    if generator.device.type != "cpu":
+        return torch.randn(shape, generator=generator, device=generator.device).mul_(strength)
+    # A CPU draws normal numbers one by one, and slowly: each view reads a stretch of fewer of them, from a place
+    # of its own. Within a view all are independent, and hardly ever have two views the same at one place.
+    length = math.prod(shape[1:])
+    field = torch.randn(min(shape[0] * length, max(2 * length, FIELD)), generator=generator)
+    starts = torch.randint(len(field) - length + 1, (shape[0],), generator=generator)
+    return torch.stack([field[start : start + length] for start in starts.tolist()]).view(shape).mul_(strength)
 
 
 def _blur(images: Tensor, kernel: Tensor) -> Tensor:
-    # Along one axis a blur is an (S, S) matrix, a mixture of shifts with mirrored ends. Per-sample kernels as
-    # a grouped convolution are many times slower on a CPU.
-    size, radius = images.shape[-1], kernel.shape[1] // 2
-    steps = torch.arange(-radius, radius + 1, device=images.device)
-    source = (torch.arange(size, device=images.device) + steps[:, None]).remainder(2 * size)
-    mirrored = torch.minimum(source, 2 * size - 1 - source)
-    shifts = F.one_hot(mirrored, size).to(images.dtype)
-    blur = (kernel @ shifts.flatten(1)).view(-1, 1, size, size)
-    return blur @ images @ blur.mT
+    # Sums of shifted images: per-sample kernels as a grouped convolution are many times slower on a CPU, and as
+    # matrices along each axis still four times.
+    radius, weights, pair = kernel.shape[1] // 2, kernel[:, :, None, None, None], torch.empty_like(images)
+    for axis in (2, 3):
+        size = images.shape[axis]
+        before, after = images.narrow(axis, 0, radius), images.narrow(axis, size - radius, radius)
+        wide = torch.cat([before.flip(axis), images, after.flip(axis)], axis)
+        images = images * weights[:, radius]
+        for step in range(1, radius + 1):
+            torch.add(wide.narrow(axis, radius - step, size), wide.narrow(axis, radius + step, size), out=pair)
+            images.addcmul_(pair, weights[:, radius + step])
+    return images

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from ssl_pcb.augment.geometric import draw_maps, warp
 from ssl_pcb.augment.photometric import Light, draw_light, relight
@@ -50,8 +51,9 @@ class ViewMaker:
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """One random view of each of the (B, C, H, H) uint8 pixels."""
         group = max(1, GROUP_VALUES // pixels.shape[1:].numel()) if pixels.is_cpu else max(1, len(pixels))
-        parts = torch.split(pixels, group)
-        return torch.cat([self.apply(part, self.draw(len(part), part.shape[1], generator)) for part in parts])
+        with record_function("views"):
+            parts = torch.split(pixels, group)
+            return torch.cat([self.apply(part, self.draw(len(part), part.shape[1], generator)) for part in parts])
 
 
 def centre(pixels: Tensor, size: int) -> Tensor:

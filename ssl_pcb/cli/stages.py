@@ -35,6 +35,7 @@ FLAGS = {
     "--devices": "runtime.devices",
     "--precision": "runtime.precision",
     "--threads": "runtime.threads",
+    "--profile": "profile",
 }
 """The settings that people change daily, and the config key behind each; the rest goes through --set."""
 

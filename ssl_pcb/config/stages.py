@@ -49,6 +49,7 @@ class PretrainConfig(Section):
         5, ge=1, description="epochs between looks at the representation (kNN, spread, effective rank)"
     )
     monitor_samples: int = Field(2000, ge=16, description="most samples that such a look reads of each side")
+    profile: bool = Field(False, description="write where a step's time goes into the run folder: profile.md")
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
 
@@ -104,6 +105,7 @@ class FinetuneConfig(Section):
     )
     test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
+    profile: bool = Field(False, description="write where a step's time goes into the run folder: profile.md")
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
 

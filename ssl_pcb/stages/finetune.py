@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import Any
 
@@ -30,6 +29,7 @@ from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.weights import describe_backbone, trained_on
 from ssl_pcb.training.checkpoint import copy_of, save_backbone, save_head
+from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
 from ssl_pcb.training.processes import gather_shares, make_fabric, resolve_together, share_of
@@ -58,7 +58,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     channels, size = samples.store.spec.channels, data.image_size
     config, start, backbone = start_network(config, samples, run.folder)
     refuse_size(backbone, channels, size)
-    runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(backbone), channels, size)
+    runtime = resolve_together(config.runtime, fabric, Workload.of(backbone, size))
     config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
     torch.manual_seed(derive_seed(runtime.seed, "head"))
@@ -103,6 +103,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
                 dataset, sampler.epoch(epoch), batch_size, drop_last=True, share=share_of(fabric)
             ),
             fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
+            profile_folder=run.folder if config.profile else None,
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
         model.load_state_dict(progress.kept["model"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import Any
 
@@ -23,6 +22,7 @@ from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_r
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
+from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.processes import alone, make_fabric, resolve_together
 from ssl_pcb.training.runtime import derive_seed, memory_format
 
@@ -48,7 +48,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         transductive=config.transductive, beside=run.folder,
     )  # fmt: skip
     refuse_size(start.backbone, channels, size)
-    runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(start.backbone), channels, size)
+    runtime = resolve_together(config.runtime, fabric, Workload.of(start.backbone, size, training=False))
     config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)
     torch.manual_seed(derive_seed(runtime.seed, "floor"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 
 import torch
@@ -25,6 +24,7 @@ from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.looking import look_at
 from ssl_pcb.stages.weights import describe_backbone, start_from
 from ssl_pcb.training.checkpoint import save_backbone
+from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.lineage import TrainedOn
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
@@ -49,11 +49,13 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
         samples=samples, transductive=None, beside=run.folder,
     )  # fmt: skip
     refuse_size(start.backbone, pool.channels, pool.size)
-    runtime = resolve_together(config.runtime, fabric, lambda: copy.deepcopy(start.backbone), pool.channels, pool.size)
+    torch.manual_seed(derive_seed(config.runtime.seed, "head"))
+    objective = build_objective(config.method, start.backbone, ViewMaker(config.view, pool.size))
+    around = objective.network if isinstance(objective, Autoencoding) else None
+    work = Workload.of(start.backbone, pool.size, around=around)
+    runtime = resolve_together(config.runtime, fabric, work)
     config = config.model_copy(update={"runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)
-    torch.manual_seed(derive_seed(runtime.seed, "head"))
-    objective = build_objective(config.method, start.backbone, ViewMaker(config.view, pool.size))
     steps = len(pool) // batch_size * config.training.epochs
     shown = pool.excerpt(config.monitor_samples, runtime.seed)
 
@@ -81,6 +83,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
             objective, build_optimizer(config.optimizer, objective, batch_size), config.training,
             lambda epoch: pool.batches(epoch, batch_size, share_of(fabric)),
             fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
+            profile_folder=run.folder if config.profile else None,
             after_epoch=after_epoch, label="pretrain",
         )  # fmt: skip
         if not fabric.is_global_zero:

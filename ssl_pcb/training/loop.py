@@ -15,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.profiler import record_function
 from tqdm import tqdm
 
 from ssl_pcb.config.optim import TrainingConfig
@@ -23,6 +24,7 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.training.checkpoint import load_state, save_state
 from ssl_pcb.training.norms import prepare_norms
 from ssl_pcb.training.optim import set_learning_rate
+from ssl_pcb.training.profiling import profiled
 from ssl_pcb.training.runtime import derive_seed, make_generator
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ def fit(
     seed: int,
     layout: torch.memory_format = torch.contiguous_format,
     state_folder: Path | None = None,
+    profile_folder: Path | None = None,
     after_epoch: Callable[[Progress, dict[str, float]], None] | None = None,
     label: str = "training",
     quiet: bool = False,
@@ -78,6 +81,7 @@ def fit(
         layout: Memory format of weights and images.
         state_folder: Where the state for ``--resume`` is saved after each epoch and taken up from; ``None``
             = nowhere.
+        profile_folder: Where the profile of the first steps is written; ``None`` = nowhere.
         after_epoch: Called on every process with the progress and the epoch's mean logs, before the first one
             saves the state; may add logs and fill ``progress.kept``.
         label: What the progress bar calls this.
@@ -117,7 +121,8 @@ def fit(
             leave=False,
             unit="step",
         ) as bar:
-            logs = _epoch(module, wrapped, config, bar, len(batches), progress.epoch, generator, fabric)
+            profile = profile_folder if progress.epoch == first and fabric.is_global_zero else None
+            logs = _epoch(module, wrapped, config, bar, len(batches), progress.epoch, generator, fabric, profile)
         progress.epoch += 1
         _share_buffers(objective, fabric)
         if after_epoch is not None:
@@ -148,13 +153,16 @@ def _epoch(
     epoch: int,
     generator: torch.Generator,
     fabric: Fabric,
+    profile: Path | None,
 ) -> dict[str, float]:
     sums: dict[str, Tensor] = {}
     start, samples, lr = time.perf_counter(), 0, 0.0
-    for step, batch in enumerate(bar):
+    for step, batch in enumerate(profiled(bar, profile) if profile else bar):
         lr = set_learning_rate(optimizer, config, epoch * steps + step, config.epochs * steps)
-        output = module(batch.to(fabric.device), generator)
-        fabric.backward(output.loss)
+        with record_function("forward"):
+            output = module(batch.to(fabric.device), generator)
+        with record_function("backward"):
+            fabric.backward(output.loss)
         optimizer.step()
         optimizer.zero_grad()
         samples += len(batch.labels) * fabric.world_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,12 +14,13 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.loaders import Share
 from ssl_pcb.errors import UserError
-from ssl_pcb.training.runtime import pick_device, resolve_runtime
+from ssl_pcb.training.fastest import Workload, resolve_runtime
+from ssl_pcb.training.runtime import pick_device
 
 LOST = ("connection closed", "connection reset", "broken pipe", "timed out", "connect timeout", "not connected")
 """What gloo and its store say, in several wordings, when a process that they wait for is gone."""
@@ -80,11 +81,9 @@ def alone(config: RuntimeConfig) -> Fabric:
     return Fabric(accelerator=pick_device(config), devices=1, precision=_precision(config))
 
 
-def resolve_together(
-    config: RuntimeConfig, fabric: Fabric, build: Callable[[], nn.Module], channels: int, size: int
-) -> RuntimeConfig:
-    """As :func:`~ssl_pcb.training.runtime.resolve_runtime`, measured by the first process for all."""
-    measured = resolve_runtime(config, build, channels, size) if fabric.is_global_zero else config
+def resolve_together(config: RuntimeConfig, fabric: Fabric, work: Workload) -> RuntimeConfig:
+    """As :func:`~ssl_pcb.training.fastest.resolve_runtime`, measured by the first process for all."""
+    measured = resolve_runtime(config, work) if fabric.is_global_zero else config
     runtime = fabric.broadcast(measured)
     torch.set_num_threads(runtime.threads)
     devices, nodes = count_processes(config)

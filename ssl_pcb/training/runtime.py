@@ -1,19 +1,15 @@
-"""Seeds, threads, device, and the precision and layout that this machine runs fastest."""
+"""Seeds, device, machine and memory layout."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
-from itertools import product
+import platform
+from pathlib import Path
 
 import torch
-from torch import nn
 
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.errors import UserError
-
-TRIAL_SECONDS = 8.0
 
 
 def derive_seed(*parts: object) -> int:
@@ -47,46 +43,15 @@ def memory_format(config: RuntimeConfig) -> torch.memory_format:
     return torch.channels_last if config.layout == "channels_last" else torch.contiguous_format
 
 
-def resolve_runtime(config: RuntimeConfig, build: Callable[[], nn.Module], channels: int, size: int) -> RuntimeConfig:
-    """``config`` with device, threads, precision and layout decided; sets the number of threads.
-
-    What is ``auto`` is measured: a few training steps of the model on some random images in every combination
-    that is left open, because no rule holds for all backbones (channels-last fp32 makes some networks faster
-    and others several times slower).
-
-    Args:
-        config: Settings, possibly ``auto``.
-        build: Makes a network from images (B, channels, size, size) to a tensor.
-        channels: Input channels.
-        size: Side of the images.
-    """
-    device = pick_device(config)
-    torch.set_num_threads(config.threads or torch.get_num_threads())
-    config = config.model_copy(update={"device": device, "threads": torch.get_num_threads()})
-    precisions = ["fp32", "bf16"] if config.precision == "auto" else [config.precision]
-    layouts = ["contiguous", "channels_last"] if config.layout == "auto" else [config.layout]
-    tries = [config.model_copy(update={"precision": p, "layout": layout}) for p, layout in product(precisions, layouts)]
-    if len(tries) == 1:
-        return tries[0]
-    model = build().to(device)
-    count = min(16, max(2, round(16 * (128 / size) ** 2)))  # large ones take seconds each
-    images = torch.rand(count, channels, size, size, device=device)
-    return min(tries, key=lambda candidate: _step_time(candidate, model, images, TRIAL_SECONDS / len(tries)))
+def machine(config: RuntimeConfig) -> str:
+    """What decides how fast a network runs: processor or GPU, threads, torch."""
+    where = torch.cuda.get_device_name() if config.device == "cuda" else f"{_processor()}, {config.threads} threads"
+    return f"{where}, torch {torch.__version__}"
 
 
-def _step_time(config: RuntimeConfig, model: nn.Module, images: torch.Tensor, budget: float) -> float:
-    """Fastest of the training steps (s) that fit into ``budget`` seconds, after one that warms up if it may."""
-    layout = memory_format(config)
-    model, images = model.to(memory_format=layout), images.to(memory_format=layout)  # type: ignore[call-overload]
-    times: list[float] = []
-    start = time.perf_counter()
-    while not times or (time.perf_counter() - start < budget and len(times) < 20):
-        began = time.perf_counter()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = model(images).float().square().mean()
-        loss.backward()
-        model.zero_grad()
-        if images.is_cuda:
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return min(times[1:] or times)
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

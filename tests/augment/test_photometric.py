@@ -94,6 +94,17 @@ def test_noise_has_the_drawn_deviation_up_to_the_strength():
     assert abs(float((views - grey).mean())) < 0.001
 
 
+def test_noise_is_white_within_a_view_and_unlike_that_of_other_views():
+    shape = (40, 3, 48, 48)
+    noise = draw_light(photometry(noise=0.1), shape, generator()).noise
+    noise = noise / noise.std((1, 2, 3), keepdim=True)
+    for axis in (1, 2, 3):
+        pair = noise.narrow(axis, 1, noise.shape[axis] - 1) * noise.narrow(axis, 0, noise.shape[axis] - 1)
+        assert abs(float(pair.mean())) < 0.01
+    between = torch.corrcoef(noise.flatten(1)).fill_diagonal_(0)
+    assert between.abs().max() < 0.06  # 5 standard errors of 6912 independent pairs
+
+
 @pytest.mark.parametrize(
     ("field", "strength", "low", "high"),
     [("brightness", 0.2, -0.2, 0.2), ("contrast", 0.3, 0.7, 1.3), ("gamma", 0.25, 0.75, 1.25)],

@@ -88,11 +88,12 @@ def test_fabric_computes_in_the_asked_precision(precision, dtype):
 PAIR = """
 import sys, torch
 from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.processes import gather_shares, make_fabric, resolve_together, share_of
 import numpy as np
 config = RuntimeConfig(device="cpu", devices=2, precision="fp32", layout="contiguous", threads=1, timeout=30)
 fabric = make_fabric(config)
-runtime = resolve_together(config, fabric, lambda: torch.nn.Conv2d(1, 1, 1), 1, 32)
+runtime = resolve_together(config, fabric, Workload("conv", torch.nn.Conv2d(1, 1, 1), 1, 32))
 fabric = make_fabric(runtime)  # the second one finds the processes running
 for total in (1, 2, 5, 8):
     own = share_of(fabric).of(np.arange(total))

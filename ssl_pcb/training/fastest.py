@@ -1,0 +1,165 @@
+"""The precision and memory layout in which this machine runs a network fastest: measured once, then remembered.
+
+No rule holds for all of them: channels-last fp32 makes some networks faster and others several times slower.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.data.cache import cache_dir
+from ssl_pcb.data.files import whole_file
+from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.training.runtime import machine, memory_format, pick_device
+
+log = logging.getLogger(__name__)
+
+BUDGET = 8.0
+"""Seconds after which no further round begins."""
+ROUNDS = 8
+PRECISIONS, LAYOUTS = ("fp32", "bf16"), ("contiguous", "channels_last")
+
+Seconds = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a stage does most of the time.
+
+    Attributes:
+        name: Tells networks apart in what is remembered.
+        network: From images (B, channels, size, size) to a tensor; copies of it are measured.
+        channels: Input channels.
+        size: Side of the images.
+        training: Whether there is a backward pass.
+    """
+
+    name: str
+    network: nn.Module
+    channels: int
+    size: int
+    training: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        backbone: Backbone | DownsizedBackbone,
+        size: int,
+        *,
+        around: nn.Module | None = None,
+        training: bool = True,
+    ) -> Workload:
+        """Running ``backbone``, or the network ``around`` it, on images of ``size`` pixels."""
+        network = around or backbone
+        name = f"{type(network).__name__} {backbone.name} {backbone.norm}"
+        return cls(name, network, backbone.channels, size, training)
+
+
+def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:
+    """``config`` with device, threads, precision and layout decided; sets the number of threads.
+
+    What is ``auto`` is the fastest on some random images. All combinations take turns, so that a busy moment
+    meets them alike, and the fastest step of each counts.
+
+    Args:
+        config: Settings, possibly ``auto``.
+        work: What to measure.
+    """
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    config = config.model_copy(update={"device": pick_device(config), "threads": torch.get_num_threads()})
+    precisions = PRECISIONS if config.precision == "auto" else (config.precision,)
+    layouts = LAYOUTS if config.layout == "auto" else (config.layout,)
+    tries = {
+        f"{precision} {layout}": config.model_copy(update={"precision": precision, "layout": layout})
+        for precision, layout in product(precisions, layouts)
+    }
+    if len(tries) == 1:
+        return next(iter(tries.values()))
+    memory = cache_dir() / "fastest.json"
+    key = " | ".join([machine(config), work.name, f"{work.channels} x {work.size} px", *(["training"] * work.training)])
+    seconds = _remembered(memory, key, tries)
+    if seconds is None:
+        seconds = _measure(tries, work)
+        _remember(memory, key, seconds)
+    fastest = min(tries, key=lambda name: seconds[name])
+    others = ", ".join(f"{name} {seconds[name] / seconds[fastest]:.1f}" for name in tries if name != fastest)
+    log.info("runs in %s here; times that long: %s", fastest, others)
+    return tries[fastest]
+
+
+def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> Seconds:
+    """The least seconds of a step in each way."""
+    began = time.perf_counter()
+    device = next(iter(tries.values())).device
+    count = min(16, max(2, round(16 * (128 / work.size) ** 2)))  # large ones take seconds each
+    images = torch.rand(count, work.channels, work.size, work.size, device=device)
+    networks: dict[str, nn.Module] = {}
+    for config in tries.values():
+        if config.layout not in networks:
+            network = copy.deepcopy(work.network).train(work.training)
+            networks[config.layout] = network.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
+    times: dict[str, list[float]] = {name: [] for name in tries}
+    for number in range(ROUNDS):
+        for name, config in tries.items():
+            times[name].append(_step_time(config, networks[config.layout], images, training=work.training))
+        taken = time.perf_counter() - began
+        if taken * (number + 2) / (number + 1) > BUDGET:
+            break
+    return {name: min(each[1:] or each) for name, each in times.items()}  # the first one warms up, if there are more
+
+
+def _step_time(config: RuntimeConfig, network: nn.Module, images: Tensor, *, training: bool) -> float:
+    images = images.to(memory_format=memory_format(config))
+    began = time.perf_counter()
+    autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+    with autocast, torch.set_grad_enabled(training):
+        loss = network(images).float().square().mean()
+    if training:
+        loss.backward()
+        network.zero_grad()
+    if images.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def _remembered(memory: Path, key: str, names: Iterable[str]) -> Seconds | None:
+    """What was measured before, if all of ``names`` were."""
+    found = _read(memory).get(key)
+    if not isinstance(found, dict) or any(not _is_time(found.get(name)) for name in names):
+        return None
+    return found
+
+
+def _remember(memory: Path, key: str, seconds: Seconds) -> None:
+    try:
+        with whole_file(memory, shared=True) as part:
+            part.write_text(json.dumps(_read(memory) | {key: seconds}, indent=1))
+    except UserError as error:  # the next run measures again
+        log.debug("%s", error)
+
+
+def _read(memory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and value > 0

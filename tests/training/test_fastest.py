@@ -1,0 +1,112 @@
+"""Precision and layout: measured, remembered, and never against what was asked for."""
+
+import json
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.training import fastest
+from ssl_pcb.training.fastest import Workload, resolve_runtime
+
+
+@pytest.fixture(autouse=True)
+def memory(tmp_path, monkeypatch):
+    """Where this test's measurements are remembered."""
+    monkeypatch.setenv("SSL_PCB_CACHE", str(tmp_path / "cache"))
+    threads = torch.get_num_threads()
+    yield tmp_path / "cache" / "fastest.json"
+    torch.set_num_threads(threads)
+
+
+class Slow(nn.Conv2d):
+    """A layer that waits on one layout or precision stands for a machine that is slow at it."""
+
+    layout: str | None = None
+    dtype: torch.dtype | None = None
+
+    def forward(self, images):
+        found = super().forward(images)
+        last = self.weight.is_contiguous(memory_format=torch.channels_last)
+        if self.layout == ("channels_last" if last else "contiguous") or self.dtype == found.dtype:
+            time.sleep(0.03)
+        return found
+
+
+def slow(**at):
+    layer = Slow(3, 4, 3)
+    for name, value in at.items():
+        setattr(layer, name, value)
+    return layer
+
+
+def resolved(network=None, *, size=32, training=True, name="net", **keys):
+    work = Workload(name, network or slow(), 3, size, training)
+    return resolve_runtime(RuntimeConfig(device="cpu", threads=1, **keys), work)
+
+
+def test_nothing_stays_automatic_and_threads_are_set():
+    torch.set_num_threads(2)
+    config = resolved()
+    assert config.precision in ("fp32", "bf16")
+    assert config.layout in ("contiguous", "channels_last")
+    assert (config.device, config.threads, torch.get_num_threads()) == ("cpu", 1, 1)
+
+
+@pytest.mark.parametrize("keys", [{"precision": "bf16"}, {"layout": "channels_last"},
+                                  {"precision": "fp32", "layout": "contiguous"}], ids=str)  # fmt: skip
+def test_what_is_set_is_kept(keys):
+    assert {key: getattr(resolved(**keys), key) for key in keys} == keys
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_slower_way_is_not_chosen(training):
+    assert resolved(slow(layout="channels_last"), training=training).layout == "contiguous"
+    assert resolved(slow(layout="contiguous"), training=training, name="other").layout == "channels_last"
+    assert resolved(slow(dtype=torch.bfloat16), training=training, name="third").precision == "fp32"
+    assert resolved(slow(dtype=torch.float32), training=training, name="fourth").precision == "bf16"
+
+
+def test_without_training_there_is_no_backward_pass_and_the_network_is_in_eval_mode():
+    class Watched(nn.Conv2d):
+        def forward(self, images):
+            assert not torch.is_grad_enabled()
+            assert not self.training
+            return super().forward(images)
+
+    network = Watched(3, 4, 3)
+    resolved(network, training=False)
+    assert network.training  # a copy was measured
+
+
+def test_a_measurement_is_remembered_for_this_network_size_and_use_alone(memory, monkeypatch):
+    first = resolved(slow(layout="channels_last"))
+
+    def fail(*_):
+        raise AssertionError("measured again")
+
+    measure = fastest._measure
+    monkeypatch.setattr(fastest, "_measure", fail)
+    assert resolved(slow(layout="contiguous")) == first
+    assert resolved(precision="bf16").layout == "contiguous"  # a part of what was measured
+    for other in ({"size": 64}, {"training": False}, {"name": "another"}):
+        with pytest.raises(AssertionError, match="measured again"):
+            resolved(**other)
+    monkeypatch.setattr(fastest, "_measure", measure)
+    resolved(size=64)
+    assert len(json.loads(memory.read_text())) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"KEY": 3}', '{"KEY": {"fp32 contiguous": "fast"}}',
+                                  '{"KEY": {"fp32 contiguous": NaN, "fp32 channels_last": 1.0}}'], ids=str)  # fmt: skip
+def test_damaged_memory_is_measured_anew(text, memory):
+    resolved()
+    memory.write_text(text.replace("KEY", next(iter(json.loads(memory.read_text())))))
+    assert resolved(slow(layout="channels_last"), precision="fp32").layout == "contiguous"
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(memory):
+    memory.parent.write_text("a file where the folder should be")
+    assert resolved(slow(layout="channels_last")).layout == "contiguous"
