@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -16,6 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ssl_pcb.errors import UserError
+
+
+HEARD_OF_SOON = 1.0
+"""Seconds within which the system tells a process that one that it started has ended."""
 
 
 @dataclass  # not frozen: Fabric rebuilds what goes into and out of a step field by field
@@ -147,14 +152,21 @@ class _Streamed(DataLoader[Batch]):
         except RuntimeError as error:
             _tell_of_dead_worker(error)
             raise
+        except (ConnectionError, EOFError) as error:  # it died while it handed a batch over
+            time.sleep(HEARD_OF_SOON)
+            raise _dead_worker(f"DataLoader worker hung up: {error}") from None
 
 
 def _tell_of_dead_worker(error: RuntimeError) -> None:
     if str(error).startswith("DataLoader worker"):
-        raise UserError(
-            f"shard_workers: a process that reads shards was killed ({str(error).splitlines()[0][:120]}); if memory "
-            "ran out, take fewer with --shard-workers, or 0"
-        ) from None
+        raise _dead_worker(str(error)) from None
+
+
+def _dead_worker(reason: str) -> UserError:
+    return UserError(
+        f"shard_workers: a process that reads shards was killed ({reason.splitlines()[0][:120]}); if memory ran out, "
+        "take fewer with --shard-workers, or 0"
+    )
 
 
 def _explain_dead_workers() -> None:
