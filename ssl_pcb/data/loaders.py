@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ssl_pcb.errors import UserError
 
-
 HEARD_OF_SOON = 1.0
 """Seconds within which the system tells a process that one that it started has ended."""
 
