@@ -10,10 +10,7 @@ compared. Nothing else should run meanwhile.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 import torch
+from bench_report import Row, in_turn, keep
 from bench_tools import make_images, peak_private, write_manifest
 from PIL import Image
 
@@ -40,15 +37,12 @@ from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.training.optim import build_optimizer
 
-ROUNDS = 5
 BATCH = 128
 NETWORK = "test_resnet"
 """Network of the memory part: small, so that what the data needs is not lost beside it."""
 SETS = {"128 px PNG": (128, "png", 20_000, 0), "640 px JPEG in 25 tiles": (640, "jpg", 1000, 128),
         "600 px PNG": (600, "png", 1000, 0)}  # fmt: skip
 """Pictures of the packing part: side, format, number, side of a tile."""
-
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -64,13 +58,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.bare_step:
         return bare_step()
-    file = arguments.out / "data.json"
-    found = json.loads(file.read_text())["parts"] if file.exists() else {}
     for name in [arguments.part] if arguments.part else parts:
         with tempfile.TemporaryDirectory(prefix="bench-data-", dir=arguments.work) as work:
-            found[name] = parts[name](Path(work), arguments.images)
-        write(found, arguments.out)
-        print(*map(sentence, found[name]), sep="\n", flush=True)
+            keep(name, parts[name](Path(work), arguments.images), arguments.out, "data")
 
 
 def packing_part(work: Path, images: int) -> list[Row]:
@@ -277,64 +267,6 @@ def bare_step() -> None:
 def packed_store(work: Path, count: int) -> Store:
     make_images(work / "pictures", count, 128, "png")
     return open_store(write_manifest(work / "pictures", count, work / "m.csv"), DataConfig(cache=work / "cache"))[0]
-
-
-def in_turn(*ways: Callable[[], object]) -> list[float]:
-    """Median seconds of each way, taken in turn so that a busy moment meets all alike."""
-    seconds: list[list[float]] = [[] for _ in ways]
-    for _ in range(ROUNDS):
-        for taken, way in zip(seconds, ways, strict=True):
-            began = time.perf_counter()
-            way()
-            taken.append(time.perf_counter() - began)
-    return [float(np.median(taken)) for taken in seconds]
-
-
-def sentence(row: Row) -> str:
-    return f"{row['name']}: {shown(row)} ({target(row) or 'no target'}; {row['detail']}) {verdict(row)}".rstrip()
-
-
-def shown(row: Row) -> str:
-    return f"{row['value']:.0f}" if abs(row["value"]) >= 10 else f"{row['value']:.3f}"
-
-
-def target(row: Row) -> str:
-    words = {"at_least": "at least", "at_most": "at most", "below": "below"}
-    return "".join(f"{word} {row[key]:g}" for key, word in words.items() if key in row)
-
-
-def verdict(row: Row) -> str:
-    if not target(row):
-        return ""
-    met = (
-        row["value"] >= row.get("at_least", -np.inf)
-        and row["value"] <= row.get("at_most", np.inf)
-        and row["value"] < row.get("below", np.inf)
-    )
-    return "met" if met else "not met"
-
-
-def write(parts: dict[str, list[Row]], folder: Path) -> None:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    machine = f"{processor()}, {cores()} cores, {gpu}"
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, Pillow {PIL.__version__}"
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    folder.mkdir(parents=True, exist_ok=True)
-    record = {"machine": machine, "versions": versions, "commit": commit, "parts": parts}
-    (folder / "data.json").write_text(json.dumps(record, indent=1) + "\n")
-    lines = [f"Made by scripts/bench_data.py at commit {commit} on {machine}; {versions}.", ""]
-    lines += ["| measure | value | target | | figures |", "|---|---|---|---|---|"]
-    for row in (row for name in sorted(parts) for row in parts[name]):
-        lines.append(f"| {row['name']} | {shown(row)} | {target(row)} | {verdict(row)} | {row['detail']} |")
-    (folder / "data.md").write_text("\n".join(lines) + "\n")
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

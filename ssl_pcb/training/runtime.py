@@ -45,11 +45,12 @@ def memory_format(config: RuntimeConfig) -> torch.memory_format:
 
 def machine(config: RuntimeConfig) -> str:
     """What decides how fast a network runs: processor or GPU, threads, torch."""
-    where = torch.cuda.get_device_name() if config.device == "cuda" else f"{_processor()}, {config.threads} threads"
+    where = torch.cuda.get_device_name() if config.device == "cuda" else f"{processor()}, {config.threads} threads"
     return f"{where}, torch {torch.__version__}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
