@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,11 @@ from ssl_pcb.evaluation.vectors import unit_rows
 
 TEMPERATURE = 0.07
 """Of the neighbours' weights, as in Wu et al. 2018 (https://arxiv.org/abs/1805.01978) and DINO."""
+
+EXACT_BELOW = 1_000_000
+"""Rows of a bank above which searching all of them for every query takes too long."""
+SEARCHED_LISTS, ROWS_PER_LIST = 64, 50
+"""Lists of a larger bank that a query is compared with, and rows a list that the lists' centres are learned from."""
 
 
 def knn_scores(
@@ -51,7 +57,10 @@ def knn_scores(
 
 
 def nearest(bank: ArrayLike, queries: ArrayLike, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Exact cosine similarities (N, k), descending, and bank rows (N, k) of each query's k nearest.
+    """Cosine similarities (N, k), descending, and bank rows (N, k) of each query's k nearest.
+
+    Exact for a bank of fewer than a million rows. Of a larger one the nearest lists of an inverted file are
+    searched, which misses a few neighbours.
 
     Args:
         bank: (M, D) with M >= k.
@@ -61,11 +70,20 @@ def nearest(bank: ArrayLike, queries: ArrayLike, k: int) -> tuple[NDArray[np.flo
     Raises:
         UserError: On NaN features.
     """
-    rows = unit_rows(bank)
-    index = _faiss().IndexFlatIP(rows.shape[1])
-    index.add(rows)
-    similarities, neighbours = index.search(unit_rows(queries), k)
+    similarities, neighbours = _index(unit_rows(bank)).search(unit_rows(queries), k)
     return similarities, neighbours
+
+
+def _index(rows: NDArray[np.float32]) -> Any:
+    faiss, (count, dim) = _faiss(), rows.shape
+    index = faiss.IndexFlatIP(dim)
+    if count >= EXACT_BELOW:
+        lists = round(4 * math.sqrt(count))  # what faiss advises
+        index = faiss.IndexIVFFlat(index, dim, lists, faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = SEARCHED_LISTS
+        index.train(rows[:: max(1, count // (ROWS_PER_LIST * lists))])
+    index.add(rows)
+    return index
 
 
 def _faiss() -> Any:

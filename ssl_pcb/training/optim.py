@@ -16,7 +16,7 @@ def build_optimizer(config: OptimizerConfig, module: nn.Module, batch_size: int)
     groups = param_groups_weight_decay(module, config.weight_decay)
     match config:
         case AdamWConfig():
-            return AdamW(groups, lr=config.lr)
+            return AdamW(groups, lr=config.lr, fused=True)
         case LARSConfig():
             lars: Optimizer = LARS(groups, lr=config.lr * batch_size / 256, momentum=config.momentum)
             return lars

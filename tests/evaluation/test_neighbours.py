@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation import neighbours
 from ssl_pcb.evaluation.neighbours import knn_scores, nearest
 
 
@@ -45,3 +46,18 @@ def test_features_of_a_diverged_network_are_refused():
         knn_scores(bank, [0, 1, 0, 1], np.full((1, 2), np.nan), ks=(1,))
     with pytest.raises(UserError, match="no labelled samples"):
         knn_scores(np.zeros((0, 2)), [], bank, ks=(1,))
+
+
+def test_a_large_bank_is_searched_in_part_and_finds_nearly_all(monkeypatch):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(50, 16))
+    bank = (centres[rng.integers(50, size=8000)] + 0.4 * rng.normal(size=(8000, 16))).astype(np.float32)
+    queries = (centres[rng.integers(50, size=100)] + 0.4 * rng.normal(size=(100, 16))).astype(np.float32)
+    exact, all_of_them = nearest(bank, queries, 20)
+    monkeypatch.setattr(neighbours, "EXACT_BELOW", 8000)
+    monkeypatch.setattr(neighbours, "SEARCHED_LISTS", 8)
+    similarities, found = nearest(bank, queries, 20)
+    shared = np.mean([len(np.intersect1d(*pair)) / 20 for pair in zip(found, all_of_them, strict=True)])
+    assert 0.9 < shared < 1  # it was not searched whole
+    np.testing.assert_allclose(similarities[:, 0], exact[:, 0], atol=0.1)
+    assert (np.diff(similarities, axis=1) <= 0).all()
