@@ -34,13 +34,19 @@ class Autoencoder(nn.Module):
         """Build bottleneck and decoder for images of ``size`` pixels a side.
 
         Raises:
-            UserError: If the backbone gives no feature map at stride 32, or pools through layers behind it.
+            UserError: If the backbone gives no feature map at stride 32, or pools through layers behind it, or its
+                map holds fewer numbers than a code.
         """
         super().__init__()
         self.backbone, self.dim, self.size = backbone, config.dim, size
         side = math.ceil(size / STRIDE)
         depth = backbone.map_depth(STRIDE)
         _set_rest_aside(backbone)
+        if config.dim > depth * side**2:
+            raise UserError(
+                f"method.dim: {config.dim} numbers are more than the {depth * side**2} of {backbone.name}'s last "
+                f"feature map of {size} px; lower it"
+            )
         # Few channels keep the linear layers small at large images, but must not be a narrower neck than the code.
         few = min(depth, max(16, 2 * math.ceil(config.dim / side**2)))
         widths = [config.decoder_width * 2 ** min(level, 3) for level in range(LEVELS, -1, -1)]

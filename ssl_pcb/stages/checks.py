@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from ssl_pcb.config.stages import StageConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import Run, read_config, read_run
+
+log = logging.getLogger(__name__)
 
 FREE = ("runtime.out", "runtime.devices", "runtime.nodes", "runtime.timeout")
 """Keys in which a resumed run may differ from its beginning."""
@@ -27,6 +30,16 @@ def refuse_small(name: str, available: int, batch_size: int, processes: int) -> 
         f"{name}: {available} training samples an epoch are fewer than a batch of {batch_size} for {processes} "
         f"process{'es' if processes > 1 else ''}; {mend}"
     )
+
+
+def warn_of_queue(keys: int, available: int, unit: str) -> None:
+    """Say when MoCo's queue holds earlier keys of the very samples that they are compared with."""
+    if keys >= available:
+        log.warning(
+            "method.queue: %d keys of %d %ss hold each one about %.0f times, as its own negative; "
+            "set it well below the number of %ss",
+            keys, available, unit, keys / available, unit,
+        )  # fmt: skip
 
 
 def refuse_shared_images(samples: Samples) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.decision.calibration import TemperatureScaling, expected_calibration_error
 from ssl_pcb.decision.thresholds import choose_threshold, decide
@@ -99,7 +100,8 @@ def judge(
                 marks="; ".join(reservations),
             )
         )
-    pd.concat(tables).to_csv(file, index=False, lineterminator="\n")
+    with whole_file(file) as part:
+        pd.concat(tables).to_csv(part, index=False, lineterminator="\n")
     return reports
 
 

@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.method import MoCoConfig
 from ssl_pcb.config.stages import PretrainConfig
 from ssl_pcb.data.pool import Pool, StorePool, training_rows
 from ssl_pcb.data.samples import Samples, load_samples
@@ -18,7 +19,7 @@ from ssl_pcb.objectives.autoencoder import Autoencoding
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.autoencoding import SHOWN, finish_autoencoder
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, refuse_small
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, refuse_small, warn_of_queue
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.looking import look_at
@@ -70,6 +71,8 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
             "pretraining with %s on %d %ss with %s into %s",
             config.method.name, len(pool), pool.unit, config.backbone.name, run.folder,
         )  # fmt: skip
+        if isinstance(config.method, MoCoConfig):
+            warn_of_queue(config.method.queue, len(pool), pool.unit)
         if not run.resumed:
             announce_cost(objective, shown, batch_size, steps, fabric)
 

@@ -99,3 +99,10 @@ def test_every_parameter_that_trains_gets_a_gradient(name):
 def test_a_backbone_that_pools_through_more_layers_is_refused():
     with pytest.raises(UserError, match=r"'mobilenetv3_small_050' pass through layers behind .*conv_head"):
         Autoencoder(AutoencoderConfig(), Backbone(BackboneConfig(name="mobilenetv3_small_050"), 1), 64)
+
+
+def test_a_code_longer_than_the_map_behind_it_is_refused():
+    depth = Backbone(BackboneConfig(name="test_resnet"), 1).map_depth(32)
+    network(64, dim=4 * depth)
+    with pytest.raises(UserError, match=rf"method\.dim: {4 * depth + 1} numbers are more than the {4 * depth}"):
+        network(64, dim=4 * depth + 1)
