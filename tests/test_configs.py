@@ -140,6 +140,18 @@ def test_a_key_of_another_variant():
     assert line == "optimizer.momentum: belongs to another variant of optimizer: set optimizer.name as well"
 
 
+def test_a_variant_named_without_its_key_is_told_where_it_goes():
+    assert refusal("finetune", {"sampler": "natural"}) == (
+        "sampler: is a group of keys, not one value; set sampler.name=natural"
+    )
+    assert refusal("finetune", {"data": 3}) == "data: is a group of keys, not one value"
+
+
+def test_a_fault_of_several_keys_together_shows_none_of_them_alone():
+    keys = {"method.name": "autoencoder", "method.mse": 0}
+    assert refusal("pretrain", keys) == "method: mse, l1 and ssim are all 0; set one of them above 0"
+
+
 def test_an_unknown_variant_names_the_known_ones():
     assert "'natural', 'dataset_undersample', 'epoch_undersample'" in refusal("finetune", {"sampler.name": "smote"})
 

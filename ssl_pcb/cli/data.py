@@ -18,7 +18,7 @@ PATH = click.Path(path_type=Path)
 
 @click.group()
 def data() -> None:
-    """Make, import, check and split manifests."""
+    """Make, import, check and split manifests; pack them, or write shards."""
 
 
 @data.command()

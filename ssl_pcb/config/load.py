@@ -99,10 +99,14 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     if first["type"] == "union_tag_invalid":
         context = first["ctx"]
         return f"{key}.name: '{context['tag']}' is not one of {context['expected_tags']}"
+    if first["type"] in ("model_attributes_type", "model_type"):
+        variant = f"; set {key}.name={first['input']!s:.60}" if f"{key}.name" in known else ""
+        return f"{key}: is a group of keys, not one value{variant}"
     # A key of several types has an error for each.
     reasons = [each["msg"].removeprefix("Value error, ") for each in error.errors() if _user_key(each, known) == key]
     message = " or ".join(reason[:1].lower() + reason[1:] for reason in reasons)
-    return f"{key or 'config'}: {message} (got {_short(first['input'])})"
+    got = "" if isinstance(first["input"], dict) else f" (got {_short(first['input'])})"
+    return f"{key or 'config'}: {message}{got}"
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
@@ -120,7 +124,7 @@ def _unknown_key(key: str, known: list[str]) -> str:
 
 
 def _short(value: Any) -> str:
-    return "a group of keys" if isinstance(value, dict) else repr(value)[:60]
+    return repr(value)[:60]
 
 
 def _user_key(error: ErrorDetails, known: list[str]) -> str:

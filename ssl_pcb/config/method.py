@@ -119,7 +119,7 @@ class AutoencoderConfig(Section):
     @model_validator(mode="after")
     def _some_loss(self) -> "AutoencoderConfig":
         if self.mse == self.l1 == self.ssim == 0:
-            raise ValueError("one of mse, l1, ssim must be above 0")
+            raise ValueError("mse, l1 and ssim are all 0; set one of them above 0")
         return self
 
 

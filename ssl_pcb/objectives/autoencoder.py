@@ -11,6 +11,7 @@ from ssl_pcb.augment.corruption import corrupt
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import AutoencoderConfig
 from ssl_pcb.data.loaders import Batch
+from ssl_pcb.errors import UserError
 from ssl_pcb.losses.reconstruction import reconstruction_loss
 from ssl_pcb.models.autoencoder import Autoencoder
 from ssl_pcb.models.backbones import Backbone
@@ -33,7 +34,17 @@ class Autoencoding(nn.Module):
     """
 
     def __init__(self, config: AutoencoderConfig, backbone: Backbone, views: ViewMaker) -> None:
+        """Put a bottleneck and a decoder behind ``backbone``.
+
+        Raises:
+            UserError: If squares to hide are larger than half an image, or the backbone does not suit.
+        """
         super().__init__()
+        if config.corruption == "mask" and 2 * config.mask_size > views.size:
+            raise UserError(
+                f"method.mask_size: squares of {config.mask_size} px leave no grid in images of {views.size} px; "
+                f"set it to at most {views.size // 2}"
+            )
         self.config, self.views = config, views
         self.network = Autoencoder(config, backbone, views.size)
 

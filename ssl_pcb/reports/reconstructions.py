@@ -34,7 +34,7 @@ def draw_reconstructions(inputs: Tensor, targets: Tensor, rebuilt: Tensor, path:
     rows |= {
         "what it should rebuild": targets,
         f"what it rebuilds (mean squared error {(rebuilt - targets).square().mean():.4f})": rebuilt,
-        "difference (white: none, black: from black to white)": 1 - difference,
+        "difference (white: none, black: from black to white), and its mean square": 1 - difference,
     }
     errors = [f"{value:.4f}" for value in (rebuilt - targets).square().mean((1, 2, 3)).tolist()]
     sheet = _sheet({title: _pictures(images) for title, images in rows.items()}, errors)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from ssl_pcb.data.files import whole_file, whole_stream
+from ssl_pcb.data.files import whole_stream
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
@@ -111,14 +109,9 @@ def _classifiers(backbone: Backbone) -> tuple[str, ...]:
 
 
 def _save_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None) -> None:
-    with whole_file(file) as part:
-        try:
-            save_file(tensors, part, metadata)
-        except SafetensorError as error:
-            number = re.search(r"\(os error (\d+)\)", str(error))
-            if not number:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
+    # Given a path, safetensors makes a file that nobody else may read.
+    with whole_stream(file) as opened:
+        opened.write(save(tensors, metadata))
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

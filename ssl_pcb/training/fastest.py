@@ -98,7 +98,7 @@ def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:
         _remember(memory, key, seconds)
     fastest = min(tries, key=lambda name: seconds[name])
     others = ", ".join(f"{name} {seconds[name] / seconds[fastest]:.1f}" for name in tries if name != fastest)
-    log.info("runs in %s here; times that long: %s", fastest, others)
+    log.info("fastest here as measured: %s (times that long: %s)", fastest, others)
     return tries[fastest]
 
 

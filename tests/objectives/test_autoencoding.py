@@ -8,6 +8,7 @@ from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, ViewConfig
 from ssl_pcb.config.method import AutoencoderConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.data.loaders import Batch
+from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.autoencoder import Autoencoding
 from ssl_pcb.objectives.build import build_objective
@@ -110,3 +111,9 @@ def test_the_backbone_is_stored_once():
     assert isinstance(model, Autoencoding)
     assert model.backbone is model.network.backbone
     assert {name.split(".")[0] for name in model.state_dict()} == {"network"}
+
+
+def test_squares_too_large_to_hide_some_and_show_some_are_refused():
+    backbone = Backbone(BackboneConfig(name="test_resnet"), 1)
+    with pytest.raises(UserError, match=r"method\.mask_size: squares of 17 px .* at most 16"):
+        Autoencoding(AutoencoderConfig(corruption="mask", mask_size=17), backbone, ViewMaker(ViewConfig(), 32))

@@ -273,3 +273,9 @@ def test_head_round_trip(tmp_path):
     table = load_file(tmp_path / "head.safetensors")
     assert torch.equal(table["weight"], head.weight)
     assert torch.equal(table["bias"], head.bias)
+
+
+def test_others_may_read_weights_as_they_may_any_other_file(tmp_path):
+    save_head({"weight": torch.zeros(2)}, tmp_path)
+    (tmp_path / "other").write_text("")
+    assert (tmp_path / "head.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -176,7 +176,8 @@ def open_shards(text: str, config: DataConfig, seed: int, use_unsplit: bool, wor
         measured = _measure(pool)
         decoder = replace(decoder, channels=channels or measured[0], bit_depth=bit_depth or measured[1])
         pool = replace(pool, decoder=decoder)
-    log.info("%s: %d %ss in %d shards to learn from", text, len(pool), pool.unit, len(found.shards))
+    plural = "s" if len(found.shards) > 1 else ""
+    log.info("%s: %d %ss in %d shard%s to learn from", text, len(pool), pool.unit, len(found.shards), plural)
     return pool
 
 

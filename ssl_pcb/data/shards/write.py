@@ -216,8 +216,8 @@ def _say(out: Path, index: Index, kind: Kind, source: _Source) -> None:
     boards = {board for shard in index.shards for board in shard.boards}
     size = sum(shard.bytes for shard in index.shards) / 1e6
     log.info(
-        "%s: %d %ss of %d %s in %d shards, %d px %s with a ring of %d px, %d channel%s, %.1f MB",
+        "%s: %d %ss of %d %s in %d shard%s, %d px %s with a ring of %d px, %d channel%s, %.1f MB",
         out, index.samples, index.unit, len(boards),
-        "boards" if index.board_disjoint else "groups", len(index.shards), index.spec.size, kind, index.spec.margin,
-        index.spec.channels, "s" if index.spec.channels > 1 else "", size,
+        "boards" if index.board_disjoint else "groups", len(index.shards), "s" if len(index.shards) > 1 else "",
+        index.spec.size, kind, index.spec.margin, index.spec.channels, "s" if index.spec.channels > 1 else "", size,
     )  # fmt: skip
