@@ -101,7 +101,7 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
         return f"{key}.name: '{context['tag']}' is not one of {context['expected_tags']}"
     if first["type"] in ("model_attributes_type", "model_type"):
         variant = f"; set {key}.name={first['input']!s:.60}" if f"{key}.name" in known else ""
-        return f"{key}: is a group of keys, not one value{variant}"
+        return f"{key or 'config'}: is a group of keys, not one value{variant}"
     # A key of several types has an error for each.
     reasons = [each["msg"].removeprefix("Value error, ") for each in error.errors() if _user_key(each, known) == key]
     message = " or ".join(reason[:1].lower() + reason[1:] for reason in reasons)
