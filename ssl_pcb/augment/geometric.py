@@ -51,7 +51,7 @@ def draw_maps(config: GeometryConfig, count: int, generator: torch.Generator) ->
     return torch.cat([linear, -linear @ shift[:, :, None]], 2)
 
 
-def warp(pixels: Tensor, maps: Tensor, size: int) -> Tensor:
+def warp(pixels: Tensor, maps: Tensor, size: int, *, exact: bool = False) -> Tensor:
     """Resample every sample once through its map.
 
     Args:
@@ -59,12 +59,14 @@ def warp(pixels: Tensor, maps: Tensor, size: int) -> Tensor:
             the ring is the mirror image of ring and sample.
         maps: (B, 2, 3) from :func:`draw_maps`.
         size: Side of the sample without its ring, and of the view, in pixels.
+        exact: Whether all maps are symmetries of the square: pixels move as they are.
 
     Returns:
-        (B, C, size, size), bilinear.
+        (B, C, size, size), bilinear unless exact.
     """
-    grid = _grid(maps * (size / pixels.shape[-1]), size)
-    return F.grid_sample(pixels, grid.to(pixels.dtype), padding_mode="reflection", align_corners=False)
+    grid = _grid(maps * (size / pixels.shape[-1]), size).to(pixels.dtype)
+    mode = "nearest" if exact else "bilinear"
+    return F.grid_sample(pixels, grid, mode, padding_mode="reflection", align_corners=False)
 
 
 def boxes_in_view(boxes: Tensor, maps: Tensor, size: int) -> Tensor:

@@ -19,16 +19,16 @@ class Light:
     """Drawn strengths of B samples.
 
     Attributes:
-        gamma: (B, 1, 1, 1) exponents.
-        contrast: (B, 1, 1, 1) factors about each image's mean.
-        brightness: (B, 1, 1, 1) offsets of full scale.
+        gamma: (B, 1, 1, 1) exponents, or ``None`` for no change.
+        contrast: (B, 1, 1, 1) factors about each image's mean, or ``None`` for no change.
+        brightness: (B, 1, 1, 1) offsets of full scale, or ``None`` for no change.
         kernel: (B, K) blur kernels that sum to 1, or ``None`` for no blur.
         noise: (B, C, S, S) additive noise, or ``None`` for no noise.
     """
 
-    gamma: Tensor
-    contrast: Tensor
-    brightness: Tensor
+    gamma: Tensor | None
+    contrast: Tensor | None
+    brightness: Tensor | None
     kernel: Tensor | None
     noise: Tensor | None
 
@@ -43,9 +43,9 @@ def draw_light(config: PhotometryConfig, shape: tuple[int, int, int, int], gener
         return (2 * unit() - 1) * strength
 
     return Light(
-        gamma=1 + around(config.gamma),
-        contrast=1 + around(config.contrast),
-        brightness=around(config.brightness),
+        gamma=1 + around(config.gamma) if config.gamma else None,
+        contrast=1 + around(config.contrast) if config.contrast else None,
+        brightness=around(config.brightness) if config.brightness else None,
         kernel=_kernels(unit()[:, 0, 0] * config.blur, config.blur) if config.blur else None,
         noise=_noise(shape, unit() * config.noise, generator) if config.noise else None,
     )
@@ -54,9 +54,16 @@ def draw_light(config: PhotometryConfig, shape: tuple[int, int, int, int], gener
 def relight(images: Tensor, light: Light) -> Tensor:
     """Apply gamma, contrast, brightness, blur and noise to (B, C, S, S) images in [0, 1]; stays in [0, 1]."""
     # In place on our own copy: on a CPU most of the time would go into fresh memory.
-    images = images.clamp(0, 1).pow_(light.gamma)
-    mean = images.mean((1, 2, 3), keepdim=True)
-    images.mul_(light.contrast).add_(mean * (1 - light.contrast) + light.brightness).clamp_(0, 1)
+    images = images.clamp(0, 1)
+    if light.gamma is not None:
+        images.pow_(light.gamma)
+    if light.contrast is not None:
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images.mul_(light.contrast).add_(mean * (1 - light.contrast))
+    if light.brightness is not None:
+        images.add_(light.brightness)
+    if light.contrast is not None or light.brightness is not None:
+        images.clamp_(0, 1)
     if light.kernel is not None:
         images = _blur(images, light.kernel)
     if light.noise is not None:

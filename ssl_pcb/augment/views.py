@@ -46,7 +46,8 @@ class ViewMaker:
         """Make the drawn views of (B, C, H, H) uint8 pixels; returns (B, C, size, size) float in [0, 1]."""
         if not self.config.geometry.surroundings:
             pixels = centre(pixels, self.size)
-        return relight(warp(pixels.float(), draw.maps, self.size).div_(255), draw.light)
+        moved = warp(pixels.float(), draw.maps, self.size, exact=self.config.geometry.exact)
+        return relight(moved.div_(255), draw.light)
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """One random view of each of the (B, C, H, H) uint8 pixels."""

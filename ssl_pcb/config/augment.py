@@ -44,6 +44,11 @@ class GeometryConfig(Section):
             )
         return self
 
+    @property
+    def exact(self) -> bool:
+        """Whether every map is a symmetry of the square, which moves pixels and interpolates none."""
+        return self.random_crop is None and self.rotation == self.translation == self.shrink == 0
+
 
 class PhotometryConfig(Section):
     """Light and sensor variation, each with its own random strength per sample."""

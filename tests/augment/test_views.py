@@ -88,3 +88,21 @@ def test_without_any_strength_a_view_is_the_plain_view():
     still = GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0)
     result = ViewMaker(ViewConfig(geometry=still, photometry=DARK), SIZE)(pixels(), generator())
     torch.testing.assert_close(result, plain_view(pixels(), SIZE), atol=1e-4, rtol=0)
+
+
+def test_symmetries_alone_move_pixels_and_change_none():
+    config = ViewConfig(geometry=GeometryConfig(rotation=0, translation=0, shrink=0), photometry=DARK)
+    batch = pixels(count=60, channels=3)
+    views, plain = ViewMaker(config, SIZE)(batch, generator()), plain_view(batch, SIZE)
+    seen = set()
+    for view, sample in zip(views, plain, strict=True):
+        ways = [turned.flip(2) if flip else turned
+                for turned in (sample.rot90(k, (1, 2)) for k in range(4)) for flip in (False, True)]  # fmt: skip
+        seen |= {number for number, way in enumerate(ways) if torch.equal(view, way)}
+        assert any(torch.equal(view, way) for way in ways)
+    assert len(seen) == 8
+
+
+def test_nothing_to_vary_is_what_evaluation_sees():
+    config = ViewConfig(geometry=GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0), photometry=DARK)
+    assert torch.equal(ViewMaker(config, SIZE)(pixels(), generator()), plain_view(pixels(), SIZE))
