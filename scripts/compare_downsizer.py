@@ -2,12 +2,7 @@
 
 python scripts/compare_downsizer.py MANIFEST AUTOENCODER_RUN OUT [KEY=VALUE ...]
 
-The autoencoder sees the large image; after scripts/run_reduction.sh, for instance:
-
-ssl-pcb pretrain --config configs/pretrain/autoencoder_deeppcb.yaml --image-size 128 --epochs 2 --out runs/downsizer/ae
-python scripts/compare_downsizer.py runs/reduction/tiles.csv runs/downsizer/ae runs/downsizer training.epochs=5
-
-The plain image size is chosen so that forward and backward take as long as behind the downsizer; both are timed here,
+The autoencoder sees the large image; scripts/run_downsizer.sh makes one and then calls this. The plain image size is chosen so that forward and backward take as long as behind the downsizer; both are timed here,
 and what the epochs took, views and reading included, stands in the table. A third row has the downsizer's stages
 untrained, to tell what their training adds. Further KEY=VALUE pairs are settings of all finetunings, those of
 ``downsizer`` of the last two. The test boards are not looked at.
@@ -63,15 +58,17 @@ def plain_size(learned: nn.Module, backbone: BackboneConfig, channels: int, size
 def finetuned(name: str, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """One row: validation metrics with intervals, and what an epoch took."""
     settings |= {"runtime.out": str(out)}
-    run = start_stage("finetune", load_config(FinetuneConfig, None, settings), settings)
-    summary = json.loads((run / "summary.json").read_text())
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    begun = (out / "run.json").exists()
+    if not begun or read_run(out)["status"] != "finished":
+        start_stage("finetune", load_config(FinetuneConfig, None, settings), settings, resume=begun)
+    summary = json.loads((out / "summary.json").read_text())
+    epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     row = {"method": name, "image_size": settings["data.image_size"], "split": "val"}
     for metric in ("auroc", "average_precision"):
         entry = summary["reports"]["val"]["metrics"][metric]
         row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}
     seconds = min(epoch["seconds"] for epoch in epochs)
-    return row | {"seconds_an_epoch": seconds, "commit": read_run(run).get("commit")}
+    return row | {"seconds_an_epoch": seconds, "commit": read_run(out).get("commit")}
 
 
 def main() -> None:
@@ -89,7 +86,10 @@ def main() -> None:
     resolved = load_config(FinetuneConfig, None, shared | untrained)
     assert resolved.downsizer is not None
     network = DownsizedBackbone(Backbone(config.backbone, channels), resolved.backbone, resolved.downsizer)
-    plain = plain_size(network, resolved.backbone, channels, size)
+    if (out / "plain" / "run.json").exists():  # begun earlier, at the size found then
+        plain = read_config(out / "plain", "finetune").data.image_size
+    else:
+        plain = plain_size(network, resolved.backbone, channels, size)
     stride = resolved.downsizer.stride
     runs: dict[str, dict[str, Any]] = {
         f"plain resize to {plain} px": {"data.image_size": plain},

@@ -6,31 +6,17 @@
 # PATH holds DeepPCB's official layout (PCBData/group*/...). Finished runs are kept; an interrupted one is resumed.
 # About an hour on 2 cores. The test boards are not looked at.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
-source "$(dirname "${BASH_SOURCE[0]}")/setup_venv.sh"
 runs=runs/precision
-mkdir -p "$runs"
+source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 
-if [ ! -e "$runs/tiles.csv" ]; then
-    ssl-pcb data import deeppcb "$source_folder" "$runs/unsplit.csv" --overwrite
-    ssl-pcb data split "$runs/unsplit.csv" --out "$runs/tiles.csv" \
-        --assign train=00041,13000,20085 --assign val=12000,12300 --assign test=44000,77000,92000
-fi
-
-stage() { # stage NAME OUT ...: run it unless it is finished
-    local name=$1 out=$2
-    shift 2
-    if grep -qs '"status": "finished"' "$out/run.json"; then return; fi
-    local resume=()
-    if [ -e "$out/run.json" ]; then resume=(--resume); fi
-    ssl-pcb "$name" --out "$out" --data "$runs/tiles.csv" "$@" ${resume[@]+"${resume[@]}"}
-}
-
+deeppcb_tiles "$source_folder"
 for seed in 0 1 2; do
     for precision in bf16 fp32; do
         run="$runs/$precision-$seed"
-        stage pretrain "$run" --config configs/pretrain/deeppcb.yaml --epochs 3 --precision "$precision" --seed "$seed"
+        shared=(--data "$runs/tiles.csv" --precision "$precision" --seed "$seed")
+        stage pretrain "$run" --config configs/pretrain/deeppcb.yaml --epochs 3 "${shared[@]}"
         stage linear-eval "$run-probes" --config configs/linear_eval/deeppcb.yaml --checkpoint "$run" \
-            --precision "$precision" --seed "$seed" --set test=false
+            --set test=false "${shared[@]}"
     done
 done
 python scripts/results_precision.py "$runs"

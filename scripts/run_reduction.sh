@@ -6,22 +6,12 @@
 # PATH holds DeepPCB's official layout (PCBData/group*/...). Finished runs are kept; an interrupted one is resumed.
 # The test boards are not looked at.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
-source "$(dirname "${BASH_SOURCE[0]}")/setup_venv.sh"
 runs=runs/reduction
-mkdir -p "$runs"
+source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 
-if [ ! -e "$runs/tiles.csv" ]; then
-    ssl-pcb data import deeppcb "$source_folder" "$runs/unsplit.csv" --overwrite
-    ssl-pcb data split "$runs/unsplit.csv" --out "$runs/tiles.csv" \
-        --assign train=00041,13000,20085 --assign val=12000,12300 --assign test=44000,77000,92000
-fi
-
+deeppcb_tiles "$source_folder"
 for dim in 16 64 256; do
-    out="$runs/dim$(printf '%03d' "$dim")"
-    if grep -qs '"status": "finished"' "$out/run.json"; then continue; fi
-    resume=()
-    if [ -e "$out/run.json" ]; then resume=(--resume); fi
-    ssl-pcb pretrain --config configs/pretrain/autoencoder_deeppcb.yaml --set "method.dim=$dim" --out "$out" \
-        ${resume[@]+"${resume[@]}"}
+    stage pretrain "$runs/dim$(printf '%03d' "$dim")" \
+        --config configs/pretrain/autoencoder_deeppcb.yaml --set "method.dim=$dim"
 done
 python scripts/results_reduction.py "$runs"

@@ -7,14 +7,11 @@
 # taken here without their labels. Finished runs are kept; an interrupted one is resumed. No test board is looked at.
 deeppcb=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 solder=$(cd "${2:?give the folder of the solder joints}" && pwd)
-source "$(dirname "${BASH_SOURCE[0]}")/setup_venv.sh"
 runs=runs/streamed
-mkdir -p "$runs"
+source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 
+deeppcb_tiles "$deeppcb"
 if [ ! -e "$runs/deeppcb/index.json" ]; then
-    ssl-pcb data import deeppcb "$deeppcb" "$runs/unsplit.csv" --overwrite
-    ssl-pcb data split "$runs/unsplit.csv" --out "$runs/tiles.csv" \
-        --assign train=00041,13000,20085 --assign val=12000,12300 --assign test=44000,77000,92000
     ssl-pcb data shards "$runs/tiles.csv" "$runs/deeppcb" --image-size 64
 fi
 if [ ! -e "$runs/solder/index.json" ]; then
@@ -26,12 +23,8 @@ fi
 
 for data in deeppcb solder; do
     for method in simclr autoencoder; do
-        out="$runs/$data-$method"
-        if grep -qs '"status": "finished"' "$out/run.json"; then continue; fi
-        resume=()
-        if [ -e "$out/run.json" ]; then resume=(--resume); fi
-        ssl-pcb pretrain --shards "$runs/$data/index.json" --use-unsplit --method "$method" --image-size 64 \
-            --epochs 2 --out "$out" ${resume[@]+"${resume[@]}"}
+        stage pretrain "$runs/$data-$method" --shards "$runs/$data/index.json" --use-unsplit --method "$method" \
+            --image-size 64 --epochs 2
     done
 done
 python scripts/results_streamed.py "$runs"

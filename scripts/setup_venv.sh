@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the virtual environment in .venv if there is none, and install this project with everything it needs.
-# Sourced by demo.sh and test.sh; leaves the environment's programs first on PATH.
+# Sourced by the other scripts here; leaves the environment's programs first on PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

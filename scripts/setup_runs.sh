@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# What the run_*.sh scripts share. Sourced by them with the folder of the runs in $runs; makes it.
+source "$(dirname "${BASH_SOURCE[0]}")/setup_venv.sh"
+mkdir -p "${runs:?set runs before sourcing}"
+
+deeppcb_tiles() { # deeppcb_tiles FOLDER: write $runs/tiles.csv from DeepPCB's official layout, split by board
+    if [ -e "$runs/tiles.csv" ]; then return; fi
+    ssl-pcb data import deeppcb "$1" "$runs/unsplit.csv" --overwrite
+    ssl-pcb data split "$runs/unsplit.csv" --out "$runs/tiles.csv" \
+        --assign train=00041,13000,20085 --assign val=12000,12300 --assign test=44000,77000,92000
+}
+
+stage() { # stage NAME OUT ...: run the stage into OUT, unless it is finished there; resume what was interrupted
+    local name=$1 out=$2
+    shift 2
+    if grep -qs '"status": "finished"' "$out/run.json"; then return; fi
+    local resume=()
+    if [ -e "$out/run.json" ]; then resume=(--resume); fi
+    ssl-pcb "$name" --out "$out" "$@" ${resume[@]+"${resume[@]}"}
+}
