@@ -2,10 +2,11 @@
 
 python scripts/compare_downsizer.py MANIFEST AUTOENCODER_RUN OUT [KEY=VALUE ...]
 
-The autoencoder sees the large image; scripts/run_downsizer.sh makes one and then calls this. The plain image size is chosen so that forward and backward take as long as behind the downsizer; both are timed here,
-and what the epochs took, views and reading included, stands in the table. A third row has the downsizer's stages
-untrained, to tell what their training adds. Further KEY=VALUE pairs are settings of all finetunings, those of
-``downsizer`` of the last two. The test boards are not looked at.
+The autoencoder sees the large image; scripts/run_downsizer.sh makes one and then calls this. The plain image size is
+chosen so that forward and backward take as long as behind the downsizer; both are timed here, and what the epochs
+took, views and reading included, stands in the table. A third row has the downsizer's stages untrained, to tell what
+their training adds. Further KEY=VALUE pairs are settings of all finetunings, those of ``downsizer`` of the last two.
+The test boards are not looked at.
 """
 
 from __future__ import annotations
