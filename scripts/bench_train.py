@@ -277,12 +277,12 @@ def startup_part(work: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def ours(stage: str, work: Path, *settings: str) -> float:
+def ours(stage: str, work: Path, *settings: str, size: int | None = None) -> float:
     """Images a second of the last of two epochs, as the command line trains."""
-    size, batch, name = (SIZE, BATCH, BACKBONE) if stage == "pretrain" else (LARGE, LARGE_BATCH, LARGE_BACKBONE)
+    usual, batch, name = (SIZE, BATCH, BACKBONE) if stage == "pretrain" else (LARGE, LARGE_BATCH, LARGE_BACKBONE)
     out = Path(tempfile.mkdtemp(dir=work)) / "run"
-    command = [sys.executable, "-m", "ssl_pcb", stage, "--data", work / "m.csv", "--out", out, "--image-size", size,
-               "--batch-size", batch, "--backbone", name, "--epochs", 2,
+    command = [sys.executable, "-m", "ssl_pcb", stage, "--data", work / "m.csv", "--out", out,
+               "--image-size", size or usual, "--batch-size", batch, "--backbone", name, "--epochs", 2,
                *(word for setting in settings for word in ("--set", setting))]  # fmt: skip
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode:
