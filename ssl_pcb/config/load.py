@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ssl_pcb.config.show import describe
+from ssl_pcb.config.stages import STAGES
 from ssl_pcb.errors import UserError
 
 Stage = TypeVar("Stage", bound=BaseModel)
@@ -95,7 +96,7 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     known = [key.name for key in describe(schema)]
     key = _user_key(first, known)
     if first["type"] == "extra_forbidden":
-        return f"{key}: {_unknown_key(key, known)}"
+        return f"{key}: {_unknown_key(key, known, schema)}"
     if first["type"] == "union_tag_invalid":
         context = first["ctx"]
         return f"{key}.name: '{context['tag']}' is not one of {context['expected_tags']}"
@@ -109,7 +110,7 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     return f"{key or 'config'}: {message}{got}"
 
 
-def _unknown_key(key: str, known: list[str]) -> str:
+def _unknown_key(key: str, known: list[str], schema: type[BaseModel]) -> str:
     if key in known:
         section = key.rpartition(".")[0]
         return f"belongs to another variant of {section}: set {section}.name as well"
@@ -120,7 +121,9 @@ def _unknown_key(key: str, known: list[str]) -> str:
         return f"unknown key, did you mean {near[0]}?"
     elsewhere = [name for name in known if name.rpartition(".")[2] == leaf]
     elsewhere = elsewhere or difflib.get_close_matches(key, known, n=1, cutoff=0.75)
-    return f"unknown key, {f'did you mean {elsewhere[0]}?' if elsewhere else 'see ssl-pcb config show'}"
+    stage = next((name for name, each in STAGES.items() if each is schema), "")
+    show = f"ssl-pcb config show {stage}".rstrip()
+    return f"unknown key, {f'did you mean {elsewhere[0]}?' if elsewhere else f'see {show}'}"
 
 
 def _short(value: Any) -> str:

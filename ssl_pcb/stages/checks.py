@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from ssl_pcb.config.load import flatten
-from ssl_pcb.config.stages import StageConfig
+from ssl_pcb.config.stages import FinetuneConfig, StageConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import Run, read_config, read_run
+from ssl_pcb.training.checkpoint import checkpoint_bytes, weights_file
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +29,36 @@ def refuse_small(name: str, available: int, batch_size: int, processes: int) -> 
     if available >= batch_size:
         return
     fits = available // processes * processes
-    mend = f"lower --batch-size to at most {fits}" if fits >= 2 * processes else "take fewer --devices"
+    if fits >= 2 * processes:
+        mend = f"lower --batch-size to at most {fits}"
+    elif available >= 2:
+        mend = f"with {available // 2} of --devices or fewer, --batch-size {available // 2 * 2} is possible"
+    else:
+        mend = "two samples are the least that can be learned from; add images"
     raise UserError(
         f"{name}: {available} training samples an epoch are fewer than a batch of {batch_size} for {processes} "
         f"process{'es' if processes > 1 else ''}; {mend}"
     )
+
+
+def refuse_missing_weights(config: StageConfig) -> None:
+    """Refuse checkpoints that are not there or not finished, before anything is packed for them."""
+    downsizer = config.downsizer if isinstance(config, FinetuneConfig) else None
+    for name in (config.checkpoint, downsizer.checkpoint if downsizer else "none"):
+        if name not in ("auto", "none"):
+            weights_file(Path(name))
+
+
+def refuse_full_disk(objective: nn.Module, run: Run) -> None:
+    """Refuse to train where the checkpoints will find no room."""
+    needed = checkpoint_bytes(objective)
+    there = next(folder for folder in [run.folder.absolute(), *run.folder.absolute().parents] if folder.exists())
+    free = shutil.disk_usage(there).free
+    if not run.resumed and free < needed:  # a resumed run writes over what it has
+        raise UserError(
+            f"{run.folder}: checkpoints need {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free there; "
+            "free some space, or choose another --out"
+        )
 
 
 def warn_of_queue(keys: int, available: int, unit: str) -> None:

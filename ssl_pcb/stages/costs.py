@@ -13,6 +13,7 @@ from torch import nn
 from ssl_pcb.data.loaders import ArrayDataset, Batch
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.training.checkpoint import checkpoint_bytes
 from ssl_pcb.training.runtime import make_generator
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,9 @@ def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, 
         output.loss.backward()
         times.append(_now() - began)
     seconds = min(times[1:]) / fabric.world_size
-    weights = sum(p.numel() * p.element_size() for p in objective.parameters())
     log.info(
         "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
-        duration(seconds / count * batch_size * steps), steps, batch_size, weights * 5 / 1e6,
+        duration(seconds / count * batch_size * steps), steps, batch_size, checkpoint_bytes(objective) / 1e6,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from ssl_pcb.config.downsizer import DownsizerConfig
@@ -14,6 +15,8 @@ from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.reports.run import read_config, read_run
 from ssl_pcb.stages.weights import Start, start_from
 from ssl_pcb.training.checkpoint import BACKBONE, read_weights
+
+log = logging.getLogger(__name__)
 
 
 def start_network(
@@ -48,8 +51,13 @@ def start_network(
     encoder = downsizer.backbone or _backbone_of(downsizer.checkpoint) or config.backbone
     start = start_from(
         downsizer.checkpoint, encoder, channels, config.runtime, samples=samples,
-        transductive=config.transductive, beside=beside,
+        transductive=config.transductive, beside=beside, part="downsizer",
     )  # fmt: skip
+    if start.checkpoint == "none" and encoder.weights == "none" and downsizer.frozen:
+        log.warning(
+            "downsizer: its stages are random and stay so; name a run with downsizer.checkpoint, or set "
+            "downsizer.frozen=false"
+        )
     downsizer = downsizer.model_copy(update={"backbone": encoder, "checkpoint": start.checkpoint})
     network = DownsizedBackbone(start.backbone, config.backbone, downsizer)
     return config.model_copy(update={"checkpoint": "none", "downsizer": downsizer}), start, network

@@ -23,6 +23,7 @@ from ssl_pcb.config.stages import STAGES, FinetuneConfig, PretrainConfig, StageC
 from ssl_pcb.data.loaders import ArrayDataset, images_at_once
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.bootstrap import bootstrap_intervals
 from ssl_pcb.evaluation.features import feature_batches
 from ssl_pcb.evaluation.reduction import autoencode
 from ssl_pcb.models.autoencoder import Autoencoder
@@ -194,9 +195,15 @@ def _say_anomalies(samples: Samples, rows: NDArray[np.int64], errors: NDArray[np
         chosen = (split_of == split) & (labels >= 0)
         if len(np.unique(labels[chosen])) == 2:
             auroc = roc_auc_score(labels[chosen], errors[chosen])
+            found = bootstrap_intervals(
+                errors[chosen], labels[chosen], 0.0,
+                samples.column("group", rows[chosen]), samples.column("path", rows[chosen]),
+            )  # fmt: skip
+            low, high = found.low.get("auroc", 0.0), found.high.get("auroc", 1.0)
             log.info(
-                "reconstruction error as a score of Defective, %s: AUROC %.3f of %d %ss",
-                f"split '{split}'" if split else "no split", auroc, chosen.sum(), samples.unit,
+                "reconstruction error as a score of Defective, %s: AUROC %.3f [%.3f, %.3f] of %d %ss, %d Defective",
+                f"split '{split}'" if split else "no split", auroc, low, high, chosen.sum(), samples.unit,
+                labels[chosen].sum(),
             )  # fmt: skip
     if (split_of == "test").any():
         log.info("the labels of split 'test' were not looked at, and are left out of the table")

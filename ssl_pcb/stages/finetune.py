@@ -23,7 +23,7 @@ from ssl_pcb.models.backbones import refuse_size
 from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, refuse_small
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_full_disk, refuse_shared_images, refuse_small
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
@@ -64,6 +64,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     torch.manual_seed(derive_seed(runtime.seed, "head"))
     classifier = LinearClassifier(backbone.dim, build_loss(config.loss), torch.from_numpy(counts))
     model = ImageClassifier(backbone, classifier, ViewMaker(config.view, size))
+    refuse_full_disk(model, run)
     fabric = make_fabric(runtime)
     dataset = samples.pixels(rows)
 

@@ -19,7 +19,13 @@ from ssl_pcb.objectives.autoencoder import Autoencoding
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.autoencoding import SHOWN, finish_autoencoder
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, refuse_small, warn_of_queue
+from ssl_pcb.stages.checks import (
+    refuse_changed_data,
+    refuse_full_disk,
+    refuse_shared_images,
+    refuse_small,
+    warn_of_queue,
+)
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.looking import look_at
@@ -52,6 +58,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     refuse_size(start.backbone, pool.channels, pool.size)
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
     objective = build_objective(config.method, start.backbone, ViewMaker(config.view, pool.size))
+    refuse_full_disk(objective, run)
     around = objective.network if isinstance(objective, Autoencoding) else None
     work = Workload.of(start.backbone, pool.size, around=around)
     runtime = resolve_together(config.runtime, fabric, work)

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.stages import FinetuneConfig, LinearEvalConfig, PretrainConfig, StageConfig
 from ssl_pcb.reports.run import Run, open_run
-from ssl_pcb.stages.checks import check_resumable
+from ssl_pcb.stages.checks import check_resumable, refuse_missing_weights
 from ssl_pcb.stages.finetune import finetune
 from ssl_pcb.stages.linear_eval import linear_eval
 from ssl_pcb.stages.pretrain import pretrain
@@ -38,6 +38,7 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
     """
     if not resume:  # a run to resume has a batch of its own
         _refuse_uneven(config)
+        refuse_missing_weights(config)
     fabric = make_fabric(config.runtime)
     with together(fabric):
         run = _open_together(stage, config.runtime.out, fabric, resume=resume)

@@ -52,6 +52,7 @@ def start_from(
     samples: Samples | None,
     transductive: bool | None,
     beside: Path,
+    part: str = "",
 ) -> Start:
     """Build the backbone and load what ``checkpoint`` means.
 
@@ -64,6 +65,7 @@ def start_from(
             have none.
         transductive: Accept weights that saw them; ``None`` where the stage has no such choice.
         beside: The run folder; ``auto`` also looks at its neighbours.
+        part: What of the network this is, if not all of it.
 
     Raises:
         UserError: If the checkpoint does not fit, or saw what it will be judged on.
@@ -81,12 +83,13 @@ def start_from(
     torch.manual_seed(derive_seed(runtime.seed, "init"))
     backbone = Backbone(config, channels)
     if checkpoint == "none":
-        log.info("starting from %s", "timm's weights" if config.weights == "timm" else "random initialisation")
+        origin = "timm's weights" if config.weights == "timm" else "random initialisation"
+        log.info("%sstarting from %s", f"{part} " if part else "", origin)
         return Start(checkpoint, backbone)
     file = weights_file(Path(checkpoint))
     load_backbone(backbone, file)
     seen = TrainedOn.read(file)
-    log.info("starting from checkpoint %s", checkpoint)
+    log.info("%sstarting from checkpoint %s", f"{part} " if part else "", checkpoint)
     if seen is None:
         return Start(checkpoint, backbone, reservations=("the checkpoint has no record of its training images",))
     if samples is None:

@@ -22,6 +22,11 @@ HEAD = "head.safetensors"
 STATE = "state.pt"
 
 
+def checkpoint_bytes(objective: nn.Module) -> int:
+    """About what a training of ``objective`` keeps on disk: weights, what the optimiser remembers, the backbone."""
+    return 5 * sum(parameter.numel() * parameter.element_size() for parameter in objective.parameters())
+
+
 def save_backbone(backbone: Backbone | DownsizedBackbone, folder: Path, seen: TrainedOn) -> None:
     """Write ``folder``/backbone.safetensors with the record of what it has seen, whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
@@ -42,7 +47,9 @@ def weights_file(path: Path) -> Path:
     """
     file = path / BACKBONE if path.is_dir() else path
     if not file.is_file():
-        raise UserError(f"{path}: holds no {BACKBONE}; give a finished run folder, a weights file, or 'none'")
+        begun = path.is_dir() and (path / STATE).is_file()
+        mend = "finish its run with --resume" if begun else "give a finished run folder, a weights file, or 'none'"
+        raise UserError(f"{path}: holds no {BACKBONE}; {mend}")
     return file
 
 

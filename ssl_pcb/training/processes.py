@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -71,7 +73,7 @@ def make_fabric(config: RuntimeConfig) -> Fabric:
         _end_started(fabric)
         raise UserError(
             f"runtime.timeout: of {devices * nodes} processes not all came together within {config.timeout} s "
-            f"({str(error).splitlines()[0][:120]}); start all of them, or wait longer"
+            f"({_reason(error)}); start all of them, or wait longer"
         ) from None
     return fabric
 
@@ -104,7 +106,7 @@ def together(fabric: Fabric) -> Iterator[None]:
         if fabric.world_size > 1 and isinstance(error, RuntimeError) and _is_loss(error):
             raise UserError(
                 f"process {fabric.global_rank} of {fabric.world_size}: another process of this run died or hangs "
-                f"({str(error).splitlines()[0][:120]}); the same command with --resume goes on"
+                f"({_reason(error)}); the same command with --resume goes on"
             ) from None
         raise
 
@@ -158,6 +160,11 @@ def _end_started(fabric: Fabric) -> None:
     launcher = fabric.strategy.launcher
     for process in launcher.procs if isinstance(launcher, _SubprocessScriptLauncher) else []:
         process.kill()
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error from torch, without the place in its sources."""
+    return textwrap.shorten(re.sub(r"\[[^\]]*\.(cc|cpp|h|hpp):\d+\] *", "", str(error).splitlines()[0]), 120)
 
 
 def _is_loss(error: RuntimeError) -> bool:

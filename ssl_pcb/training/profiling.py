@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -37,12 +38,20 @@ def profiled(steps: Iterable[Item], folder: Path) -> Iterator[Item]:
 
     Training is the same with it as without, and the steps that are not counted hardly take longer.
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # it calls a machine without a GPU an error
+    before = _age(folder / TABLE)
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
     plan = schedule(wait=0, warmup=WARM_UP, active=STEPS, repeat=1)
     with profile(activities=activities, schedule=plan, on_trace_ready=lambda found: _write(found, folder)) as found:
         for step in steps:
             yield step
             found.step()
+    if _age(folder / TABLE) == before:
+        log.warning("profile: an epoch of %d steps or fewer is too short for one; lower --batch-size", WARM_UP)
+
+
+def _age(file: Path) -> int | None:
+    return file.stat().st_mtime_ns if file.exists() else None
 
 
 def _write(found: profile, folder: Path) -> None:

@@ -1,8 +1,16 @@
 """What is refused, or said, before a stage begins."""
 
-import pytest
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
-from ssl_pcb.stages.checks import warn_of_queue
+import pytest
+from torch import nn
+
+from ssl_pcb.config.downsizer import DownsizerConfig
+from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig
+from ssl_pcb.errors import UserError
+from ssl_pcb.stages.checks import refuse_full_disk, refuse_missing_weights, refuse_small, warn_of_queue
 
 
 @pytest.mark.parametrize(("keys", "said"), [(4096, "about 4 times"), (1000, "about 1 times"), (999, "")])
@@ -10,3 +18,59 @@ def test_a_queue_that_holds_all_samples_is_said(keys, said, caplog):
     warn_of_queue(keys, 1000, "tile")
     assert said in caplog.text
     assert bool(caplog.text) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("available", "processes", "mend"),
+    [
+        (10, 1, "lower --batch-size to at most 10"),
+        (11, 2, "lower --batch-size to at most 10"),
+        (5, 4, "with 2 of --devices or fewer, --batch-size 4 is possible"),
+        (1, 1, "add images"),
+        (1, 2, "add images"),
+    ],
+)
+def test_the_mend_for_few_samples_is_one_that_works(available, processes, mend):
+    with pytest.raises(UserError, match=mend):
+        refuse_small("boards.csv", available, 32, processes)
+
+
+def test_as_many_samples_as_a_batch_are_enough():
+    refuse_small("boards.csv", 32, 32, 2)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PretrainConfig(checkpoint="runs/none-such"),
+        FinetuneConfig(checkpoint="runs/none-such"),
+        FinetuneConfig(downsizer=DownsizerConfig(checkpoint="runs/none-such")),
+    ],
+)
+def test_weights_that_are_not_there_are_refused_first(config):
+    with pytest.raises(UserError, match="runs/none-such: holds no backbone"):
+        refuse_missing_weights(config)
+
+
+def test_weights_to_be_found_later_or_none_are_fine():
+    refuse_missing_weights(FinetuneConfig(checkpoint="auto", downsizer=DownsizerConfig(checkpoint="none")))
+
+
+def test_a_begun_run_is_to_be_finished(tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"")
+    with pytest.raises(UserError, match="finish its run with --resume"):
+        refuse_missing_weights(FinetuneConfig(checkpoint=str(tmp_path)))
+
+
+@pytest.mark.parametrize(("free", "resumed", "refused"), [(1999, False, True), (2000, False, False), (0, True, False)])
+def test_a_disk_without_room_for_checkpoints_is_refused(free, resumed, refused, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(Path(path)) or SimpleNamespace(free=free))
+    run = SimpleNamespace(folder=tmp_path / "runs" / "new", resumed=resumed)
+    layer = nn.Linear(9, 10)  # 400 bytes, five times that on disk
+    if refused:
+        with pytest.raises(UserError, match="new: checkpoints need"):
+            refuse_full_disk(layer, run)
+    else:
+        refuse_full_disk(layer, run)
+    assert asked == [tmp_path]  # the nearest folder that is there

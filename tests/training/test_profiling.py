@@ -37,10 +37,11 @@ def test_every_step_comes_through_and_the_table_says_what_took_the_time(tmp_path
 
 
 @pytest.mark.parametrize("count", [0, 1, WARM_UP])
-def test_too_few_steps_leave_nothing(count, tmp_path):
+def test_too_few_steps_leave_nothing_and_that_is_said(count, tmp_path, caplog):
     for number in profiled(range(count), tmp_path):
         work(number)
     assert not list(tmp_path.iterdir())
+    assert "too short" in caplog.text
 
 
 def test_a_short_epoch_is_a_mean_of_fewer_steps(tmp_path):
