@@ -65,4 +65,4 @@ def centre(pixels: Tensor, size: int) -> Tensor:
 
 def plain_view(pixels: Tensor, size: int) -> Tensor:
     """What evaluation sees: the sample itself, as (B, C, size, size) float in [0, 1]."""
-    return centre(pixels, size).float() / 255
+    return centre(pixels, size).float().div_(255)

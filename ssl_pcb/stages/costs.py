@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from collections.abc import Callable
 
 import torch
 from lightning_fabric import Fabric
@@ -16,6 +17,9 @@ from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.training.checkpoint import checkpoint_bytes
 from ssl_pcb.training.runtime import make_generator
 
+PATIENCE = 1.5
+"""Seconds after which a trial is not repeated once more."""
+
 log = logging.getLogger(__name__)
 
 
@@ -24,14 +28,13 @@ def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, 
     trial = copy.deepcopy(objective).to(fabric.device)
     count = min(batch_size, 32, len(dataset))
     batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
-    times = []
-    for _ in range(4):  # the first one warms up, and another program may disturb some
-        began = _now()
+
+    def step() -> None:
         with fabric.autocast():
             output = trial(batch, make_generator(fabric.device, "trial"))
         output.loss.backward()
-        times.append(_now() - began)
-    seconds = min(times[1:]) / fabric.world_size
+
+    seconds = _least_seconds(step) / fabric.world_size
     log.info(
         "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
         duration(seconds / count * batch_size * steps), steps, batch_size, checkpoint_bytes(objective) / 1e6,
@@ -43,13 +46,12 @@ def announce_features(backbone: Backbone, samples: Samples, splits: list[str], p
     rows = samples.rows(*splits, labelled=True)
     images = torch.zeros(32, samples.store.spec.channels, *2 * (samples.store.spec.size,), device=fabric.device)
     trial = copy.deepcopy(backbone).eval().to(fabric.device)
-    times = []
-    for _ in range(4):
-        began = _now()
+
+    def forward() -> None:
         with torch.no_grad(), fabric.autocast():
             trial(images)
-        times.append(_now() - began)
-    seconds = min(times[1:]) / fabric.world_size
+
+    seconds = _least_seconds(forward) / fabric.world_size
     log.info(
         "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
         duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,
@@ -63,6 +65,16 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _least_seconds(run: Callable[[], None]) -> float:
+    """Of a few runs: the first one warms up, and another program may disturb some."""
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < 4 and sum(times) < PATIENCE):
+        began = _now()
+        run()
+        times.append(_now() - began)
+    return min(times[1:])
 
 
 def _now() -> float:
