@@ -3,6 +3,7 @@
 python scripts/bench_contenders.py bare PRECISION LAYOUT
 python scripts/bench_contenders.py lightly FOLDER
 python scripts/bench_contenders.py image-folder FOLDER
+python scripts/bench_contenders.py lightly-train FOLDER
 
 Ours is not here: it is the command line that everybody uses.
 """
@@ -10,12 +11,13 @@ Ours is not here: it is the command line that everybody uses.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -32,6 +34,7 @@ Steps = Iterator[Callable[[], object]]
 
 def bare(precision: str, layout: str) -> tuple[int, Steps]:
     """SimCLR's network, head, loss and optimiser on views that are always there."""
+    import timm
     from lightly.loss import NTXentLoss
     from lightly.models.modules.heads import SimCLRProjectionHead
 
@@ -80,6 +83,7 @@ def lightly(folder: str) -> tuple[int, Steps]:
 
 def image_folder(folder: str) -> tuple[int, Steps]:
     """The loop of many tutorials: ImageFolder, resize, ToTensor, fp32."""
+    import timm
     from torchvision import transforms
 
     dataset = torchvision.datasets.ImageFolder(
@@ -110,8 +114,37 @@ def _over(loader: object, step: Callable[..., None]) -> Steps:
     return iter(lambda: lambda: step(next(found)), None)
 
 
+def lightly_train(folder: str) -> float:
+    """Images a second of lightly-train's SimCLR with its own settings, but for size, batch and workers."""
+    os.environ["LIGHTLY_TRAIN_EVENTS_DISABLED"] = "1"
+    import lightly_train
+
+    model = torchvision.models.resnet18()
+    model.conv1.register_forward_pre_hook(_note_time)
+    images = len(os.listdir(folder))
+    with tempfile.TemporaryDirectory() as out:
+        lightly_train.pretrain(
+            out=f"{out}/run", data=folder, model=model, method="simclr", epochs=1, batch_size=BATCH,
+            num_workers=WORKERS, transform_args={"image_size": (SIZE, SIZE)},
+        )  # fmt: skip
+    steps = images // BATCH
+    passes = len(BEGAN) // steps  # of the network in a step
+    return BATCH * (steps - 1 - WARM_UP) / (BEGAN[passes * (steps - 1)] - BEGAN[passes * WARM_UP])
+
+
+BEGAN: list[float] = []
+"""When each forward pass of lightly-train's network began."""
+
+
+def _note_time(*_: object) -> None:  # lightly-train saves the network with its hooks, so no local function
+    BEGAN.append(time.perf_counter())
+
+
 def main() -> None:
     name, *arguments = sys.argv[1:]
+    if name == "lightly-train":
+        print(json.dumps({"images_per_second": lightly_train(*arguments)}))
+        return
     batch, steps = {"bare": bare, "lightly": lightly, "image-folder": image_folder}[name](*arguments)
     for step in islice(steps, WARM_UP):
         step()

@@ -2,6 +2,7 @@
 
     python scripts/bench_train.py                    # everything; about an hour on 2 cores
     python scripts/bench_train.py --part pretrain    # or finetune, features, views, auto, ranks, probes, startup
+    python scripts/bench_train.py --lightly-train ENVIRONMENT/bin/python    # with lightly-train, where it is installed
 
 Contenders run one process each, in turn, several rounds; a ratio is that of their medians. Rates are read after the
 first steps. Nothing else should run meanwhile.
@@ -61,11 +62,13 @@ Contender = Callable[[], float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts: dict[str, Callable[[Path], list[Row]]] = {
-        "pretrain": pretrain_part, "finetune": finetune_part, "features": features_part, "views": views_part,
+        "pretrain": lambda work: pretrain_part(work, arguments.lightly_train),
+        "finetune": finetune_part, "features": features_part, "views": views_part,
         "auto": auto_part, "ranks": ranks_part, "probes": probes_part, "startup": startup_part,
     }  # fmt: skip
     parser.add_argument("--part", choices=parts, help="only this one")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for performance.json and .md")
+    parser.add_argument("--lightly-train", help="Python of an environment that has lightly-train, to race it as well")
     parser.add_argument("--work", type=Path, help="folder for pictures and runs; emptied at the end")
     arguments = parser.parse_args()
     for name in [arguments.part] if arguments.part else parts:
@@ -74,27 +77,32 @@ def main() -> None:
             keep(name, parts[name](Path(work)), arguments.out, "performance")
 
 
-def pretrain_part(work: Path) -> list[Row]:
-    """SimCLR: ours, the bare step, and lightly's own recipe."""
+def pretrain_part(work: Path, lightly_train: str | None) -> list[Row]:
+    """SimCLR: ours, the bare step, lightly's own recipe, and lightly-train if ``lightly_train`` is a Python with it."""
     count = BATCH * (STEPS + 2) * 10 // 8  # an epoch of the training split
     make_images(work / "pictures", count, SIZE, "png")
     write_manifest(work / "pictures", count, work / "m.csv")
     grid = {each: contender("bare", *each)() for each in product(PRECISIONS, LAYOUTS)}
     best = max(grid, key=lambda each: grid[each])
-    rates = medians(
-        {
-            "ours": lambda: ours("pretrain", work),
-            "still": lambda: ours("pretrain", work, *STILL),
-            "bare": contender("bare", *best),
-            "lightly": contender("lightly", work / "pictures"),
-        }
-    )
+    contenders = {
+        "ours": lambda: ours("pretrain", work),
+        "still": lambda: ours("pretrain", work, *STILL),
+        "bare": contender("bare", *best),
+        "lightly": contender("lightly", work / "pictures"),
+    }
+    if lightly_train:
+        contenders["lightly-train"] = contender("lightly-train", work / "pictures", python=lightly_train)
+    rates = medians(contenders)
     what = f"{BACKBONE}, {SIZE} px, batch {BATCH}"
     return [
         ratio(f"SimCLR pretraining over its bare step ({what}; {' '.join(best)})", rates, "ours", "bare", at_least=0.9),
         ratio("the same with augmentation off", rates, "still", "bare", at_least=0.97),
         ratio(f"SimCLR pretraining over lightly's documented recipe ({what})", rates, "ours", "lightly", at_least=2.5),
         ratio("the ceiling of that: the bare step over lightly's recipe", rates, "bare", "lightly"),
+        *(
+            [ratio("SimCLR pretraining over lightly-train's, in its own settings", rates, "ours", "lightly-train")]
+            if lightly_train else []
+        ),
         *(
             {"name": f"bare step, {' '.join(each)}, over the best", "value": rate / max(grid.values()),
              "detail": f"{rate:.1f} images/s, once"}
@@ -301,11 +309,11 @@ def ours(stage: str, work: Path, *settings: str, size: int | None = None) -> flo
     return float(json.loads(last)["samples_per_second"])
 
 
-def contender(*arguments: object) -> Contender:
+def contender(*arguments: object, python: str = sys.executable) -> Contender:
     """Images a second of one of scripts/bench_contenders.py."""
 
     def run() -> float:
-        command = [sys.executable, HERE / "bench_contenders.py", *arguments]
+        command = [python, HERE / "bench_contenders.py", *arguments]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{arguments} ended with {done.returncode}: {done.stderr[-2000:]}")
