@@ -139,7 +139,7 @@ def features_part(work: Path) -> list[Row]:
     fabric = alone(config)
     backbone.to(fabric.device, memory_format=memory_format(config))  # type: ignore[call-overload]
     dataset = ArrayDataset(store.pixels, np.zeros(len(store.rows), np.int64), store.rows)
-    count = images_at_once(SIZE)
+    count = images_at_once(SIZE, fabric.device)
     images = torch.rand(count, 3, SIZE, SIZE, device=fabric.device).to(memory_format=memory_format(config))
 
     @torch.no_grad()

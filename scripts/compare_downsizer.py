@@ -59,8 +59,8 @@ def plain_size(learned: nn.Module, backbone: BackboneConfig, channels: int, size
 def finetuned(name: str, out: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """One row: validation metrics with intervals, and what an epoch took."""
     settings |= {"runtime.out": str(out)}
-    begun = (out / "run.json").exists()
-    if not begun or read_run(out)["status"] != "finished":
+    begun = (out / "config.yaml").exists()
+    if not begun or read_run(out).get("status") != "finished":
         start_stage("finetune", load_config(FinetuneConfig, None, settings), settings, resume=begun)
     summary = json.loads((out / "summary.json").read_text())
     epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -87,7 +87,7 @@ def main() -> None:
     resolved = load_config(FinetuneConfig, None, shared | untrained)
     assert resolved.downsizer is not None
     network = DownsizedBackbone(Backbone(config.backbone, channels), resolved.backbone, resolved.downsizer)
-    if (out / "plain" / "run.json").exists():  # begun earlier, at the size found then
+    if (out / "plain" / "config.yaml").exists():  # begun earlier, at the size found then
         plain = read_config(out / "plain", "finetune").data.image_size
     else:
         plain = plain_size(network, resolved.backbone, channels, size)

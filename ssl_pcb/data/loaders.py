@@ -89,9 +89,13 @@ class ArrayDataset(Dataset[Batch]):
         return Batch(inputs, torch.from_numpy(self.labels[rows]))
 
 
-def images_at_once(size: int) -> int:
-    """Images of ``size`` pixels that evaluation takes at a time: as many pixels as 256 images of 128 px have."""
-    return max(1, min(256, 256 * 128**2 // size**2))
+def images_at_once(size: int, device: torch.device) -> int:
+    """Images of ``size`` pixels that evaluation takes at a time.
+
+    As many pixels as 256 images of 128 px have; on a CPU 64, whose maps are nearer to its caches.
+    """
+    most = 64 if device.type == "cpu" else 256
+    return max(1, min(most, most * 128**2 // size**2))
 
 
 def batches(

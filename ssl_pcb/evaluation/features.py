@@ -55,7 +55,7 @@ def feature_batches(
     """
     was_training = backbone.training
     backbone.eval()
-    loader = batches(dataset, numbers, batch_size or images_at_once(size), drop_last=False)
+    loader = batches(dataset, numbers, batch_size or images_at_once(size, fabric.device), drop_last=False)
     hidden = None if fabric.is_global_zero else True
     for batch in tqdm(loader, label, disable=hidden, leave=False, unit="batch"):
         with fabric.autocast():

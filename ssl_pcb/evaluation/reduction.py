@@ -107,7 +107,9 @@ def autoencode(
     """
     was_training = network.training
     network.eval()
-    loader = batches(dataset, np.arange(len(dataset)), batch_size or images_at_once(network.size), drop_last=False)
+    loader = batches(
+        dataset, np.arange(len(dataset)), batch_size or images_at_once(network.size, fabric.device), drop_last=False
+    )
     for batch in tqdm(loader, label, disable=None, leave=False, unit="batch"):
         images = plain_view(batch.to(fabric.device).inputs, network.size)
         with fabric.autocast():

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+from lightning_fabric import Fabric
 
 from ssl_pcb.config.load import flatten
 from ssl_pcb.config.stages import FinetuneConfig, StageConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import Run, read_config, read_run
-from ssl_pcb.training.checkpoint import checkpoint_bytes, weights_file
+from ssl_pcb.training.checkpoint import weights_file
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,15 @@ def refuse_missing_weights(config: StageConfig) -> None:
             weights_file(Path(name))
 
 
-def refuse_full_disk(objective: nn.Module, run: Run) -> None:
-    """Refuse to train where the checkpoints will find no room."""
-    needed = checkpoint_bytes(objective)
-    there = next(folder for folder in [run.folder.absolute(), *run.folder.absolute().parents] if folder.exists())
-    free = shutil.disk_usage(there).free
-    if not run.resumed and free < needed:  # a resumed run writes over what it has
+def refuse_full_disk(needed: int, run: Run, fabric: Fabric) -> None:
+    """Refuse to train where checkpoints of ``needed`` bytes find no room; the first process' disk counts."""
+    folder = run.folder.absolute()
+    there = next(each for each in [folder, *folder.parents] if each.exists())
+    free = fabric.broadcast(shutil.disk_usage(there).free)
+    missing = needed // 2 if run.resumed else needed  # half of it is there
+    if free < missing:
         raise UserError(
-            f"{run.folder}: checkpoints need {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free there; "
+            f"{run.folder}: checkpoints need {missing / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free there; "
             "free some space, or choose another --out"
         )
 

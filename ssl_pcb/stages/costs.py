@@ -14,17 +14,18 @@ from torch import nn
 from ssl_pcb.data.loaders import ArrayDataset, Batch
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.training.checkpoint import checkpoint_bytes
 from ssl_pcb.training.runtime import make_generator
 
-PATIENCE = 1.5
-"""Seconds after which a trial is not repeated once more."""
+PATIENCE = 0.5
+"""Seconds that the first run of a trial may take if there are to be several more."""
 
 log = logging.getLogger(__name__)
 
 
-def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, steps: int, fabric: Fabric) -> None:
-    """Say how long ``steps`` steps will take and what disk checkpoints need, from a trial on a copy."""
+def announce_cost(
+    objective: nn.Module, dataset: ArrayDataset, batch_size: int, steps: int, disk: int, fabric: Fabric
+) -> None:
+    """Say how long ``steps`` steps will take, from a trial on a copy, and that checkpoints need ``disk`` bytes."""
     trial = copy.deepcopy(objective).to(fabric.device)
     count = min(batch_size, 32, len(dataset))
     batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
@@ -34,10 +35,10 @@ def announce_cost(objective: nn.Module, dataset: ArrayDataset, batch_size: int, 
             output = trial(batch, make_generator(fabric.device, "trial"))
         output.loss.backward()
 
-    seconds = _least_seconds(step) / fabric.world_size
+    seconds = _least_seconds(step, fabric) / fabric.world_size
     log.info(
         "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
-        duration(seconds / count * batch_size * steps), steps, batch_size, checkpoint_bytes(objective) / 1e6,
+        duration(seconds / count * batch_size * steps), steps, batch_size, disk / 1e6,
     )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def announce_features(backbone: Backbone, samples: Samples, splits: list[str], p
         with torch.no_grad(), fabric.autocast():
             trial(images)
 
-    seconds = _least_seconds(forward) / fabric.world_size
+    seconds = _least_seconds(forward, fabric) / fabric.world_size
     log.info(
         "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
         duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,
@@ -67,14 +68,19 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _least_seconds(run: Callable[[], None]) -> float:
-    """Of a few runs: the first one warms up, and another program may disturb some."""
-    times: list[float] = []
-    while len(times) < 2 or (len(times) < 4 and sum(times) < PATIENCE):
+def _least_seconds(run: Callable[[], None], fabric: Fabric) -> float:
+    """Of a few runs, as many on every process, for they may wait for each other in each.
+
+    The first one warms up, and another program may disturb some.
+    """
+
+    def seconds() -> float:
         began = _now()
         run()
-        times.append(_now() - began)
-    return min(times[1:])
+        return _now() - began
+
+    first = seconds()
+    return min(seconds() for _ in range(fabric.broadcast(3 if first < PATIENCE else 1)))
 
 
 def _now() -> float:

@@ -138,7 +138,10 @@ def embed(
     try:
         part.mkdir(parents=True)
         dim, errors = _write_codes(
-            coder, samples.pixels(rows), part / CODES, batch_size or images_at_once(config.image_size)
+            coder,
+            samples.pixels(rows),
+            part / CODES,
+            batch_size or images_at_once(config.image_size, coder.fabric.device),
         )
         _write_table(samples, rows, errors, TrainedOn.read(weights_file(folder)), part / TABLE)
         os.replace(part, out)
@@ -198,6 +201,7 @@ def _say_anomalies(samples: Samples, rows: NDArray[np.int64], errors: NDArray[np
             found = bootstrap_intervals(
                 errors[chosen], labels[chosen], 0.0,
                 samples.column("group", rows[chosen]), samples.column("path", rows[chosen]),
+                resamples=200,
             )  # fmt: skip
             low, high = found.low.get("auroc", 0.0), found.high.get("auroc", 1.0)
             log.info(

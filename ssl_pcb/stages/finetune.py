@@ -28,7 +28,7 @@ from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.weights import describe_backbone, trained_on
-from ssl_pcb.training.checkpoint import copy_of, save_backbone, save_head
+from ssl_pcb.training.checkpoint import checkpoint_bytes, copy_of, save_backbone, save_head
 from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
@@ -64,7 +64,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     torch.manual_seed(derive_seed(runtime.seed, "head"))
     classifier = LinearClassifier(backbone.dim, build_loss(config.loss), torch.from_numpy(counts))
     model = ImageClassifier(backbone, classifier, ViewMaker(config.view, size))
-    refuse_full_disk(model, run)
+    disk = checkpoint_bytes(model, best=True)
+    refuse_full_disk(disk, run, fabric)
     fabric = make_fabric(runtime)
     dataset = samples.pixels(rows)
 
@@ -85,7 +86,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             config.loss.name, run.folder,
         )  # fmt: skip
         if not run.resumed:
-            announce_cost(model, dataset, batch_size, shown // batch_size * config.training.epochs, fabric)
+            steps = shown // batch_size * config.training.epochs
+            announce_cost(model, dataset, batch_size, steps, disk, fabric)
         val_labels = samples.labels[val_rows]
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
@@ -140,7 +142,7 @@ def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], f
     """
     model.eval()
     found = [torch.zeros(0, device=fabric.device)]  # with fewer samples than processes, some have none
-    own, size = share_of(fabric).of(np.arange(len(rows))), images_at_once(model.views.size)
+    own, size = share_of(fabric).of(np.arange(len(rows))), images_at_once(model.views.size, fabric.device)
     for batch in batches(samples.pixels(rows), own, size, drop_last=False):
         with fabric.autocast():
             found.append(model.scores(batch.to(fabric.device).inputs))

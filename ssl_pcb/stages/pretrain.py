@@ -30,7 +30,7 @@ from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.looking import look_at
 from ssl_pcb.stages.weights import describe_backbone, start_from
-from ssl_pcb.training.checkpoint import save_backbone
+from ssl_pcb.training.checkpoint import checkpoint_bytes, save_backbone
 from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.lineage import TrainedOn
 from ssl_pcb.training.loop import Progress, fit
@@ -58,7 +58,8 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     refuse_size(start.backbone, pool.channels, pool.size)
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
     objective = build_objective(config.method, start.backbone, ViewMaker(config.view, pool.size))
-    refuse_full_disk(objective, run)
+    disk = checkpoint_bytes(objective, best=False)
+    refuse_full_disk(disk, run, fabric)
     around = objective.network if isinstance(objective, Autoencoding) else None
     work = Workload.of(start.backbone, pool.size, around=around)
     runtime = resolve_together(config.runtime, fabric, work)
@@ -81,7 +82,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
         if isinstance(config.method, MoCoConfig):
             warn_of_queue(config.method.queue, len(pool), pool.unit)
         if not run.resumed:
-            announce_cost(objective, shown, batch_size, steps, fabric)
+            announce_cost(objective, shown, batch_size, steps, disk, fabric)
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
             if progress.epoch % config.monitor_every == 0 or progress.epoch == config.training.epochs:

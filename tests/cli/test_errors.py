@@ -2,6 +2,7 @@
 
 import errno
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -286,9 +287,20 @@ def test_a_training_that_diverges(ssl_pcb_cli, boards, tmp_path, monkeypatch):
     assert '"status": "failed"' in (tmp_path / "run" / "run.json").read_text()
 
 
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_a_disk_without_room_for_checkpoints(refused, boards, disk, stage):
+    folder = disk("1m")
+    assert "checkpoints need" in refused(
+        stage, "--data", boards, *SMALL, "--checkpoint", "none", "--out", folder / "run"
+    )
+    assert not (folder / "run").exists()
+
+
 def test_a_disk_that_fills_up_during_a_run(ssl_pcb_cli, boards, disk, tmp_path, monkeypatch):
+    """Another program takes the room after the look at it."""
     monkeypatch.setenv("SSL_PCB_CACHE", str(tmp_path / "cache"))
     folder = disk("1m")
+    monkeypatch.setattr("ssl_pcb.stages.checks.shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 40))
     ended = ssl_pcb_cli("pretrain", "--data", boards, *SMALL, "--out", folder / "run")
     assert ended.code == 2
     assert len(ended.err.splitlines()) == 1, ended.err

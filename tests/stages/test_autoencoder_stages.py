@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -134,7 +135,9 @@ def test_the_auroc_is_told_of_every_split_but_the_test(workplace, ssl_pcb_cli):
     assert table["label"][table["split"] == "test"].isna().all()  # or a measure of it would be one line away
     val = table.query("split == 'val'")
     auroc = roc_auc_score(val["label"] == "Defective", val["reconstruction_error"])
-    assert f"split 'val': AUROC {auroc:.3f} of {len(val)} images" in ended.out
+    found = re.search(rf"split 'val': AUROC {auroc:.3f} \[(.*), (.*)\] of {len(val)} images, (.*) Defective", ended.out)
+    assert float(found[1]) <= auroc <= float(found[2])
+    assert int(found[3]) == val["label"].eq("Defective").sum()
     assert "split 'test': AUROC" not in ended.out
     assert "the labels of split 'test' were not looked at" in ended.out
     assert not Path("results").exists()

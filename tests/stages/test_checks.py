@@ -1,16 +1,19 @@
 """What is refused, or said, before a stage begins."""
 
 import shutil
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from torch import nn
+from lightning_fabric import Fabric
 
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages.checks import refuse_full_disk, refuse_missing_weights, refuse_small, warn_of_queue
+from ssl_pcb.stages.costs import PATIENCE, _least_seconds
 
 
 @pytest.mark.parametrize(("keys", "said"), [(4096, "about 4 times"), (1000, "about 1 times"), (999, "")])
@@ -62,15 +65,27 @@ def test_a_begun_run_is_to_be_finished(tmp_path):
         refuse_missing_weights(FinetuneConfig(checkpoint=str(tmp_path)))
 
 
-@pytest.mark.parametrize(("free", "resumed", "refused"), [(1999, False, True), (2000, False, False), (0, True, False)])
+@pytest.mark.parametrize(
+    ("free", "resumed", "refused"), [(1999, False, True), (2000, False, False), (999, True, True), (1000, True, False)]
+)
 def test_a_disk_without_room_for_checkpoints_is_refused(free, resumed, refused, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(Path(path)) or SimpleNamespace(free=free))
     run = SimpleNamespace(folder=tmp_path / "runs" / "new", resumed=resumed)
-    layer = nn.Linear(9, 10)  # 400 bytes, five times that on disk
-    if refused:
-        with pytest.raises(UserError, match="new: checkpoints need"):
-            refuse_full_disk(layer, run)
-    else:
-        refuse_full_disk(layer, run)
+    with pytest.raises(UserError, match="new: checkpoints need") if refused else nullcontext():
+        refuse_full_disk(2000, run, Fabric(accelerator="cpu", devices=1))
     assert asked == [tmp_path]  # the nearest folder that is there
+
+
+def test_a_trial_is_as_long_on_every_process():
+    """A slow process runs as many steps as the first one says, or the others would wait for it in one for ever."""
+    runs = []
+
+    def slow():
+        runs.append(time.sleep(PATIENCE * 1.1))
+
+    _least_seconds(slow, SimpleNamespace(broadcast=lambda _: 3))
+    assert len(runs) == 4
+    runs.clear()
+    _least_seconds(slow, Fabric(accelerator="cpu", devices=1))
+    assert len(runs) == 2

@@ -9,11 +9,20 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.training.checkpoint import load_backbone, load_state, save_backbone, save_head, save_state
+from ssl_pcb.training.checkpoint import (
+    checkpoint_bytes,
+    copy_of,
+    load_backbone,
+    load_state,
+    save_backbone,
+    save_head,
+    save_state,
+)
 from ssl_pcb.training.lineage import TrainedOn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -118,6 +127,24 @@ def test_a_partial_file_is_refused(tmp_path):
     del state[next(key for key in state if key.endswith("weight"))]
     torch.save(state, tmp_path / "w.pth")
     assert "1 tensors missing" in refusal(tmp_path / "w.pth")[0]
+
+
+# Room on the disk --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("best", [False, True])
+def test_the_room_asked_for_is_what_a_second_epoch_takes(best, tmp_path):
+    """While the next state is written the last one is still there, and the backbone may be beside them."""
+    network = nn.Sequential(nn.Linear(200, 300), nn.BatchNorm1d(300), nn.Linear(300, 200))
+    network[0].requires_grad_(False)
+    optimizer = torch.optim.AdamW([each for each in network.parameters() if each.requires_grad])
+    network(torch.rand(8, 200)).sum().backward()
+    optimizer.step()
+    kept = {"model": copy_of(network)} if best else {}
+    save_state(tmp_path, objective=network.state_dict(), optimizer=optimizer.state_dict(), epoch=1, kept=kept)
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
+    taken = 2 * (tmp_path / "state.pt").stat().st_size + weights
+    assert checkpoint_bytes(network, best=best) == pytest.approx(taken, rel=0.03)
 
 
 # Files that are none ----------------------------------------------------------------------------------------
