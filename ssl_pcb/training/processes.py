@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import textwrap
@@ -24,7 +25,10 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.training.fastest import Workload, resolve_runtime
 from ssl_pcb.training.runtime import pick_device
 
-LOST = ("connection closed", "connection reset", "broken pipe", "timed out", "connect timeout", "not connected")
+LOST = (
+    "connection closed", "connection reset", "socket closed", "pair closure", "broken pipe", "timed out",
+    "connect timeout", "not connected", "gloo/transport/",
+)  # fmt: skip
 """What gloo and its store say, in several wordings, when a process that they wait for is gone."""
 
 
@@ -75,6 +79,8 @@ def make_fabric(config: RuntimeConfig) -> Fabric:
             f"runtime.timeout: of {devices * nodes} processes not all came together within {config.timeout} s "
             f"({_reason(error)}); start all of them, or wait longer"
         ) from None
+    # With its threads still running, gloo aborts some of the interpreters that end; Fabric ends NCCL's only.
+    atexit.register(_leave_group)
     return fabric
 
 
@@ -153,6 +159,11 @@ def _started_outside() -> tuple[int, int] | None:
 
 def _precision(config: RuntimeConfig) -> Any:
     return "bf16-mixed" if config.precision == "bf16" else "32-true"
+
+
+def _leave_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _end_started(fabric: Fabric) -> None:

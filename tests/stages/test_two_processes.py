@@ -158,7 +158,7 @@ def test_resuming_with_more_processes_looks_at_the_batch_of_the_run(workplace):
     record = json.loads((workplace / "runs/odd/run.json").read_text())
     (workplace / "runs/odd/run.json").write_text(json.dumps(record | {"status": "failed"}))
     code, _, errors = finish(start(workplace, "pretrain", "--resume", "--out", "runs/odd", "--devices", "2"))
-    assert code == 2
+    assert code == 2, errors
     assert "training.batch_size: 7 samples a step do not divide among 2 processes" in errors
     assert "another process" not in errors
 
@@ -193,7 +193,7 @@ def test_a_killed_process_ends_the_others_with_one_line(workplace):
     process, other = one_of_two(workplace, "runs/killed")
     os.kill(other, signal.SIGKILL)
     code, _, errors = finish(process, 60)
-    assert code == 2
+    assert code == 2, errors
     assert errors.count("error:") == 1
     assert "another process of this run died" in errors
     assert "--resume goes on" in errors
@@ -207,7 +207,7 @@ def test_a_hanging_process_counts_as_dead_after_the_timeout(workplace):
     process, other = one_of_two(workplace, "runs/hangs", "--set", "runtime.timeout=15")
     os.kill(other, signal.SIGSTOP)
     code, _, errors = finish(process, 120)  # gloo by itself would wait for half an hour
-    assert code == 2
+    assert code == 2, errors
     assert "another process of this run died or hangs" in errors
     assert gone(other)
 
@@ -223,7 +223,7 @@ def test_the_first_process_takes_the_others_along_when_it_is_killed(workplace):
 def test_what_all_processes_find_wrong_is_said_once(workplace):
     keys = PRETRAIN | {"training.batch_size": 5000}
     code, _, errors = finish(start(workplace, *command("pretrain", keys), "--devices", "2", "--out", "runs/no"))
-    assert code == 2
+    assert code == 2, errors
     assert errors.count("error:") == 1
     assert "fewer than a batch of 5000" in errors
     assert not (workplace / "runs/no").exists()
@@ -231,5 +231,5 @@ def test_what_all_processes_find_wrong_is_said_once(workplace):
 
 def test_more_processes_than_the_batch_holds_are_refused_at_once(workplace):
     code, _, errors = finish(start(workplace, *command("pretrain", PRETRAIN), "--devices", "64", "--out", "runs/no"))
-    assert code == 2
+    assert code == 2, errors
     assert "training.batch_size: 8 samples a step do not divide among 64 processes" in errors

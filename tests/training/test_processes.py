@@ -78,6 +78,22 @@ def test_other_faults_are_not_taken_for_a_lost_process():
         raise RuntimeError("connection closed")  # there was nobody to lose
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Connection closed by peer [127.0.0.1]:4242",
+        "Socket closed ",
+        "Application timeout caused pair closure",
+        "Timed out waiting 15000ms for send operation to complete",
+        "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] something new",
+    ],
+)
+def test_a_lost_process_is_known_by_any_of_gloos_wordings(said):
+    fabric = Fabric(accelerator="cpu", devices=2)  # not launched: it only counts
+    with pytest.raises(UserError, match="process 0 of 2: another process of this run died or hangs"), together(fabric):
+        raise RuntimeError(said)
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
 def test_fabric_computes_in_the_asked_precision(precision, dtype):
     fabric = make_fabric(RuntimeConfig(device="cpu", precision=precision))
