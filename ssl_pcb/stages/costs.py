@@ -27,7 +27,7 @@ def announce_cost(
 ) -> None:
     """Say how long ``steps`` steps will take, from a trial on a copy, and that checkpoints need ``disk`` bytes."""
     trial = copy.deepcopy(objective).to(fabric.device)
-    count = min(batch_size, 32, len(dataset))
+    count = min(batch_size, 16, len(dataset))  # more would only delay the first step
     batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
 
     def step() -> None:
