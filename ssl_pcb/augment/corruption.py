@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ssl_pcb.augment.synthetic_defects import paint_defects
+from ssl_pcb.augment.defects.paint import paint_defects
 from ssl_pcb.config.method import AutoencoderConfig
 
 

@@ -44,10 +44,14 @@ class ViewMaker:
 
     def apply(self, pixels: Tensor, draw: ViewDraw) -> Tensor:
         """Make the drawn views of (B, C, H, H) uint8 pixels; returns (B, C, size, size) float in [0, 1]."""
+        return relight(self.move(pixels, draw), draw.light)
+
+    def move(self, pixels: Tensor, draw: ViewDraw) -> Tensor:
+        """The drawn geometry alone: what stands before the camera, for painting on, before light and sensor."""
         if not self.config.geometry.surroundings:
             pixels = centre(pixels, self.size)
         moved = warp(pixels.float(), draw.maps, self.size, exact=self.config.geometry.exact)
-        return relight(moved.div_(255), draw.light)
+        return moved.div_(255)
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """One random view of each of the (B, C, H, H) uint8 pixels."""

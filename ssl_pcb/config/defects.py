@@ -1,22 +1,25 @@
 """Synthetic defects: what is painted, how large and how strong."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
 
-Generator = Literal["cut_paste", "tone"]
+Generator = Literal[
+    "break", "bridge", "nick", "spur", "pin_hole", "island", "cut_paste", "soft_paste", "scar",
+]  # fmt: skip
 
 
 class DefectConfig(Section):
     """Defects painted on any board picture, without labels."""
 
     generators: tuple[Generator, ...] = Field(
-        ("cut_paste", "tone"),
+        get_args(Generator),
         min_length=1,
-        description="drawn from evenly: cut_paste (a piece of the same picture, from elsewhere), tone (a blob of the "
-        "picture's other tone on an edge of its pattern)",
+        description="drawn from evenly. Along the board's pattern, named for bright copper: break, bridge, nick, spur, "
+        "pin_hole, island. Blind to it: cut_paste (a piece of the same picture, from elsewhere), soft_paste (the same, "
+        "blended in), scar (a scratch)",
     )
     min_size: Annotated[float, Field(gt=0)] | None = Field(
         None, description="shortest longer side, in pixels of image_size; none = 10 % of it"
@@ -26,7 +29,9 @@ class DefectConfig(Section):
     )
     min_aspect: float = Field(0.3, gt=0, le=1, description="most elongated defect, shorter to longer side")
     min_contrast: float = Field(0.5, gt=0, le=1, description="faintest defect: its share in what it covers")
-    null_share: float = Field(0.2, ge=0, le=1, description="share of samples that are left as they are")
+    null_share: float = Field(
+        0.2, ge=0, le=1, description="share of samples without a defect, half of them retouched in their own tones"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "DefectConfig":

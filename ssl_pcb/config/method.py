@@ -123,6 +123,18 @@ class AutoencoderConfig(Section):
         return self
 
 
+class DefectPretextConfig(Section):
+    """Find painted defects: whether there is one, where, and which."""
+
+    name: Literal["defect_pretext"] = Field(
+        "defect_pretext",
+        description="find painted defects on a dense map: whether, where and which; needs backbone.strides",
+    )
+    defect: DefectConfig = Field(DefectConfig(null_share=0.3), description="the painted defects")
+    positive_weight: float = Field(8.0, gt=0, description="weight of the map's cells with a defect, which are few")
+    kind_weight: float = Field(0.1, ge=0, description="weight of telling which generator painted")
+
+
 MethodConfig = Annotated[
     SimCLRConfig
     | DCLConfig
@@ -131,6 +143,7 @@ MethodConfig = Annotated[
     | VICRegConfig
     | SimSiamConfig
     | BYOLConfig
-    | AutoencoderConfig,
+    | AutoencoderConfig
+    | DefectPretextConfig,
     Field(discriminator="name"),
 ]

@@ -1,8 +1,8 @@
 """The network."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
 
@@ -21,3 +21,19 @@ class BackboneConfig(Section):
         description="own = as the network comes (mostly batch norm); group norm instead, which neither ties samples "
         "together nor needs their statistics; or frozen batch norm (for start weights)",
     )
+    strides: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        description="pool the network's maps of these strides (8 = a value for 8 x 8 pixels) in place of its own end, "
+        "and drop what lies behind them; a small defect is lost in the average of a coarse map",
+    )
+    pool: Literal["avg", "max", "avg_max"] = Field(
+        "avg", description="how the maps of strides are pooled: mean, maximum, or both"
+    )
+
+    @model_validator(mode="after")
+    def _strides_go_with_pool(self) -> "BackboneConfig":
+        if list(self.strides) != sorted(set(self.strides)):
+            raise ValueError("strides must ascend, each once, as in [8, 16]")
+        if self.pool != "avg" and not self.strides:
+            raise ValueError(f"pool={self.pool} pools the maps of strides; set strides as well, as in [8, 16]")
+        return self

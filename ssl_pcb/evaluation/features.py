@@ -18,8 +18,11 @@ from ssl_pcb.data.files import whole_stream
 from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.defect_map import DefectScorer
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.training.processes import gather_shares, share_of
+
+FeatureNetwork = Backbone | DownsizedBackbone | DefectScorer
 
 
 def state_hash(module: nn.Module) -> str:
@@ -33,7 +36,7 @@ def state_hash(module: nn.Module) -> str:
 
 @torch.no_grad()
 def feature_batches(
-    backbone: Backbone | DownsizedBackbone,
+    backbone: FeatureNetwork,
     dataset: ArrayDataset,
     numbers: NDArray[np.int64],
     size: int,
@@ -65,7 +68,7 @@ def feature_batches(
 
 
 def extract_features(
-    backbone: Backbone | DownsizedBackbone, dataset: ArrayDataset, size: int, fabric: Fabric, *, label: str = "features"
+    backbone: FeatureNetwork, dataset: ArrayDataset, size: int, fabric: Fabric, *, label: str = "features"
 ) -> NDArray[np.float32]:
     """Features (N, D) float32 of stored pixels without augmentation, with the backbone in eval mode.
 
@@ -90,7 +93,7 @@ def extract_features(
 
 
 def cached_features(
-    backbone: Backbone, samples: Samples, rows: NDArray[np.int64], fabric: Fabric, cache: Path, *, label: str
+    backbone: FeatureNetwork, samples: Samples, rows: NDArray[np.int64], fabric: Fabric, cache: Path, *, label: str
 ) -> NDArray[np.float32]:
     """As :func:`extract_features` for manifest ``rows``, kept in ``cache`` under weights, pixels and precision.
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers.norm import GroupNorm
-from timm.layers.norm_act import BatchNormAct2d, GroupNormAct, freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
+from ssl_pcb.models.norms import with_norm
 
-GROUPS = 32
-"""Most groups of a group norm, the number that its paper settles on (Wu and He 2018, arXiv 1803.08494)."""
+PROBE = 64
+"""Side in pixels of the images that tell a network's strides; any stride up to it divides it."""
 
 
 class Backbone(nn.Module):
@@ -28,6 +27,8 @@ class Backbone(nn.Module):
         name: timm model name.
         channels: Input channels, 1 or 3.
         norm: ``own``, ``group`` or ``frozen``, as in the config.
+        strides: Pixels per step of the maps that are pooled; empty = the network's own end.
+        depths: Channels of each of these maps.
         dim: Number of features.
     """
 
@@ -42,28 +43,66 @@ class Backbone(nn.Module):
             channels: Input channels, 1 or 3.
 
         Raises:
-            UserError: If timm has no model of that name, its weights cannot be had, it takes one image size only, or
-                the norm does not go with network or weights.
+            UserError: If timm has no model of that name, its weights cannot be had, it takes one image size only, it
+                has no map of a stride, or the norm does not go with network or weights.
         """
         super().__init__()
         self.name, self.channels, self.norm = config.name, channels, config.norm
-        self.network = _with_norm(_create(config, channels), config)
+        self.strides, self.pool = config.strides, config.pool
+        self.network = with_norm(_create(config, channels), config)
         pretrained = config.weights == "timm"
         recipe: Any = self.network.pretrained_cfg if pretrained else {"mean": [0.5], "std": [0.25]}
         for key in ("mean", "std"):
             value = torch.tensor(recipe[key])
             self.register_buffer(key, (value if len(value) == channels else value.mean()).reshape(-1, 1, 1))
+        self.set_aside: tuple[str, ...] = ()
+        self.depths: tuple[int, ...] = ()
+        if self.strides:
+            self._keep_maps()
         self.dim = _feature_dim(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, H, W) in [0, 1]."""
+        if self.strides:
+            return self.pooled(self.maps(images))
         features: Tensor = self.network((images - self.mean) / self.std)
         return features
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The map (B, depth, h, w) of each stride, finest first, of images (B, C, H, W) in [0, 1]."""
+        found: list[Tensor] = self.network.forward_intermediates(  # type: ignore[operator]
+            (images - self.mean) / self.std, indices=self._indices, intermediates_only=True, stop_early=True
+        )
+        return found
+
+    def pooled(self, maps: list[Tensor]) -> Tensor:
+        """Features (B, dim) of :meth:`maps`."""
+        return torch.cat([part for each in maps for part in _pool(each, self.pool)], 1)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """The last feature map (B, D, h, w), before pooling, of images (B, C, H, W) in [0, 1]."""
         found: Tensor = self.network.forward_features((images - self.mean) / self.std)  # type: ignore[operator]
         return found
+
+    @torch.no_grad()
+    def _keep_maps(self) -> None:
+        """Find the last map of each stride, and drop the parts of the network behind the last of them."""
+        network: Any = self.network
+        if not hasattr(network, "forward_intermediates"):
+            raise UserError(f"backbone.strides: '{self.name}' gives out no maps; leave strides empty")
+        images = torch.zeros(1, self.channels, PROBE, PROBE)
+        found = network.eval().forward_intermediates(images, intermediates_only=True)
+        last = {PROBE // each.shape[-1]: (number, each.shape[1]) for number, each in enumerate(found)}
+        lost = [stride for stride in self.strides if stride not in last]
+        if lost:
+            offered = ", ".join(str(stride) for stride in sorted(last))
+            raise UserError(f"backbone.strides: '{self.name}' has no map of stride {lost[0]}, only of {offered}")
+        self._indices = [last[stride][0] for stride in self.strides]
+        self.depths = tuple(last[stride][1] for stride in self.strides)
+        before = set(network.state_dict())
+        network.prune_intermediate_layers(self._indices, prune_norm=True, prune_head=True)
+        self.set_aside = tuple(sorted(before - set(network.state_dict())))
+        network.train()
 
     @torch.no_grad()
     def map_depth(self, stride: int) -> int:
@@ -101,6 +140,11 @@ def refuse_size(network: nn.Module, channels: int, size: int) -> None:
     network.train(was_training)
 
 
+def _pool(values: Tensor, how: str) -> list[Tensor]:
+    mean, largest = values.mean((2, 3)), values.amax((2, 3))
+    return {"avg": [mean], "max": [largest], "avg_max": [mean, largest]}[how]
+
+
 def _create(config: BackboneConfig, channels: int) -> nn.Module:
     if not timm.is_model(config.name):
         near = difflib.get_close_matches(config.name, timm.list_models(), n=1)
@@ -122,45 +166,6 @@ def _create(config: BackboneConfig, channels: int) -> nn.Module:
             f"backbone.weights: timm could not give weights for '{config.name}' "
             f"({str(error).splitlines()[0]}); set backbone.weights=none or pass a file with --checkpoint"
         ) from None
-
-
-def _with_norm(network: nn.Module, config: BackboneConfig) -> nn.Module:
-    if config.norm == "own":
-        return network
-    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
-        raise UserError(f"backbone.norm: '{config.name}' has no batch norm to replace; set backbone.norm=own")
-    if config.norm == "frozen":
-        frozen: nn.Module = freeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
-        return frozen
-    if config.weights == "timm":
-        raise UserError(
-            "backbone.norm: timm's weights were learnt with batch norm and are of no use under group norm; "
-            "set backbone.weights=none or backbone.norm=frozen"
-        )
-    _replace_batch_norm(network)
-    return network
-
-
-def _replace_batch_norm(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, _group_norm(child))
-        else:
-            _replace_batch_norm(child)
-
-
-def _group_norm(batch_norm: nn.BatchNorm2d) -> nn.Module:
-    channels = batch_norm.num_features
-    # At least two channels to a group: one alone is always zero where the feature map has shrunk to one pixel.
-    groups = max(n for n in range(1, GROUPS + 1) if channels % n == 0 and (n == 1 or 2 * n <= channels))
-    if isinstance(batch_norm, BatchNormAct2d):
-        norm: nn.Module = GroupNormAct(channels, groups, eps=batch_norm.eps, affine=batch_norm.affine)
-        norm.act, norm.drop = batch_norm.act, batch_norm.drop
-    else:
-        norm = GroupNorm(channels, groups, eps=batch_norm.eps, affine=batch_norm.affine)
-    if batch_norm.affine:  # networks start the last norm of a residual branch at zero
-        norm.weight, norm.bias = batch_norm.weight, batch_norm.bias
-    return norm
 
 
 @torch.no_grad()

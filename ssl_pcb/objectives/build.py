@@ -10,6 +10,7 @@ from ssl_pcb.config.method import (
     BarlowTwinsConfig,
     BYOLConfig,
     DCLConfig,
+    DefectPretextConfig,
     MethodConfig,
     MoCoConfig,
     SimCLRConfig,
@@ -21,6 +22,7 @@ from ssl_pcb.objectives.autoencoder import Autoencoding
 from ssl_pcb.objectives.barlow_twins import BarlowTwins
 from ssl_pcb.objectives.byol import BYOL
 from ssl_pcb.objectives.dcl import DCL
+from ssl_pcb.objectives.defect_pretext import DefectPretext
 from ssl_pcb.objectives.moco import MoCo
 from ssl_pcb.objectives.simclr import SimCLR
 from ssl_pcb.objectives.simsiam import SimSiam
@@ -46,3 +48,5 @@ def build_objective(config: MethodConfig, backbone: Backbone, views: ViewMaker) 
             return BYOL(config, backbone, views)
         case AutoencoderConfig():
             return Autoencoding(config, backbone, views)
+        case DefectPretextConfig():
+            return DefectPretext(config, backbone, views)

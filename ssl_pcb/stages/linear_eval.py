@@ -12,13 +12,14 @@ from lightning_fabric import Fabric
 from ssl_pcb.config.stages import LinearEvalConfig
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.samples import Samples, load_samples
-from ssl_pcb.evaluation.features import cached_features, state_hash
+from ssl_pcb.evaluation.features import FeatureNetwork, cached_features, state_hash
 from ssl_pcb.models.backbones import Backbone, refuse_size
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
+from ssl_pcb.stages.label_free import defect_scorers, map_scores, one_class
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
@@ -70,12 +71,18 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             name: frozen_features(backbone, samples, ["train", *splits], config, fabric)
             for name, backbone in backbones.items()
         }
+        scored = [
+            map_scores(frozen_features(scorer, samples, splits, config, fabric))
+            for scorer in defect_scorers(start.checkpoint, start.backbone)
+        ]
         if not fabric.is_global_zero:
             return
         table: list[dict[str, Any]] = []
         full: dict[str, Probed] = {}
         said = marks(samples, start)
         for name, found in features.items():
+            for probed in [one_class(found), *(scored if name == "checkpoint" else [])]:
+                table += rows_of_table(name, 0.0, probed, samples, config, said)
             for fraction in config.fractions:
                 for probed in probe_all(found, samples, fraction, config, alone(runtime)):
                     table += rows_of_table(name, fraction, probed, samples, config, said)
@@ -107,7 +114,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
 
 
 def frozen_features(
-    backbone: Backbone, samples: Samples, splits: list[str], config: LinearEvalConfig, fabric: Fabric
+    backbone: FeatureNetwork, samples: Samples, splits: list[str], config: LinearEvalConfig, fabric: Fabric
 ) -> Features:
     """Features of the labelled rows of each split; proves that the backbone was left as it was."""
     backbone.to(fabric.device, memory_format=memory_format(config.runtime))  # type: ignore[call-overload]

@@ -91,7 +91,8 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
     if missing:
         raise UserError(f"{path}: is not a checkpoint of {ours}: {len(missing)} tensors missing, first '{missing[0]}'")
     # A deeper network of the same family has all of a shallower one's tensors.
-    extra = [name for name in unexpected if not name.startswith(_classifiers(backbone))]
+    known = (*_classifiers(backbone), *backbone.set_aside, *(f"network.{name}" for name in backbone.set_aside))
+    extra = [name for name in unexpected if not name.startswith(known)]
     if extra:
         raise UserError(
             f"{path}: is not a checkpoint of {ours}, which has no place for {len(extra)} tensors, first '{extra[0]}'"

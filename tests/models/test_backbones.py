@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -156,3 +157,52 @@ def test_a_size_that_does_not_suit_is_refused_with_the_networks_own_words():
     refuse_size(network, 1, 64)
     with pytest.raises(UserError, match=r"data\.image_size: 40 px do not suit .*divisible by patch size"):
         refuse_size(network, 1, 40)
+
+
+def test_strides_pool_the_networks_own_maps():
+    torch.manual_seed(0)
+    whole = Backbone(BackboneConfig(name="test_resnet"), 1).eval()
+    cut = Backbone(BackboneConfig(name="test_resnet", strides=(8, 16), pool="avg_max"), 1).eval()
+    cut.load_state_dict({name: value for name, value in whole.state_dict().items() if name in cut.state_dict()})
+    images = torch.rand(2, 1, 96, 64)
+    with torch.no_grad():
+        every = whole.network.forward_intermediates((images - whole.mean) / whole.std, intermediates_only=True)
+        fine, coarse = [each for each in every if each.shape[2:] in ((12, 8), (6, 4))]
+        found = cut(images)
+    expected = [fine.mean((2, 3)), fine.amax((2, 3)), coarse.mean((2, 3)), coarse.amax((2, 3))]
+    torch.testing.assert_close(found, torch.cat(expected, 1))
+    assert cut.dim == found.shape[1] == 2 * sum(cut.depths)
+    assert sum(p.numel() for p in cut.parameters()) < sum(p.numel() for p in whole.parameters())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "densenet121", "efficientnet_b0"])
+def test_strides_are_pixels_per_step_in_every_family(name):
+    backbone = Backbone(BackboneConfig(name=name, strides=(8, 16), pool="max"), 3).eval()
+    with torch.no_grad():
+        maps = backbone.maps(torch.rand(1, 3, 64, 64))
+    assert [tuple(each.shape[1:]) for each in maps] == [(backbone.depths[0], 8, 8), (backbone.depths[1], 4, 4)]
+
+
+def test_strides_that_a_network_lacks_are_refused_with_those_that_it_has():
+    with pytest.raises(
+        UserError, match=r"backbone.strides: 'resnet18' has no map of stride 64, only of 2, 4, 8, 16, 32"
+    ):
+        Backbone(BackboneConfig(strides=(8, 64)), 1)
+    for keys, said in (({"strides": (16, 8)}, "strides must ascend"), ({"pool": "max"}, "set strides as well")):
+        with pytest.raises(ValidationError, match=said):
+            BackboneConfig(**keys)
+
+
+def test_a_whole_networks_weights_start_a_cut_one(tmp_path):
+    whole = Backbone(BackboneConfig(name="test_resnet"), 1)
+    save_backbone(whole, tmp_path, TrainedOn())
+    torch.save(whole.network.state_dict(), tmp_path / "bare.pt")
+    for source in (tmp_path, tmp_path / "bare.pt"):
+        cut = Backbone(BackboneConfig(name="test_resnet", strides=(8,)), 1)
+        load_backbone(cut, source)
+        for name, value in cut.network.state_dict().items():
+            assert torch.equal(value, whole.network.state_dict()[name])
+    (tmp_path / "cut").mkdir()
+    save_backbone(cut, tmp_path / "cut", TrainedOn())
+    with pytest.raises(UserError, match="tensors missing"):
+        load_backbone(whole, tmp_path / "cut")

@@ -146,9 +146,9 @@ def test_the_queue_holds_the_keys_of_both(ranks, norm):
         torch.testing.assert_close(queue[start : start + B], kept, rtol=1e-4, atol=1e-5)
 
 
-def test_every_method_but_the_autoencoder_is_compared():
+def test_every_method_that_compares_samples_is_compared():
     names = {schema.model_fields["name"].default for schema in MethodConfig.__origin__.__args__}
-    assert names - set(METHODS) <= {"autoencoder"}  # it compares no samples with each other
+    assert names - set(METHODS) <= {"autoencoder", "defect_pretext"}  # they compare no samples with each other
 
 
 def test_statistics_of_each_process_make_another_loss(ranks):

@@ -115,8 +115,9 @@ def test_linear_eval_finds_the_run_and_sets_a_floor_beside_it(workplace, ssl_pcb
     assert "starting from checkpoint runs/pre" in ended.out.splitlines()
     table = pd.read_json("probe/metrics.jsonl", lines=True)
     assert set(table["backbone"]) == {"checkpoint", "random_init"}
-    assert set(table["probe"]) == {"logistic", "gradient_head", "knn"}
-    assert set(table["labels"]) == {0.01, 0.1, 1.0}
+    assert set(table["probe"]) == {"logistic", "gradient_head", "knn", "one_class"}
+    assert set(table["labels"]) == {0.0, 0.01, 0.1, 1.0}
+    assert set(table.loc[table["labels"].eq(0), "probe"]) == {"one_class"}
     assert set(table["split"]) <= {"holdout", "val"}
     assert set(table["unit"]) == {"image"}
     assert not Path("results").exists()

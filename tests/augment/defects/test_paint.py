@@ -2,12 +2,17 @@
 
 import pytest
 import torch
+from scipy import ndimage
 
-from ssl_pcb.augment.synthetic_defects import NULL, WAVES, Shapes, cut_paste, draw_shapes, paint_defects, tone
+from ssl_pcb.augment.defects.paint import NULL, paint_defects
+from ssl_pcb.augment.defects.patches import cut_paste
+from ssl_pcb.augment.defects.pattern import Pattern, across, on_an_edge
+from ssl_pcb.augment.defects.shapes import WAVES, Shapes, draw_shapes
 from ssl_pcb.config.defects import DefectConfig
 
 SIZE = 64
-KINDS = ("cut_paste", "tone")
+KINDS = DefectConfig().generators
+ON_THE_PATTERN = ("break", "bridge", "nick", "spur", "pin_hole", "island")
 
 
 def generator(seed=0):
@@ -36,11 +41,15 @@ def test_nulls_are_untouched_and_the_mask_is_exact(channels):
     assert torch.equal(images, before)
     null = found.kinds == NULL
     assert 0 < null.sum() < len(images)
-    assert torch.equal(found.images[null], images[null])
-    assert torch.equal(found.mask, (found.images != images).any(1, keepdim=True))
-    assert not found.mask[null].any()
-    change = (found.images - images).abs().amax(1, keepdim=True)[found.mask]
-    assert change.min() >= 1 / 255
+    left = null & ~found.retouched
+    assert torch.equal(found.images[left], images[left])
+    changed = (found.images != images).any(1, keepdim=True)
+    assert torch.equal((found.change > 0)[~null], changed[~null])
+    assert not found.change[null].any()
+    assert changed[found.retouched].flatten(1).any(1).all()
+    difference = (found.images - images).abs().amax(1, keepdim=True)[found.change > 0]
+    assert torch.equal(found.change[found.change > 0], difference)
+    assert difference.min() >= 1 / 255
     assert found.images.min() >= 0
     assert found.images.max() <= 1
 
@@ -50,7 +59,7 @@ def test_nearly_every_picture_with_a_pattern_gets_a_visible_defect(kind):
     images = boards(100)
     found = paint(images, generators=(kind,), null_share=0)
     change = (found.images - images).abs().amax((1, 2, 3))
-    assert (change > 0.2).float().mean() > (0.9 if kind == "tone" else 0.6)  # cut_paste may paste like on like
+    assert (change > 0.2).float().mean() > (0.9 if kind in ON_THE_PATTERN else 0.5)  # others may paste like on like
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -60,7 +69,7 @@ def test_null_share_at_its_ends(share):
 
 
 def test_one_generator_alone():
-    assert set(paint(boards(), generators=("tone",)).kinds.tolist()) == {NULL, 0}
+    assert set(paint(boards(), generators=("nick",)).kinds.tolist()) == {NULL, 0}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,14 +97,18 @@ def test_sizes_are_in_pixels_and_inside_the_picture(kind, sizes):
     images = torch.rand(200, 1, SIZE, SIZE, generator=generator(3))  # every covered pixel changes
     found = paint(images, generators=(kind,), null_share=0, min_size=low, max_size=high, min_contrast=1.0)
     extents = []
-    for mask in found.mask[:, 0]:
+    for mask in found.change[:, 0] > 0:
+        if not mask.any():  # pasted on itself
+            continue
         rows, columns = mask.nonzero(as_tuple=True)
         reach = (rows.max() - rows.min()).item() + 1, (columns.max() - columns.min()).item() + 1
         extents.append(max(reach))
         assert rows.min() >= 1 and rows.max() <= SIZE - 2  # noqa: PT018
         assert columns.min() >= 1 and columns.max() <= SIZE - 2  # noqa: PT018
     assert max(extents) <= high + 2  # a soft edge of half a pixel on both sides
-    assert max(extents) > 0.6 * high
+    assert len(extents) > 190
+    if kind not in ("pin_hole", "island"):  # they are as small as the place needs
+        assert max(extents) > 0.6 * high
     assert min(extents) < high / 2 + 2
 
 
@@ -103,7 +116,8 @@ def shapes(**changes):
     """One shape of 12 px, round, at the picture's middle."""
     cells = SIZE // 4
     drawn = {
-        "radius": torch.tensor([6.0]), "aspect": torch.tensor([1.0]), "angle": torch.tensor([0.0]),
+        "radius": torch.tensor([6.0]), "limit": torch.tensor([9.0]), "aspect": torch.tensor([1.0]),
+        "angle": torch.tensor([0.0]),
         "waves": torch.zeros(1, WAVES, 2), "contrast": torch.tensor([1.0]), "place": torch.full((1, 2), 0.5),
         "source": torch.full((1, 2), 0.5), "choice": torch.tensor([0.9]), "lottery": torch.zeros(1, 1, cells, cells),
     }  # fmt: skip
@@ -112,7 +126,7 @@ def shapes(**changes):
 
 def test_cut_paste_shows_what_lies_at_the_source():
     image = torch.rand(1, 1, SIZE, SIZE)
-    painted = cut_paste(image, shapes(source=[[0.1, 0.9]]))
+    painted = cut_paste(image, shapes(source=[[0.1, 0.9]]), Pattern.of(image))
     room = SIZE - 14
     dx, dy = round((0.1 - 0.5) * room), round((0.9 - 0.5) * room)
     rows, columns = slice(30, 35), slice(30, 35)  # well inside the blob around (32, 32)
@@ -121,27 +135,13 @@ def test_cut_paste_shows_what_lies_at_the_source():
     assert torch.equal(painted[..., :20, :], image[..., :20, :])
 
 
-@pytest.mark.parametrize(("choice", "inside"), [(0.1, [0.9]), (0.6, [0.1]), (0.95, [0.1, 0.9])])
-def test_tone_fills_with_the_pictures_own_tones(choice, inside):
-    image = torch.full((1, 1, SIZE, SIZE), 0.1)
-    image[..., 32:] = 0.9
-    lottery = torch.zeros(1, 1, SIZE // 4, SIZE // 4)
-    lottery[0, 0, 8, 7] = 9.0  # the cell at the edge of the two halves, in the middle of the picture
-    painted = tone(image, shapes(choice=[choice], lottery=lottery.tolist()))
-    middle = painted[0, 0, 33:35, 27:35]
-    assert sorted({round(value, 4) for value in middle.flatten().tolist()}) == inside
-    changed = ((painted - image).abs() > 1e-3)[0, 0].nonzero()
-    assert (changed[:, 1] < 32).any() == (choice != 0.6)
-    assert (changed[:, 1] >= 32).any() == (choice != 0.1)
-
-
-def test_tone_lies_on_the_pattern_and_not_in_the_open():
+def test_a_nick_lies_on_the_pattern_and_not_in_the_open():
     """Bars stand in the left third alone; blobs of 6 px must touch them although most of the picture is empty."""
     image = torch.full((200, 1, SIZE, SIZE), 0.1)
     image[..., 10:20] = 0.9
     image += 0.02 * torch.rand(image.shape, generator=generator())
-    found = paint(image, generators=("tone",), null_share=0, min_size=6, max_size=6)
-    columns = [mask[0].nonzero()[:, 1].float().mean() for mask in found.mask if mask.any()]
+    found = paint(image, generators=("nick",), null_share=0, min_size=6, max_size=6)
+    columns = [change[0].nonzero()[:, 1].float().mean() for change in found.change if change.any()]
     assert (torch.stack(columns) < 27).float().mean() > 0.9
 
 
@@ -160,3 +160,78 @@ def test_default_sizes_follow_the_picture():
     assert DefectConfig().sizes(128) == pytest.approx((12.8, 44.8))
     assert DefectConfig(min_size=3).sizes(64) == (3, pytest.approx(22.4))
     assert DefectConfig(max_size=4).sizes(128) == (4, 4)
+
+
+def bars(count=60, width=6, gap=10):
+    """Upright bright bars, all alike."""
+    image = torch.full((count, 1, SIZE, SIZE), 0.1)
+    for at in range(4, SIZE - width, width + gap):
+        image[..., at : at + width] = 0.9
+    return image
+
+
+def pieces(image):
+    """Connected bright parts of an image (1, S, S)."""
+    return ndimage.label(image[0].numpy() > 0.5)[1]
+
+
+def topology(kind, **keys):
+    """Bright and dark parts of bars before, and of each of them painted with one kind at full contrast."""
+    images = bars()
+    found = paint(images, generators=(kind,), null_share=0, min_contrast=1.0, **keys)
+    before = pieces(images[0]), pieces(1 - images[0])
+    return before, [(pieces(image), pieces(1 - image)) for image in found.images]
+
+
+@pytest.mark.parametrize(("kind", "part"), [("break", 0), ("bridge", 1)])
+def test_a_break_parts_a_trace_and_a_bridge_a_gap(kind, part):
+    before, after = topology(kind)
+    assert sum(found[part] == before[part] + 1 for found in after) >= 0.7 * len(after)
+
+
+@pytest.mark.parametrize(("kind", "part"), [("pin_hole", 1), ("island", 0)])
+def test_a_hole_and_an_island_touch_nothing(kind, part):
+    before, after = topology(kind)
+    assert sum(found[part] == before[part] + 1 and found[1 - part] == before[1 - part] for found in after) > 0.9 * len(
+        after
+    )
+
+
+@pytest.mark.parametrize("kind", ["nick", "spur"])
+def test_a_small_nick_or_spur_parts_nothing_and_lies_on_a_border(kind):
+    before, after = topology(kind, min_size=4, max_size=5)
+    assert sum(found == before for found in after) > 0.9 * len(after)  # a ragged one may leave a crumb
+
+
+def test_break_and_bridge_are_each_other_with_the_tones_exchanged():
+    images = boards()
+    cut = paint(images, generators=("break",), null_share=0)
+    closed = paint(1 - images, generators=("bridge",), null_share=0)
+    torch.testing.assert_close(cut.images, 1 - closed.images, atol=0.02, rtol=0)
+
+
+def test_across_measures_a_bar():
+    image = bars(1, width=9, gap=13)
+    inward, width = across(Pattern.of(image), torch.tensor([[4.5, 30.5]]), 20.0)
+    assert inward[0].tolist() == pytest.approx([1, 0], abs=0.01)
+    assert width.item() == pytest.approx(8.5, abs=0.5)
+    _, width = across(Pattern.of(image), torch.tensor([[4.5, 30.5]]), 5.0)
+    assert torch.isinf(width).all()
+
+
+def test_places_on_edges_are_border_pixels():
+    image = boards(50)
+    pattern = Pattern.of(image)
+    at = on_an_edge(pattern, draw_shapes(DefectConfig(), 50, SIZE, generator())).floor().long()
+    for mask, (x, y) in zip(pattern.is_bright[:, 0], at.tolist(), strict=True):
+        around = mask[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+        assert mask[y, x]
+        assert not around.all()
+
+
+def test_tones_are_parted_where_a_few_bright_pixels_would_fool_the_middle_grey():
+    image = torch.full((1, 1, SIZE, SIZE), 0.1)
+    image[..., :20] = 0.4
+    image[0, 0, 5, 50] = 1.0  # a glint
+    pattern = Pattern.of(image)
+    assert torch.equal(pattern.is_bright, image > 0.2)

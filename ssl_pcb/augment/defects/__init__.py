@@ -1,0 +1,1 @@
+"""Defects painted on any board picture, on the device and without labels."""

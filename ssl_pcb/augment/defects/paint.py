@@ -1,0 +1,84 @@
+"""Paint one defect on each picture.
+
+A generator is one function from pictures, drawn shapes and the board's pattern to a painted picture. It needs an entry
+in ``_GENERATORS`` and its name in :mod:`ssl_pcb.config.defects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_pcb.augment.defects.patches import cut_paste, scar, soft_paste
+from ssl_pcb.augment.defects.pattern import Pattern
+from ssl_pcb.augment.defects.shapes import Shapes, draw_shapes
+from ssl_pcb.augment.defects.traces import bridge, cut, island, nick, pin_hole, retouch, spur
+from ssl_pcb.config.defects import DefectConfig
+
+VISIBLE = 1 / 255
+"""Least change of a painted pixel; smaller ones are undone."""
+
+NULL = -1
+"""Kind of a sample that gets no defect."""
+
+_GENERATORS: dict[str, Callable[[Tensor, Shapes, Pattern], Tensor]] = {
+    "break": cut, "bridge": bridge, "nick": nick, "spur": spur, "pin_hole": pin_hole, "island": island,
+    "cut_paste": cut_paste, "soft_paste": soft_paste, "scar": scar,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What painting gave.
+
+    Attributes:
+        images: (B, C, S, S) in [0, 1].
+        change: (B, 1, S, S) in [0, 1], how far a defect moved a pixel: 0, or at least a grey level.
+        kinds: (B,) index into ``config.generators``; :data:`NULL` = no defect.
+        retouched: (B,) bool, no defect but the trace of painting.
+    """
+
+    images: Tensor
+    change: Tensor
+    kinds: Tensor
+    retouched: Tensor
+
+
+def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generator) -> Painted:
+    """Paint one defect on each picture, but for the share that gets none.
+
+    Half of those without a defect stay as they are; the other half are retouched: a blob on the pattern is painted in
+    the colours that it has, so that the trace of painting itself tells nothing.
+
+    All parameters are drawn before any picture is looked at: what happens to a sample depends on itself and on the
+    generator, not on its neighbours in the batch. A defect lies wholly inside the picture.
+
+    Args:
+        images: (B, C, S, S) in [0, 1], float; not changed.
+        config: Generators, sizes, contrast.
+        generator: Source of randomness, on the images' device.
+    """
+    count, _, side, _ = images.shape
+
+    def unit() -> Tensor:
+        return torch.rand(count, generator=generator, device=images.device)
+
+    kinds = torch.randint(len(config.generators), (count,), generator=generator, device=images.device)
+    kinds = torch.where(unit() < config.null_share, NULL, kinds)
+    retouched = (kinds == NULL) & (unit() < 0.5)
+    shapes = draw_shapes(config, count, side, generator)
+    pattern = Pattern.of(images)
+    painted = images.clone()
+    ways = [(kinds == kind, _GENERATORS[name]) for kind, name in enumerate(config.generators)]
+    for chosen, paint in [*ways, (retouched, retouch)]:
+        rows = chosen.nonzero()[:, 0]
+        if len(rows):
+            painted[rows] = paint(images[rows], shapes.of(rows), pattern.of_samples(rows)).clamp(0, 1)
+    # A bright blob on what is bright already changes digits that no camera has: that is no defect.
+    change = (painted - images).abs().amax(1, keepdim=True)
+    seen = change >= VISIBLE
+    defect = seen & (kinds != NULL)[:, None, None, None]
+    return Painted(torch.where(seen, painted, images), change * defect, kinds, retouched)
