@@ -13,7 +13,7 @@ from torch import nn
 import ssl_pcb.losses
 from ssl_pcb.config.loss import LossConfig
 from ssl_pcb.config.sampler import SamplerConfig
-from ssl_pcb.data.samplers import build_sampler, class_counts
+from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.losses.inputs import LossInputs
 
@@ -73,6 +73,19 @@ class TestSampler:
             assert set(shown.tolist()) >= set(minority.tolist())
             assert shown.min() >= 0
             assert shown.max() < len(labels)
+
+    def test_epochs_of_one_length_show_each_sample_about_as_often_and_go_on_anew(self, variant, labels):
+        inner = build_sampler(variant(), labels, seed=3)
+        length = 5 * len(inner.epoch(0)) // 2  # two passes and a half
+        endless = Endless(inner, length)
+        first, second = endless.epoch(0), endless.epoch(1)
+        assert len(first) == len(second) == length
+        assert not np.array_equal(first, second)
+        whole = np.concatenate([inner.epoch(0), inner.epoch(1)])
+        assert np.array_equal(first[: len(whole)], whole)
+        shown = np.concatenate([first, second])
+        assert not {*inner.epoch(0), *inner.epoch(1)} - set(shown)
+        assert np.array_equal(Endless(inner, length).epoch(1), second)
 
     def test_an_epoch_depends_on_seed_and_number_alone(self, variant, labels):
         first, second = (build_sampler(variant(), labels, seed=3) for _ in range(2))

@@ -94,11 +94,21 @@ class FinetuneConfig(Section):
     )
     checkpoint: str = Field("auto", description=CHECKPOINT)
     transductive: bool = Field(False, description="accept a checkpoint that saw the validation or test boards; marked")
+    fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the labels to use, in training and in choosing the epoch; all of them judge",
+    )
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
     training: TrainingConfig = Field(
         TrainingConfig(epochs=30, batch_size=32), description="length and learning-rate curve"
+    )
+    steps_per_epoch: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="optimiser steps an epoch, however few the labels; none = one pass over what the sampler shows",
     )
     select: Literal["auroc", "average_precision"] = Field(
         "average_precision", description="validation measure that chooses the best epoch"

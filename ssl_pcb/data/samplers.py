@@ -58,6 +58,19 @@ class Undersample:
         return np.random.default_rng([self.seed, epoch]).permutation(np.concatenate([self.minority, kept]))
 
 
+class Endless:
+    """Epochs of one length, whatever ``inner``'s: its own follow one another without a break."""
+
+    def __init__(self, inner: Sampler, length: int) -> None:
+        self.inner, self.length = inner, length
+        self.passes = -(-length // len(inner.epoch(0)))
+
+    def epoch(self, epoch: int) -> Indices:
+        """The first ``length`` positions of as many of the inner sampler's epochs as that takes."""
+        first = epoch * self.passes
+        return np.concatenate([self.inner.epoch(first + each) for each in range(self.passes)])[: self.length]
+
+
 def build_sampler(config: SamplerConfig, labels: NDArray[np.int64], seed: int) -> Sampler:
     """The sampler that ``config`` names, over samples with the class indices ``labels`` (N,)."""
     match config:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ssl_pcb.data.manifest import PSEUDO_GROUP
 from ssl_pcb.decision.checks import checked_pair
 from ssl_pcb.decision.thresholds import decide
-from ssl_pcb.evaluation.metrics import Rates, confusion_rates
+from ssl_pcb.evaluation.metrics import AT_ESCAPE, Rates, confusion_rates
 
 Floats = NDArray[np.float64]
 Unit = Literal["board", "source image"]
@@ -66,8 +66,8 @@ def draw_cluster_counts(clusters: int, resamples: int, seed: int) -> NDArray[np.
     return np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
 
 
-def weighted_ranking(scores: Floats, labels: NDArray[np.int64], weights: ArrayLike) -> tuple[Floats, Floats]:
-    """AUROC and average precision under many sets of sample weights at once.
+def weighted_ranking(scores: Floats, labels: NDArray[np.int64], weights: ArrayLike) -> Rates:
+    """AUROC, average precision and false-call rates at fixed escape, under many sets of sample weights at once.
 
     Ties are exact: a tied pair counts one half in the AUROC, and average precision steps over distinct
     scores, as scikit-learn's does.
@@ -78,7 +78,7 @@ def weighted_ranking(scores: Floats, labels: NDArray[np.int64], weights: ArrayLi
         weights: (R, N), not negative.
 
     Returns:
-        Two arrays (R,); NaN where a class (for average precision: Defective) has no weight.
+        Name to (R,); NaN where a class (for average precision: Defective) has no weight.
     """
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))  # of the runs of equal scores
@@ -93,7 +93,13 @@ def weighted_ranking(scores: Floats, labels: NDArray[np.int64], weights: ArrayLi
     with np.errstate(invalid="ignore", divide="ignore"):
         auroc = beaten / (all_positive * (all_weight - all_positive))
         average_precision = np.einsum("rg,rg->r", positive, precision) / all_positive
-    return auroc, average_precision
+        missed = 1 - cumulated_positive / all_positive[:, None]
+        false_calls = (cumulated - cumulated_positive) / (all_weight - all_positive)[:, None]
+    rates = {"auroc": auroc, "average_precision": average_precision}
+    for name, escape in AT_ESCAPE.items():
+        first = np.argmax(missed <= escape + 1e-9, axis=1)
+        rates[name] = np.where(np.isnan(auroc), np.nan, false_calls[np.arange(len(first)), first])
+    return rates
 
 
 def resampled_metrics(
@@ -122,8 +128,7 @@ def resampled_metrics(
         weighted_ranking(values, classes, counts[first : first + step, cluster_of])
         for first in range(0, len(counts), step)
     ]
-    rates["auroc"], rates["average_precision"] = (np.concatenate(parts) for parts in zip(*ranked, strict=True))
-    return rates
+    return rates | {name: np.concatenate([part[name] for part in ranked]) for name in ranked[0]}
 
 
 def bootstrap_intervals(

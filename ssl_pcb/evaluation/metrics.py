@@ -6,13 +6,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.decision.checks import checked_pair
 from ssl_pcb.decision.thresholds import decide
 
 Rates = dict[str, NDArray[np.float64]]
+
+AT_ESCAPE = {"false_call_rate_at_5_escape": 0.05, "false_call_rate_at_1_escape": 0.01}
+"""The false-call rate where at most this share of the defects escapes, read off the judged scores themselves.
+
+No threshold that was chosen beforehand keeps such a promise exactly; these compare rankings.
+"""
 
 UNDEFINED = {
     "escape_rate": "no sample is Defective",
@@ -26,6 +32,7 @@ UNDEFINED = {
     "balanced_accuracy": "only one class is present",
     "auroc": "only one class is present",
     "average_precision": "no sample is Defective",
+    **dict.fromkeys(AT_ESCAPE, "only one class is present"),
 }
 """Why a metric can be NaN."""
 
@@ -70,8 +77,8 @@ def classification_metrics(scores: ArrayLike, labels: ArrayLike, threshold: floa
         threshold: Samples with ``score >= threshold`` are called Defective.
 
     Returns:
-        Floats by name (see :func:`confusion_rates`; also ``auroc`` and ``average_precision``), NaN where
-        undefined; ``n`` (int); ``confusion`` ``[[tn, fp], [fn, tp]]`` (rows true, columns called) with
+        Floats by name (see :func:`confusion_rates`; also ``auroc``, ``average_precision`` and the keys of
+        :data:`AT_ESCAPE`), NaN where undefined; ``n`` (int); ``confusion`` ``[[tn, fp], [fn, tp]]`` (rows true, columns called) with
         ``confusion_labels`` naming both axes.
 
     Raises:
@@ -86,6 +93,7 @@ def classification_metrics(scores: ArrayLike, labels: ArrayLike, threshold: floa
         **{name: float(rate) for name, rate in confusion_rates(*confusion).items()},
         "auroc": float(roc_auc_score(classes, values)) if mixed else np.nan,
         "average_precision": float(average_precision_score(classes, values)) if defective else np.nan,
+        **{name: _at_escape(classes, values, escape) if mixed else np.nan for name, escape in AT_ESCAPE.items()},
         "n": len(classes),
         "confusion": confusion.reshape(2, 2).tolist(),
         "confusion_labels": list(LABELS),
@@ -96,6 +104,11 @@ def brier_score(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Mean squared distance between the probability of Defective (N,) and the label (N,); lower is better."""
     values, classes = checked_pair(probabilities, labels)
     return float(np.mean((values - classes) ** 2))
+
+
+def _at_escape(classes: NDArray[np.int64], values: NDArray[np.float64], escape: float) -> float:
+    false_calls, found, _ = roc_curve(classes, values, drop_intermediate=False)
+    return float(false_calls[np.argmax(found >= 1 - escape - 1e-9)])
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,9 +15,10 @@ from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.stages import FinetuneConfig
 from ssl_pcb.data.loaders import batches, images_at_once
 from ssl_pcb.data.manifest import LABELS
-from ssl_pcb.data.samplers import build_sampler, class_counts
+from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import refuse_size
 from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
@@ -47,12 +48,17 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     samples, data = load_samples(config.data)
     refuse_changed_data(run, samples.name, samples.describe())
     refuse_shared_images(samples)
-    rows, val_rows = samples.supervised("train"), samples.supervised("val")
+    rows, val_rows = (
+        every[label_fraction_indices(samples.labels[every], config.fraction, config.runtime.seed)]
+        for every in (samples.supervised("train"), samples.supervised("val"))
+    )
     splits = splits_to_judge(samples, config.test)
     if config.test:
         open_ledger(config.runtime.ledger)
     labels, batch_size = samples.labels[rows], config.training.batch_size
     sampler = build_sampler(config.sampler, labels, config.runtime.seed)
+    if config.steps_per_epoch:
+        sampler = Endless(sampler, config.steps_per_epoch * batch_size)
     shown = len(sampler.epoch(0))
     refuse_small(samples.name, shown, batch_size, fabric.world_size)
     channels, size = samples.store.spec.channels, data.image_size

@@ -25,17 +25,19 @@ def tiles(images=40, per_image=6, seed=0, decimals=1):
 def test_weighted_ranking_equals_scikit_learn_with_sample_weights():
     scores, labels, _ = tiles()
     weights = np.random.default_rng(3).integers(0, 4, size=(7, len(scores)))
-    auroc, average_precision = weighted_ranking(scores, labels, weights)
+    found = weighted_ranking(scores, labels, weights)
     for row, weight in enumerate(weights):
-        assert auroc[row] == pytest.approx(roc_auc_score(labels, scores, sample_weight=weight), abs=1e-12)
-        assert average_precision[row] == pytest.approx(
+        assert found["auroc"][row] == pytest.approx(roc_auc_score(labels, scores, sample_weight=weight), abs=1e-12)
+        assert found["average_precision"][row] == pytest.approx(
             average_precision_score(labels, scores, sample_weight=weight), abs=1e-12
         )
 
 
 def test_all_scores_equal_ranks_at_chance():
-    auroc, average_precision = weighted_ranking(np.zeros(4), np.array([0, 1, 0, 0]), np.ones((1, 4)))
-    assert (auroc[0], average_precision[0]) == (0.5, 0.25)
+    found = weighted_ranking(np.zeros(4), np.array([0, 1, 0, 0]), np.ones((1, 4)))
+    assert {name: value[0] for name, value in found.items()} == {
+        "auroc": 0.5, "average_precision": 0.25, "false_call_rate_at_5_escape": 1, "false_call_rate_at_1_escape": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("chunk_values", [1, 1_000, 10**9])

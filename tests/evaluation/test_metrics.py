@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ssl_pcb.errors import UserError
-from ssl_pcb.evaluation.metrics import UNDEFINED, brier_score, classification_metrics
+from ssl_pcb.evaluation.metrics import AT_ESCAPE, UNDEFINED, brier_score, classification_metrics
 
 
 def test_every_metric_equals_scikit_learn():
@@ -28,7 +28,7 @@ def test_every_metric_equals_scikit_learn():
         "auroc": reference.roc_auc_score(labels, scores),
         "average_precision": reference.average_precision_score(labels, scores),
     }
-    rates = {name: value for name, value in found.items() if isinstance(value, float)}
+    rates = {name: value for name, value in found.items() if isinstance(value, float) and name not in AT_ESCAPE}
     assert rates == pytest.approx(expected, abs=1e-12)
     assert found["confusion"] == reference.confusion_matrix(labels, called).tolist()
     assert found["n"] == 400
@@ -47,6 +47,22 @@ def test_an_undefined_rate_is_nan_and_has_a_reason(label, threshold):
     found = classification_metrics([0.1, 0.2], [label, label], threshold)
     undefined = {name for name, value in found.items() if isinstance(value, float) and np.isnan(value)}
     assert {"auroc", "balanced_accuracy"} <= undefined <= set(UNDEFINED) | {"average_precision"}
+
+
+def test_false_calls_at_an_escape_rate_are_those_of_the_strictest_threshold_that_keeps_it():
+    generator = np.random.default_rng(4)
+    labels = (generator.random(400) < 0.3).astype(int)
+    scores = np.round(labels + generator.normal(0, 1, 400), 1)
+    found = classification_metrics(scores, labels, 0.5)
+    for name, escape in (("false_call_rate_at_5_escape", 0.05), ("false_call_rate_at_1_escape", 0.01)):
+        kept = [t for t in scores if (scores[labels == 1] < t).mean() <= escape]
+        assert found[name] == pytest.approx((scores[labels == 0] >= max(kept)).mean())
+
+
+def test_one_escape_in_twenty_is_five_percent():
+    scores, labels = np.r_[np.arange(20), 0.5], np.r_[np.ones(20, int), 0]
+    assert classification_metrics(scores, labels, 0)["false_call_rate_at_5_escape"] == 0
+    assert classification_metrics(scores, labels, 0)["false_call_rate_at_1_escape"] == 1
 
 
 def test_brier_score_of_a_hand_worked_case():

@@ -143,6 +143,18 @@ def test_finetune_shows_both_classes_alike(workplace, ssl_pcb_cli):
     assert not Path("results").exists()
 
 
+def test_finetune_with_few_labels_takes_as_many_steps_and_sees_only_these(workplace):
+    start("finetune", "few", checkpoint="none", fraction=0.25, steps_per_epoch=3, training__epochs=2)
+    frame = pd.read_csv("m.csv")
+    train = frame[frame["split"].eq("train") & frame["label"].notna()]
+    few = {label: round(0.25 * count) for label, count in train["label"].value_counts().items()}
+    assert len(TrainedOn.read(Path("few/backbone.safetensors")).images) == sum(few.values())
+    batch = read("few", "run.json")["class_counts"]
+    assert sum(batch.values()) == 3 * yaml.safe_load(Path("few/config.yaml").read_text())["training"]["batch_size"]
+    judged = read("few", "summary.json")["reports"]["val"]["n"]
+    assert judged == (frame["split"].eq("val") & frame["label"].notna()).sum()
+
+
 def test_every_look_at_the_test_boards_is_in_both_ledgers(workplace):
     start("finetune", "look1", test=True, checkpoint="none", runtime__ledger="looks/ledger.csv")
     start("linear-eval", "look2", test=True, checkpoint="none", runtime__ledger="looks/ledger.csv", fractions=[1.0])
