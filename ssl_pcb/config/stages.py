@@ -98,7 +98,7 @@ class FinetuneConfig(Section):
         1.0,
         gt=0,
         le=1,
-        description="share of the labels to use, in training and in choosing the epoch; all of them judge",
+        description="share of the labels to use, in training and in choosing the epoch; all judge",
     )
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")

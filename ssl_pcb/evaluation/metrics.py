@@ -78,8 +78,8 @@ def classification_metrics(scores: ArrayLike, labels: ArrayLike, threshold: floa
 
     Returns:
         Floats by name (see :func:`confusion_rates`; also ``auroc``, ``average_precision`` and the keys of
-        :data:`AT_ESCAPE`), NaN where undefined; ``n`` (int); ``confusion`` ``[[tn, fp], [fn, tp]]`` (rows true, columns called) with
-        ``confusion_labels`` naming both axes.
+        :data:`AT_ESCAPE`), NaN where undefined; ``n`` (int); ``confusion`` ``[[tn, fp], [fn, tp]]`` (rows true,
+        columns called) with ``confusion_labels`` naming both axes.
 
     Raises:
         UserError: On NaN scores or unlabelled samples.
