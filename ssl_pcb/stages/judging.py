@@ -16,6 +16,7 @@ from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.decision.calibration import TemperatureScaling, expected_calibration_error
 from ssl_pcb.decision.thresholds import choose_threshold, decide
+from ssl_pcb.evaluation.by_type import by_type
 from ssl_pcb.evaluation.metrics import brier_score
 from ssl_pcb.evaluation.report import evaluate_scores, format_report
 from ssl_pcb.reports.ledger import record_test_touch
@@ -65,7 +66,8 @@ def judge(
         seed: Seed of the bootstrap.
 
     Returns:
-        Split to report, see :func:`ssl_pcb.evaluation.report.evaluate_scores`.
+        Split to report, see :func:`ssl_pcb.evaluation.report.evaluate_scores`, with ``calibration`` and, where types
+        of defects are known, ``by_type`` (:func:`ssl_pcb.evaluation.by_type.by_type`).
     """
     val_labels = samples.labels[samples.rows("val", labelled=True)]
     threshold = choose_threshold(scores["val"], val_labels, "balanced_accuracy")
@@ -84,6 +86,7 @@ def judge(
             resamples=resamples,
             seed=seed,
         )
+        reports[split]["by_type"] = by_type(found, samples.labels[rows], threshold, samples.column("types", rows))
         probabilities = calibration.probabilities(found)
         reports[split]["calibration"] = {
             "temperature": calibration.temperature,

@@ -71,17 +71,17 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             name: frozen_features(backbone, samples, ["train", *splits], config, fabric)
             for name, backbone in backbones.items()
         }
-        scored = [
-            map_scores(frozen_features(scorer, samples, splits, config, fabric))
+        label_free = {
+            "defect_map": map_scores(frozen_features(scorer, samples, splits, config, fabric))
             for scorer in defect_scorers(start.checkpoint, start.backbone)
-        ]
+        }
         if not fabric.is_global_zero:
             return
         table: list[dict[str, Any]] = []
         full: dict[str, Probed] = {}
         said = marks(samples, start)
         for name, found in features.items():
-            for probed in [one_class(found), *(scored if name == "checkpoint" else [])]:
+            for probed in [one_class(found), *(label_free.values() if name == "checkpoint" else [])]:
                 table += rows_of_table(name, 0.0, probed, samples, config, said)
             for fraction in config.fractions:
                 for probed in probe_all(found, samples, fraction, config, alone(runtime)):
@@ -96,7 +96,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             name: judge(
                 probed.scores, samples, run.folder / f"{name}_{PREDICTIONS}", said, config.resamples, runtime.seed
             )
-            for name, probed in full.items()
+            for name, probed in (full | label_free).items()
         }
         run.save_metrics(table)
         main = next(iter(backbones))
@@ -105,7 +105,8 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         summary: dict[str, Any] = {
             "stage": "linear-eval", "checkpoint": start.checkpoint, "marks": said,
             "reported_probe": f"logistic regression on {main} with {max(config.fractions):.0%} of the labels",
-            "reports": reports[main], "floor_reports": reports["random_init"], "probes": table,
+            "reports": reports[main], "floor_reports": reports["random_init"],
+            "label_free_reports": {name: reports[name] for name in label_free}, "probes": table,
         }  # fmt: skip
         run.save_summary(summary)
         say_table(pd.DataFrame(table))

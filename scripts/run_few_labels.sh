@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Reproduce rows of results/few_labels.csv: how few labels each start needs, board-disjoint on DeepPCB.
+#
+#   bash scripts/run_few_labels.sh PATH/TO/DEEPPCB [ROW...]
+#
+# PATH holds DeepPCB's official layout (PCBData/group*/...). A row is a method that has a config
+# configs/pretrain/few_labels_ROW.yaml, or scratch; without any, all of them, one after another. A row takes about an
+# hour on 2 cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test
+# boards and records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
+source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
+shift
+runs=runs/few_labels
+source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
+
+size=${SIZE:-64} seed=${SEED:-0}
+common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
+judged=(--set "test=${TEST:-false}")
+
+finetune_row() { # finetune_row RUN NETWORK CHECKPOINT: with 1, 10 and 100 % of the labels
+    for fraction in 0.01 0.1 1.0; do
+        stage finetune "$1-finetune-$fraction" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
+            --set "fraction=$fraction" "${common[@]}" "${judged[@]}"
+    done
+}
+
+deeppcb_tiles "$source_folder"
+if [ $# = 0 ]; then
+    for file in configs/pretrain/few_labels_*.yaml; do
+        row=${file##*few_labels_}
+        set -- "$@" "${row%.yaml}"
+    done
+    set -- scratch "$@"
+fi
+for row in "$@"; do
+    run="$runs/$row-$size-$seed"
+    if [ "$row" = scratch ]; then
+        finetune_row "$runs/scratch_own_end-$size-$seed" own_end none
+        finetune_row "$runs/scratch_maps-$size-$seed" maps none
+        continue
+    fi
+    config="configs/pretrain/few_labels_$row.yaml"
+    network=own_end
+    if grep -q "^  - 8$" "$config"; then network=maps; fi
+    stage pretrain "$run" --config "$config" "${common[@]}"
+    stage linear-eval "$run-probes" --config "configs/linear_eval/few_labels_$network.yaml" --checkpoint "$run" \
+        "${common[@]}" "${judged[@]}"
+    finetune_row "$run" "$network" "$run"
+done
+python scripts/results_few_labels.py "$runs"
