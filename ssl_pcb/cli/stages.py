@@ -18,6 +18,7 @@ FLAGS = {
     "--out": "runtime.out",
     "--checkpoint": "checkpoint",
     "--method": "method.name",
+    "--hard-negatives": "method.hard_negatives",
     "--backbone": "backbone.name",
     "--image-size": "data.image_size",
     "--epochs": "training.epochs",
@@ -87,7 +88,7 @@ def _option(flag: str, keys: list[Key]) -> click.Option:
         choices = [key.type for key in keys]
         meaning = "; ".join(f"{key.type}: {key.meaning}" for key in keys)
     else:
-        choices = keys[0].type.split(" | ") if flag in ("--device", "--precision") else []
+        choices = keys[0].type.split(" | ") if flag in ("--device", "--precision", "--hard-negatives") else []
         meaning = _sentence(keys[0].meaning)
     # Values are checked by the config, whose messages name the key; click shows what kind is expected.
     kind = keys[0].type.split()[0].upper()

@@ -22,6 +22,11 @@ class SimCLRConfig(_Contrastive):
     name: Literal["simclr"] = Field(
         "simclr", description="two views of a sample agree, views of different samples do not (NT-Xent)"
     )
+    hard_negatives: Literal["none", "synthetic"] = Field(
+        "none", description="synthetic = each sample is also pushed away from itself with a painted defect"
+    )
+    copies: int = Field(1, ge=1, description="painted copies of each sample")
+    defect: DefectConfig = Field(DefectConfig(), description="the painted defects")
 
 
 class DCLConfig(_Contrastive):
@@ -123,8 +128,8 @@ class AutoencoderConfig(Section):
         return self
 
 
-class DefectPretextConfig(Section):
-    """Find painted defects: whether there is one, where, and which."""
+class DefectPretextConfig(_Contrastive):
+    """Find painted defects: whether there is one, where, and which; joined with SimCLR's loss if that has a weight."""
 
     name: Literal["defect_pretext"] = Field(
         "defect_pretext",
@@ -133,6 +138,12 @@ class DefectPretextConfig(Section):
     defect: DefectConfig = Field(DefectConfig(null_share=0.3), description="the painted defects")
     positive_weight: float = Field(8.0, gt=0, description="weight of the map's cells with a defect, which are few")
     kind_weight: float = Field(0.1, ge=0, description="weight of telling which generator painted")
+    nt_xent_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of SimCLR's loss beside the map's, with the painted picture as hard negative; 0 = the map "
+        "alone, at a third of the cost",
+    )
 
 
 MethodConfig = Annotated[

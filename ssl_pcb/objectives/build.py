@@ -23,6 +23,8 @@ from ssl_pcb.objectives.barlow_twins import BarlowTwins
 from ssl_pcb.objectives.byol import BYOL
 from ssl_pcb.objectives.dcl import DCL
 from ssl_pcb.objectives.defect_pretext import DefectPretext
+from ssl_pcb.objectives.hard_negatives import HardNegatives
+from ssl_pcb.objectives.joint_pretext import JointPretext
 from ssl_pcb.objectives.moco import MoCo
 from ssl_pcb.objectives.simclr import SimCLR
 from ssl_pcb.objectives.simsiam import SimSiam
@@ -32,6 +34,8 @@ from ssl_pcb.objectives.vicreg import VICReg
 def build_objective(config: MethodConfig, backbone: Backbone, views: ViewMaker) -> nn.Module:
     """The objective that ``config`` names; like all of them it has the ``backbone`` that is kept."""
     match config:
+        case SimCLRConfig(hard_negatives="synthetic"):
+            return HardNegatives(config, backbone, views)
         case SimCLRConfig():
             return SimCLR(config, backbone, views)
         case DCLConfig():
@@ -48,5 +52,7 @@ def build_objective(config: MethodConfig, backbone: Backbone, views: ViewMaker) 
             return BYOL(config, backbone, views)
         case AutoencoderConfig():
             return Autoencoding(config, backbone, views)
-        case DefectPretextConfig():
+        case DefectPretextConfig(nt_xent_weight=0):
             return DefectPretext(config, backbone, views)
+        case DefectPretextConfig():
+            return JointPretext(config, backbone, views)

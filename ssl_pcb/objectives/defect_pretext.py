@@ -14,6 +14,7 @@ from ssl_pcb.data.loaders import Batch
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.defect_map import DefectMap, image_score
 from ssl_pcb.objectives.output import StepOutput
+from ssl_pcb.objectives.separation import pairwise_auroc
 
 CLEAR = 0.1
 """Least change of a pixel, of full scale, that the map is asked to find; noise and light hide less."""
@@ -69,15 +70,7 @@ class DefectPretext(nn.Module):
         which = (which * target).sum() / target.sum().clamp(min=1)
         logs = {
             "where": where.detach(), "which": which.detach(),
-            "painted_auroc": _auroc(scores[defective], scores[null]),
-            "retouched_auroc": _auroc(scores[defective], scores[painted.retouched]),
+            "painted_auroc": pairwise_auroc(scores[defective], scores[null]),
+            "retouched_auroc": pairwise_auroc(scores[defective], scores[painted.retouched]),
         }  # fmt: skip
         return StepOutput(where + self.config.kind_weight * which, logs)
-
-
-def _auroc(positive: Tensor, negative: Tensor) -> Tensor:
-    """Share of pairs in which the positive scores higher; a half where there are no pairs."""
-    if not (len(positive) and len(negative)):
-        return positive.new_tensor(0.5)
-    apart = positive[:, None] - negative[None, :]
-    return ((apart > 0).float() + 0.5 * (apart == 0)).mean()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,7 @@ def map_scores(found: Features) -> Probed:
     return Probed("defect_map", "max", {split: scores[:, 0].astype(np.float64) for split, scores in found.items()})
 
 
-def defect_scorers(checkpoint: str, backbone: Backbone) -> Iterator[DefectScorer]:
+def defect_scorer(checkpoint: str, backbone: Backbone) -> DefectScorer | None:
     """The map of defects that was trained with ``backbone``, if ``checkpoint`` is such a run.
 
     Raises:
@@ -52,10 +51,10 @@ def defect_scorers(checkpoint: str, backbone: Backbone) -> Iterator[DefectScorer
     """
     folder = Path(checkpoint)
     if checkpoint == "none" or not folder.is_dir() or read_run(folder).get("stage") != "pretrain":
-        return
+        return None
     method = load_config(PretrainConfig, folder / "config.yaml").method
     if not isinstance(method, DefectPretextConfig):
-        return
+        return None
     head = DefectMap(backbone, len(method.defect.generators))
     try:
         head.load_state_dict(load_file(folder / HEAD))
@@ -63,4 +62,4 @@ def defect_scorers(checkpoint: str, backbone: Backbone) -> Iterator[DefectScorer
         raise UserError(
             f"{folder / HEAD}: is not the map of this run ({str(error).splitlines()[-1].strip()}); pretrain again"
         ) from None
-    yield DefectScorer(backbone, head)
+    return DefectScorer(backbone, head)

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ssl_pcb.config.method import MethodConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.data.loaders import Batch
+from ssl_pcb.losses.nt_xent import nt_xent
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.build import build_objective
 
@@ -90,6 +91,17 @@ def lightlys_barlow_twins(rank=0, world=1):
     return BarlowTwinsLoss(gather_distributed=True)(first[rank::world], second[rank::world]).item()
 
 
+def hard_nt_xent(rank=0, world=1):
+    """The loss of projections with own negatives, and its gradients."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(*shape, generator=generator)[rank::world] for shape in ((B, 4), (B, 4), (B, 2, 4))]
+    inputs = [part.clone().requires_grad_() for part in parts]
+    masked = (torch.rand(B, 2, generator=generator) < 0.4)[rank::world]
+    loss = nt_xent(*inputs, masked, 0.2)
+    loss.backward()
+    return {"loss": loss.item(), "gradients": [each.grad for each in inputs]}
+
+
 def work(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/meeting", timedelta(seconds=60), world_size=WORLD, rank=rank)
@@ -99,6 +111,7 @@ def work(rank, folder):
             for (method, keys), norm in itertools.product(METHODS.items(), NORMS)
         }
         found["batch norm"] = train("simclr", "group", {}, rank, WORLD, batch_norm=True)
+        found["own negatives"] = hard_nt_xent(rank, WORLD)
         found["lightly's"] = lightlys_barlow_twins(rank, WORLD)
         torch.save(found, folder / f"{rank}.pt")
     finally:
@@ -133,6 +146,15 @@ class TestTwoAreAsOne:
     def test_both_end_with_the_same_state(self, ranks, method, norm):
         first, second = (rank[method, norm]["state"] for rank in ranks)
         assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_own_negatives_and_gathered_views_make_one_loss(ranks):
+    alone = hard_nt_xent()
+    found = [rank["own negatives"] for rank in ranks]
+    assert sum(each["loss"] for each in found) / WORLD == pytest.approx(alone["loss"], rel=1e-5)
+    for rank, each in enumerate(found):
+        for own, whole in zip(each["gradients"], alone["gradients"], strict=True):
+            torch.testing.assert_close(own / WORLD, whole[rank::WORLD])  # averaged, as gradients of weights are
 
 
 @pytest.mark.parametrize("norm", NORMS)

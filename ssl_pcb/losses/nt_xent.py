@@ -1,0 +1,40 @@
+"""NT-Xent with hard negatives of each sample's own."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from lightly.utils.dist import gather, rank, world_size
+from torch import Tensor
+
+
+def nt_xent(first: Tensor, second: Tensor, negatives: Tensor, masked: Tensor, temperature: float) -> Tensor:
+    """The normalised temperature-scaled cross entropy, in which each anchor is also pushed away from its own negatives.
+
+    NT-Xent is of Chen et al. 2020 (arXiv 2002.05709); locally changed copies as negatives are of Zou et al. 2022
+    (SPD, arXiv 2207.14315). For the anchor :math:`z_i` with partner :math:`z_j` and own negatives :math:`n_{ik}`
+
+    .. math:: -\\log \\frac{e^{z_i z_j / t}}{\\sum_{l \\ne i} e^{z_i z_l / t} + \\sum_k e^{z_i n_{ik} / t}}
+
+    averaged over both views of all samples. Without negatives it equals lightly's ``NTXentLoss``. With several
+    processes the views are gathered from all of them; own negatives stay where their anchor is.
+
+    Args:
+        first: (B, D) projections of the first views, of any length.
+        second: (B, D), of the second views.
+        negatives: (B, K, D), of the changed copies of each sample; K may be 0.
+        masked: (B, K) bool, true where a copy is no negative.
+        temperature: t.
+    """
+    first, second, negatives = (F.normalize(each, dim=-1) for each in (first, second, negatives))
+    several = world_size() > 1
+    all_first, all_second = (torch.cat(gather(each)) if several else each for each in (first, second))
+    others = torch.cat([all_first, all_second])
+    count, offset = len(all_first), rank() * len(first)
+    own = torch.arange(len(first), device=first.device) + offset
+    losses = []
+    for anchors, itself, partner in ((first, own, own + count), (second, own + count, own)):
+        near = (anchors @ others.T / temperature).scatter(1, itself[:, None], -torch.inf)
+        hard = torch.einsum("bd,bkd->bk", anchors, negatives) / temperature
+        losses.append(F.cross_entropy(torch.cat([near, hard.masked_fill(masked, -torch.inf)], 1), partner))
+    return torch.stack(losses).mean()
