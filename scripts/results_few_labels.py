@@ -1,0 +1,166 @@
+"""Add the finished runs of scripts/run_few_labels.sh to results/few_labels.csv, and write its table anew.
+
+python scripts/results_few_labels.py RUNS
+
+A row that was measured before, perhaps on another machine, stays until the same row is measured again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ssl_pcb.config.stages import LinearEvalConfig
+from ssl_pcb.data.manifest import LABELS, Manifest
+from ssl_pcb.data.samples import load_samples
+from ssl_pcb.decision.thresholds import choose_threshold
+from ssl_pcb.evaluation.floors import edge_count_scores, position_scores
+from ssl_pcb.evaluation.metrics import AT_ESCAPE
+from ssl_pcb.evaluation.reduction import fit_components
+from ssl_pcb.evaluation.report import evaluate_scores
+from ssl_pcb.reports.run import read_config, read_run
+from ssl_pcb.stages.probing import probe_all, rows_of_table
+from ssl_pcb.training.processes import alone
+
+RESULTS = Path("results")
+RUN = re.compile(r"(?P<start>\w+)-(?P<size>\d+)-(?P<seed>\d+)(-(?P<use>probes|finetune)(-(?P<labels>[\d.]+))?)?")
+KEYS = ["start", "use", "labels", "size", "seed", "split"]
+METRICS = ("auroc", "average_precision", *AT_ESCAPE)
+PROBES = {"one_class": "distance", "defect_map": "defect map", "logistic": "linear probe"}
+COMPONENTS = 256
+
+
+def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """What linear-eval measured, and the same for random weights beside it."""
+    types = json.loads((folder / "summary.json").read_text())
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        if row["probe"] in PROBES and row["split"] != "holdout":
+            trained = row["backbone"] == "checkpoint"
+            network = "maps" if read_config(folder, "linear-eval").backbone.strides else "own end"
+            yield {
+                "start": name["start"] if trained else f"random init, {network}", "use": PROBES[row["probe"]],
+                **measured(row, types if trained else {}),
+            }  # fmt: skip
+
+
+def measured(row: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of a line of linear-eval's table, with those by type where its summary has them."""
+    found = {"labels": row["labels"], "split": row["split"]}
+    for name in METRICS:
+        found |= {name: row[name], f"{name}_low": row[f"{name}_low"], f"{name}_high": row[f"{name}_high"]}
+    reports = summary.get("reports", {}) if row["probe"] == "logistic" and row["labels"] == 1 else {}
+    if row["probe"] == "defect_map":
+        reports = summary.get("label_free_reports", {}).get("defect_map", {})
+    return found | types_of(reports.get(row["split"], {}))
+
+
+def types_of(report: dict[str, Any]) -> dict[str, Any]:
+    """AUROC of each defect type."""
+    return {f"auroc_{name}": entry["auroc"] for name, entry in report.get("by_type", {}).items()}
+
+
+def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """What finetune measured."""
+    for split, report in json.loads((folder / "summary.json").read_text())["reports"].items():
+        if split != "holdout":
+            row = {"start": name["start"], "use": "finetune", "labels": float(name["labels"]), "split": split}
+            for metric in METRICS:
+                entry = report["metrics"][metric]
+                row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}
+            yield row | types_of(report)
+
+
+def runs(folder: Path) -> Iterator[dict[str, Any]]:
+    """A row a finished run, use, label share and split."""
+    for file in sorted(folder.glob("*/summary.json")):
+        name = RUN.fullmatch(file.parent.name)
+        if name is None or name["use"] is None:
+            continue
+        record, rows = read_run(file.parent), probed if name["use"] == "probes" else finetuned
+        facts = {
+            "size": int(name["size"]), "seed": int(name["seed"]), "seconds": record["seconds"],
+            "hardware": record["hardware"]["gpu"] or f"{record['hardware']['cores']} CPU cores",
+            "commit": record["commit"],
+        }  # fmt: skip
+        for row in rows(file.parent, name.groupdict()):
+            yield row | facts
+
+
+def floors(folder: Path, config: LinearEvalConfig) -> Iterator[dict[str, Any]]:
+    """Validation alone: tile position, copper-edge count, and probes on principal components."""
+    manifest = Manifest.read(folder / "tiles.csv")
+    train, val = manifest.split("train"), manifest.split("val")
+    labels = val.frame["label"].eq(LABELS[1]).to_numpy().astype(int)
+    facts = {"size": config.data.image_size, "seed": config.runtime.seed, "split": "val"}
+    for name, share, scores in (
+        ("tile position alone", 1.0, position_scores(train, val)),
+        ("copper-edge count alone", 0.0, edge_count_scores(val)),
+    ):
+        threshold = choose_threshold(scores, labels, "balanced_accuracy")
+        report = evaluate_scores(scores, labels, threshold, list(val.frame["group"]), list(val.frame["path"]))
+        row = {"start": name, "use": "floor", "labels": share}
+        for metric in METRICS:
+            entry = report["metrics"][metric]
+            row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}
+        yield row | facts
+    samples, _ = load_samples(config.data)
+    parts = {split: samples.pixels(samples.rows(split, labelled=True)) for split in ("train", "val")}
+    components = fit_components(
+        samples.pixels(samples.rows("train")), samples.store.spec.size, COMPONENTS, config.runtime.seed
+    )
+    features = {split: components.reduce(part).codes.astype("float32") for split, part in parts.items()}
+    for fraction in config.fractions:
+        for each in probe_all(features, samples, fraction, config, alone(config.runtime)):
+            if each.probe == "logistic":
+                for row in rows_of_table("", fraction, each, samples, config, []):
+                    name = f"{COMPONENTS} principal components"
+                    yield {"start": name, "use": PROBES["logistic"], **measured(row, {})} | facts
+
+
+def markdown(frame: pd.DataFrame, split: str, size: int) -> list[str]:
+    """AUROC by label share: the mean over seeds, with their range where there are several, else the interval."""
+    frame = frame[frame["split"].eq(split) & frame["size"].eq(size)]
+    shares = sorted(frame["labels"].unique())
+    lines = [f"**AUROC, {split} boards, {size} px**", ""]
+    lines += ["| start | use | " + " | ".join(f"{share:.0%} of the labels" for share in shares) + " |"]
+    lines += ["|---" * (len(shares) + 2) + "|"]
+    for (use, start), rows in frame.groupby(["use", "start"], sort=True):
+        cells = []
+        for share in shares:
+            found = rows[rows["labels"].eq(share)]
+            if not len(found):
+                cells.append("-")
+            elif len(found) == 1:
+                cells.append("{auroc:.3f} ({auroc_low:.3f} to {auroc_high:.3f})".format(**found.iloc[0]))
+            else:
+                low, high = found["auroc"].min(), found["auroc"].max()
+                cells.append(f"{found['auroc'].mean():.3f} ({len(found)} seeds, {low:.3f} to {high:.3f})")
+        lines.append(f"| {start} | {use} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    fresh = pd.DataFrame(runs(folder))
+    file = RESULTS / "few_labels.csv"
+    known = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEYS)
+    if not known["use"].eq("floor").any():
+        own = next(path for path in sorted(folder.glob("*-probes")) if (path / "summary.json").exists())
+        fresh = pd.concat([fresh, pd.DataFrame(floors(folder, read_config(own, "linear-eval")))])
+    frame = pd.concat([known, fresh]).drop_duplicates(KEYS, keep="last").sort_values(KEYS)
+    RESULTS.mkdir(exist_ok=True)
+    frame.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
+    pairs = frame[["split", "size"]].drop_duplicates().sort_values(["size", "split"]).itertuples(index=False)
+    text = "\n".join(line for split, size in pairs for line in markdown(frame, split, int(size)))
+    (RESULTS / "few_labels.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+main()
