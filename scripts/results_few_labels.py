@@ -43,7 +43,8 @@ def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
         row = json.loads(line)
         if row["probe"] in PROBES and row["split"] != "holdout":
             trained = row["backbone"] == "checkpoint"
-            network = "maps" if read_config(folder, "linear-eval").backbone.strides else "own end"
+            backbone = read_config(folder, "linear-eval").backbone
+            network = "neck" if backbone.neck else "maps" if backbone.strides else "own end"
             yield {
                 "start": name["start"] if trained else f"random init, {network}", "use": PROBES[row["probe"]],
                 **measured(row, types if trained else {}),

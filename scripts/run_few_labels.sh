@@ -34,13 +34,15 @@ fi
 for row in "$@"; do
     run="$runs/$row-$size-$seed"
     if [ "$row" = scratch ]; then
-        finetune_row "$runs/scratch_own_end-$size-$seed" own_end none
-        finetune_row "$runs/scratch_maps-$size-$seed" maps none
+        for network in own_end maps neck; do
+            finetune_row "$runs/scratch_$network-$size-$seed" "$network" none
+        done
         continue
     fi
     config="configs/pretrain/few_labels_$row.yaml"
     network=own_end
     if grep -q "^  - 8$" "$config"; then network=maps; fi
+    if grep -q "^  neck: 10$" "$config"; then network=neck; fi
     stage pretrain "$run" --config "$config" "${common[@]}"
     stage linear-eval "$run-probes" --config "configs/linear_eval/few_labels_$network.yaml" --checkpoint "$run" \
         "${common[@]}" "${judged[@]}"

@@ -133,7 +133,7 @@ class DefectPretextConfig(_Contrastive):
 
     name: Literal["defect_pretext"] = Field(
         "defect_pretext",
-        description="find painted defects on a dense map: whether, where and which; needs backbone.strides",
+        description="find painted defects on a dense map: whether, where and which; needs backbone.strides and neck",
     )
     defect: DefectConfig = Field(DefectConfig(null_share=0.3), description="the painted defects")
     positive_weight: float = Field(8.0, gt=0, description="weight of the map's cells with a defect, which are few")

@@ -29,6 +29,9 @@ class BackboneConfig(Section):
     pool: Literal["avg", "max", "avg_max"] = Field(
         "avg", description="how the maps of strides are pooled: mean, maximum, or both"
     )
+    neck: int = Field(
+        0, ge=0, description="channels into which a small network fuses the maps of strides before pooling; 0 = none"
+    )
 
     @model_validator(mode="after")
     def _strides_go_with_pool(self) -> "BackboneConfig":
@@ -36,4 +39,6 @@ class BackboneConfig(Section):
             raise ValueError("strides must ascend, each once, as in [8, 16]")
         if self.pool != "avg" and not self.strides:
             raise ValueError(f"pool={self.pool} pools the maps of strides; set strides as well, as in [8, 16]")
+        if self.neck and not self.strides:
+            raise ValueError("neck fuses the maps of strides; set strides as well, as in [8, 16]")
         return self

@@ -18,11 +18,10 @@ from ssl_pcb.data.files import whole_stream
 from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.models.defect_map import DefectScorer
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.training.processes import gather_shares, share_of
 
-FeatureNetwork = Backbone | DownsizedBackbone | DefectScorer
+FeatureNetwork = Backbone | DownsizedBackbone
 
 
 def state_hash(module: nn.Module) -> str:

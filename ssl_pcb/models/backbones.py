@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
+from ssl_pcb.models.neck import Neck
 from ssl_pcb.models.norms import with_norm
 
 PROBE = 64
@@ -28,7 +29,8 @@ class Backbone(nn.Module):
         channels: Input channels, 1 or 3.
         norm: ``own``, ``group`` or ``frozen``, as in the config.
         strides: Pixels per step of the maps that are pooled; empty = the network's own end.
-        depths: Channels of each of these maps.
+        wide_depths: Channels of each of these maps.
+        neck: Fuses them into one, or ``None``.
         dim: Number of features.
     """
 
@@ -56,9 +58,10 @@ class Backbone(nn.Module):
             value = torch.tensor(recipe[key])
             self.register_buffer(key, (value if len(value) == channels else value.mean()).reshape(-1, 1, 1))
         self.set_aside: tuple[str, ...] = ()
-        self.depths: tuple[int, ...] = ()
+        self.wide_depths: tuple[int, ...] = ()
         if self.strides:
             self._keep_maps()
+        self.neck = Neck(self.wide_depths, config.neck) if config.neck else None
         self.dim = _feature_dim(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -69,10 +72,21 @@ class Backbone(nn.Module):
         return features
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """The map (B, depth, h, w) of each stride, finest first, of images (B, C, H, W) in [0, 1]."""
+        """Maps (B, depth, h, w) of images (B, C, H, W) in [0, 1]: the neck's, or without one those of all strides."""
+        wide = self.wide_maps(images)
+        return wide if self.neck is None else [self.fused(wide)]
+
+    def wide_maps(self, images: Tensor) -> list[Tensor]:
+        """The map (B, depth, h, w) of each stride, the finest first, of images (B, C, H, W) in [0, 1]."""
         found: list[Tensor] = self.network.forward_intermediates(  # type: ignore[operator]
             (images - self.mean) / self.std, indices=self._indices, intermediates_only=True, stop_early=True
         )
+        return found
+
+    def fused(self, wide: list[Tensor]) -> Tensor:
+        """The neck's map (B, channels, h, w) of :meth:`wide_maps`."""
+        assert self.neck is not None
+        found: Tensor = self.neck(wide)
         return found
 
     def pooled(self, maps: list[Tensor]) -> Tensor:
@@ -98,7 +112,7 @@ class Backbone(nn.Module):
             offered = ", ".join(str(stride) for stride in sorted(last))
             raise UserError(f"backbone.strides: '{self.name}' has no map of stride {lost[0]}, only of {offered}")
         self._indices = [last[stride][0] for stride in self.strides]
-        self.depths = tuple(last[stride][1] for stride in self.strides)
+        self.wide_depths = tuple(last[stride][1] for stride in self.strides)
         before = set(network.state_dict())
         network.prune_intermediate_layers(self._indices, prune_norm=True, prune_head=True)
         self.set_aside = tuple(sorted(before - set(network.state_dict())))

@@ -11,8 +11,8 @@ from ssl_pcb.augment.photometric import relight
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.data.loaders import Batch
+from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.models.defect_map import DefectMap, image_score
 from ssl_pcb.objectives.output import StepOutput
 from ssl_pcb.objectives.separation import pairwise_auroc
 
@@ -24,34 +24,40 @@ FILLED = 0.25
 
 
 class DefectPretext(nn.Module):
-    """A backbone and a map of defects, trained on painted ones that nobody labelled.
+    """A backbone whose neck maps defects, trained on painted ones that nobody labelled.
 
+    The neck's first channel is the log-odds of a defect in each cell, the others' that of each kind; pooled by maximum
+    they are the image's features, and the first of these is its score before anybody has labelled anything.
     After natural synthetic anomalies (Schlueter et al. 2022, arXiv 2109.15222), whose network too says of every place
     how much of a defect lies there.
 
     Attributes:
-        backbone: The part that is kept after pretraining.
-        head: The map.
+        backbone: What is kept after pretraining.
     """
 
     def __init__(self, config: DefectPretextConfig, backbone: Backbone, views: ViewMaker) -> None:
-        """Put a map behind ``backbone``.
+        """Train ``backbone``.
 
         Raises:
-            UserError: If the backbone gives no maps.
+            UserError: If it has no neck of the right channels, or no maximum of it is among its features.
         """
         super().__init__()
-        self.config, self.views = config, views
-        self.backbone = backbone
-        self.head = DefectMap(backbone, len(config.defect.generators))
+        channels = 1 + len(config.defect.generators)
+        if backbone.neck is None or backbone.dim != channels or backbone.pool != "max":
+            raise UserError(
+                "backbone: painted defects are found on a map with one channel for any defect and one for each of the "
+                f"{channels - 1} generators, whose maxima are the features; set backbone.strides=[8,16], "
+                f"backbone.neck={channels} and backbone.pool=max"
+            )
+        self.config, self.views, self.backbone = config, views, backbone
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """One step on a batch of stored pixels, under one random view each and one painted defect or none."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
             images, painted = self.show(batch, generator)
-        log_odds, kinds = self.head(self.backbone.maps(images))
+        (found,) = self.backbone.maps(images)
         with torch.autocast(batch.inputs.device.type, enabled=False):
-            return self.judge(log_odds.float(), kinds.float(), painted)
+            return self.judge(found.float(), painted)
 
     def show(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Painted]:
         """Images (B, C, S, S) in [0, 1], and what is painted on them: after geometry, before light, blur and noise."""
@@ -59,18 +65,26 @@ class DefectPretext(nn.Module):
         painted = paint_defects(self.views.move(batch.inputs, draw), self.config.defect, generator)
         return relight(painted.images, draw.light), painted
 
-    def judge(self, log_odds: Tensor, kinds: Tensor, painted: Painted) -> StepOutput:
-        """The loss of maps (B, h, w) and (B, kinds, h, w)."""
+    def judge(self, found: Tensor, painted: Painted) -> StepOutput:
+        """The loss of log-odds (B, 1 + generators, h, w)."""
         clear = (painted.change >= CLEAR).float()
-        target = (F.adaptive_avg_pool2d(clear, (log_odds.shape[1], log_odds.shape[2]))[:, 0] / FILLED).clamp(max=1)
-        weight = 1 + (self.config.positive_weight - 1) * target
-        where = (weight * F.binary_cross_entropy_with_logits(log_odds, target, reduction="none")).mean()
-        scores, defective, null = image_score(log_odds.detach()), clear.flatten(1).any(1), painted.kinds == NULL
-        which = F.cross_entropy(kinds, painted.kinds.clamp(min=0)[:, None, None].expand_as(target), reduction="none")
-        which = (which * target).sum() / target.sum().clamp(min=1)
+        target = (F.adaptive_avg_pool2d(clear, (found.shape[2], found.shape[3]))[:, 0] / FILLED).clamp(max=1)
+        of_kind = F.one_hot(painted.kinds.clamp(min=0), found.shape[1] - 1)[:, :, None, None] * target[:, None]
+        where, which = self._unlikely(found[:, :1], target[:, None]), self._unlikely(found[:, 1:], of_kind)
+        scores, defective, null = (
+            found[:, 0].detach().flatten(1).amax(1),
+            clear.flatten(1).any(1),
+            painted.kinds == NULL,
+        )
         logs = {
             "where": where.detach(), "which": which.detach(),
             "painted_auroc": pairwise_auroc(scores[defective], scores[null]),
             "retouched_auroc": pairwise_auroc(scores[defective], scores[painted.retouched]),
         }  # fmt: skip
         return StepOutput(where + self.config.kind_weight * which, logs)
+
+    def _unlikely(self, log_odds: Tensor, target: Tensor) -> Tensor:
+        """Cross entropy of (B, K, h, w), summed over K; cells with a defect, which are few, weigh more."""
+        weight = 1 + (self.config.positive_weight - 1) * target
+        each = weight * F.binary_cross_entropy_with_logits(log_odds, target, reduction="none")
+        return each.sum(1).mean()

@@ -29,16 +29,17 @@ class JointPretext(DefectPretext):
         """
         super().__init__(config, backbone, views)
         self.projection = SimCLRProjectionHead(
-            backbone.dim, config.hidden_dim, config.output_dim, batch_norm=config.head_batch_norm
+            sum(backbone.wide_depths), config.hidden_dim, config.output_dim, batch_norm=config.head_batch_norm
         )
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """One step on a batch of B samples: 3B images through the network at once."""
         images, painted = trio(self.views, self.config.defect, 1, batch, generator)
-        maps = self.backbone.maps(images)
-        contrast = hard_nt_xent(self.projection(self.backbone.pooled(maps)), painted, self.config.temperature)
-        log_odds, kinds = self.head([each[-len(batch.labels) :] for each in maps])
+        maps = self.backbone.wide_maps(images)
+        pooled = self.projection(self.backbone.pooled(maps))
+        contrast = hard_nt_xent(pooled, painted, self.config.temperature)
+        found = self.backbone.fused([each[-len(batch.labels) :] for each in maps])
         with torch.autocast(batch.inputs.device.type, enabled=False):
-            found = self.judge(log_odds.float(), kinds.float(), painted[0])
-        logs = {**found.logs, **contrast.logs, "nt_xent": contrast.loss.detach()}
-        return StepOutput(found.loss + self.config.nt_xent_weight * contrast.loss, logs)
+            judged = self.judge(found.float(), painted[0])
+        logs = {**judged.logs, **contrast.logs, "nt_xent": contrast.loss.detach()}
+        return StepOutput(judged.loss + self.config.nt_xent_weight * contrast.loss, logs)

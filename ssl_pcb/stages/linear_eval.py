@@ -19,7 +19,7 @@ from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
-from ssl_pcb.stages.label_free import defect_scorer, map_scores, one_class
+from ssl_pcb.stages.label_free import defect_map, one_class
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
@@ -71,14 +71,12 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             name: frozen_features(backbone, samples, ["train", *splits], config, fabric)
             for name, backbone in backbones.items()
         }
-        label_free = {}
-        if (scorer := defect_scorer(start.checkpoint, start.backbone)) is not None:
-            label_free["defect_map"] = map_scores(frozen_features(scorer, samples, splits, config, fabric))
         if not fabric.is_global_zero:
             return
         table: list[dict[str, Any]] = []
         full: dict[str, Probed] = {}
         said = marks(samples, start)
+        label_free = {each.probe: each for each in defect_map(features[next(iter(backbones))], start.checkpoint)}
         for name, found in features.items():
             for probed in [one_class(found), *(label_free.values() if name == "checkpoint" else [])]:
                 table += rows_of_table(name, 0.0, probed, samples, config, said)

@@ -110,7 +110,13 @@ def _reservations(seen: TrainedOn, leak: str | None, samples: Samples) -> Iterat
 
 def describe_backbone(config: BackboneConfig, channels: int) -> dict[str, object]:
     """What a run records of its network, by which ``auto`` finds one that fits."""
-    return {"name": config.name, "channels": channels, "norm": config.norm, "strides": list(config.strides)}
+    return {
+        "name": config.name,
+        "channels": channels,
+        "norm": config.norm,
+        "strides": list(config.strides),
+        "neck": config.neck,
+    }
 
 
 def trained_on(samples: Samples, rows: NDArray[np.int64]) -> TrainedOn:
@@ -125,7 +131,7 @@ def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path
         record = read_run(file.parent)
         if record.get("stage") != "pretrain" or record.get("status") != "finished":
             continue
-        same_network = ({"norm": "own", "strides": []} | record["backbone"]) == describe_backbone(
+        same_network = ({"norm": "own", "strides": [], "neck": 0} | record["backbone"]) == describe_backbone(
             config, samples.store.spec.channels
         )
         if same_network and record["data"]["images_fingerprint"] == images:

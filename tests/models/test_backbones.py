@@ -171,8 +171,22 @@ def test_strides_pool_the_networks_own_maps():
         found = cut(images)
     expected = [fine.mean((2, 3)), fine.amax((2, 3)), coarse.mean((2, 3)), coarse.amax((2, 3))]
     torch.testing.assert_close(found, torch.cat(expected, 1))
-    assert cut.dim == found.shape[1] == 2 * sum(cut.depths)
+    assert cut.dim == found.shape[1] == 2 * sum(cut.wide_depths)
     assert sum(p.numel() for p in cut.parameters()) < sum(p.numel() for p in whole.parameters())
+
+
+def test_a_neck_fuses_the_maps_in_the_cells_of_the_finest():
+    torch.manual_seed(0)
+    backbone = Backbone(BackboneConfig(name="test_resnet", strides=(8, 16), neck=5, pool="max"), 1).eval()
+    images = torch.rand(2, 1, 64, 64)
+    (fused,) = backbone.maps(images)
+    assert fused.shape == (2, 5, 8, 8)
+    torch.testing.assert_close(backbone(images), fused.amax((2, 3)))
+    fine, coarse = backbone.wide_maps(images)
+    # Scale is no voice: each map is normalised by itself. Either of them is heard.
+    torch.testing.assert_close(backbone.fused([fine * 100, coarse]), fused, rtol=1e-2, atol=1e-2)
+    for changed in ([fine.flip(0), coarse], [fine, coarse.flip(0)]):
+        assert (backbone.fused(changed) - fused).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "densenet121", "efficientnet_b0"])
@@ -180,7 +194,10 @@ def test_strides_are_pixels_per_step_in_every_family(name):
     backbone = Backbone(BackboneConfig(name=name, strides=(8, 16), pool="max"), 3).eval()
     with torch.no_grad():
         maps = backbone.maps(torch.rand(1, 3, 64, 64))
-    assert [tuple(each.shape[1:]) for each in maps] == [(backbone.depths[0], 8, 8), (backbone.depths[1], 4, 4)]
+    assert [tuple(each.shape[1:]) for each in maps] == [
+        (backbone.wide_depths[0], 8, 8),
+        (backbone.wide_depths[1], 4, 4),
+    ]
 
 
 def test_strides_that_a_network_lacks_are_refused_with_those_that_it_has():
@@ -188,7 +205,11 @@ def test_strides_that_a_network_lacks_are_refused_with_those_that_it_has():
         UserError, match=r"backbone.strides: 'resnet18' has no map of stride 64, only of 2, 4, 8, 16, 32"
     ):
         Backbone(BackboneConfig(strides=(8, 64)), 1)
-    for keys, said in (({"strides": (16, 8)}, "strides must ascend"), ({"pool": "max"}, "set strides as well")):
+    for keys, said in (
+        ({"strides": (16, 8)}, "strides must ascend"),
+        ({"pool": "max"}, "set strides as well"),
+        ({"neck": 4}, "neck fuses"),
+    ):
         with pytest.raises(ValidationError, match=said):
             BackboneConfig(**keys)
 

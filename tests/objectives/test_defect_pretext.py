@@ -11,15 +11,15 @@ from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.models.defect_map import DefectScorer, image_score
 from ssl_pcb.objectives.defect_pretext import DefectPretext
 
 SIZE = 32
+MAPS = {"strides": (8, 16), "neck": 10, "pool": "max"}
 
 
-def make(strides=(8, 16), **keys):
+def make(network=MAPS, **keys):
     torch.manual_seed(0)
-    backbone = Backbone(BackboneConfig(name="test_resnet", strides=strides), 1)
+    backbone = Backbone(BackboneConfig(name="test_resnet", **network), 1)
     return DefectPretext(DefectPretextConfig(**keys), backbone, ViewMaker(ViewConfig(), SIZE))
 
 
@@ -41,8 +41,25 @@ def test_the_target_is_the_clear_share_of_a_cell_against_a_naive_loop():
     for odds, wanted in zip(log_odds.flatten().tolist(), target.flatten().tolist(), strict=True):
         p = torch.sigmoid(torch.tensor(odds))
         total += (1 + 7 * wanted) * -(wanted * p.log() + (1 - wanted) * (1 - p).log())
-    found = objective.judge(log_odds, torch.zeros(2, 9, 4, 4), painted(change, [0, 1]))
+    found = objective.judge(both(log_odds), painted(change, [0, 1]))
     assert found.loss.item() == pytest.approx(total.item() / 32, rel=1e-5)
+
+
+def test_each_kind_has_a_map_of_its_own():
+    objective = make(kind_weight=1, positive_weight=1)
+    change = torch.zeros(2, 1, SIZE, SIZE)
+    change[:, :, :8, :8] = 0.6
+    found = torch.full((2, 10, 4, 4), -20.0)
+    found[:, 0, 0, 0] = 20.0
+    found[0, 1 + 4, 0, 0] = found[1, 1 + 7, 0, 0] = 20.0
+    assert objective.judge(found, painted(change, [4, 7])).loss.item() == pytest.approx(0, abs=1e-6)
+    wrong = objective.judge(found, painted(change, [4, 6])).loss.item()
+    assert wrong == pytest.approx(2 * 20 / 32, rel=1e-4)  # one cell of 2 x 16 missed by 20, one wrongly told by 20
+
+
+def both(log_odds):
+    """The neck's map with nothing to tell of kinds."""
+    return torch.cat([log_odds[:, None], torch.full((len(log_odds), 9, *log_odds.shape[1:]), -20.0)], 1)
 
 
 def test_the_logged_auroc_counts_pairs():
@@ -53,30 +70,35 @@ def test_the_logged_auroc_counts_pairs():
     log_odds[:, 0, 0] = torch.tensor([3.0, 1.0, 2.0, 0.5, 1.0])  # two defects, three nulls, the last one retouched
     kinds = [0, 3, NULL, NULL, NULL]
     retouched = torch.tensor([False, False, False, False, True])
-    logs = objective.judge(log_odds, torch.zeros(5, 9, 4, 4), painted(change, kinds, retouched)).logs
+    logs = objective.judge(both(log_odds), painted(change, kinds, retouched)).logs
     assert logs["painted_auroc"].item() == pytest.approx((3 + 1 + 0.5) / 6)
     assert logs["retouched_auroc"].item() == pytest.approx((1 + 0.5) / 2)
 
 
 def test_what_shows_nothing_counts_as_no_defect():
-    logs = make().judge(torch.zeros(1, 4, 4), torch.zeros(1, 9, 4, 4), painted(torch.zeros(1, 1, SIZE, SIZE), [2])).logs
+    logs = make().judge(both(torch.zeros(1, 4, 4)), painted(torch.zeros(1, 1, SIZE, SIZE), [2])).logs
     assert logs["painted_auroc"] == 0.5
-    assert logs["which"] == 0
+    assert logs["which"] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_backbone_without_maps_is_refused():
-    with pytest.raises(UserError, match=r"backbone.strides: a map of defects needs"):
-        make(strides=())
+@pytest.mark.parametrize("network", [{}, {"strides": (8, 16)}, MAPS | {"neck": 8}, MAPS | {"pool": "avg"}])
+def test_a_backbone_without_the_right_neck_is_refused(network):
+    with pytest.raises(UserError, match=r"set backbone.strides=\[8,16\], backbone.neck=10 and backbone.pool=max"):
+        make(network)
 
 
-def test_the_image_score_is_the_most_suspicious_cells():
-    maps = torch.randn(3, 4, 4)
-    assert image_score(maps).tolist() == [each.max().item() for each in maps]
+def test_the_first_feature_is_the_most_suspicious_cells_log_odds():
+    backbone = make().backbone.eval()
+    images = torch.rand(3, 1, SIZE, SIZE)
+    (found,) = backbone.maps(images)
+    assert backbone(images).shape == (3, 10)
+    assert backbone(images)[:, 0].tolist() == [each.max().item() for each in found[:, 0]]
 
 
 def test_it_learns_to_find_what_is_painted():
     """Bars at random places; after training, painted images score above clean ones that it never saw."""
-    objective = make(defect={"generators": ["pin_hole", "island", "break"], "null_share": 0.5, "min_contrast": 1.0})
+    painting = {"generators": ["pin_hole", "island", "break"], "null_share": 0.5, "min_contrast": 1.0}
+    objective = make(MAPS | {"neck": 4}, defect=painting)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(0)
 
@@ -95,7 +117,7 @@ def test_it_learns_to_find_what_is_painted():
     objective.eval()
     with torch.no_grad():
         images, truth = objective.show(boards(200), generator)
-        scores = DefectScorer(objective.backbone, objective.head)(images)[:, 0]
+        scores = objective.backbone(images)[:, 0]
     defective = (truth.change > 0).flatten(1).any(1)
     apart = scores[defective][:, None] > scores[truth.kinds == NULL][None]
     assert apart.float().mean() > 0.85

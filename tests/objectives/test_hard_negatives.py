@@ -18,6 +18,7 @@ from ssl_pcb.objectives.joint_pretext import JointPretext
 from ssl_pcb.objectives.simclr import SimCLR
 
 SIZE, B = 32, 24
+MAPS = {"strides": (8, 16), "neck": 10, "pool": "max"}
 DARK = PhotometryConfig(brightness=0.1, contrast=0.2, gamma=0.2, blur=0, noise=0)
 
 
@@ -34,9 +35,9 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def build(config, strides=()):
+def build(config, network=None):
     torch.manual_seed(0)
-    backbone = Backbone(BackboneConfig(name="test_resnet", strides=strides), 1)
+    backbone = Backbone(BackboneConfig(name="test_resnet", **(network or {})), 1)
     return build_objective(config, backbone, ViewMaker(ViewConfig(), SIZE))
 
 
@@ -83,20 +84,20 @@ def test_the_logged_auroc_tells_how_far_defects_lie_beside_retouches():
 def test_the_config_chooses_the_objective():
     assert type(build(SimCLRConfig())) is SimCLR
     assert type(build(SimCLRConfig(hard_negatives="synthetic"))) is HardNegatives
-    assert type(build(DefectPretextConfig(), (8, 16))) is DefectPretext
-    assert type(build(DefectPretextConfig(nt_xent_weight=0.1), (8, 16))) is JointPretext
+    assert type(build(DefectPretextConfig(), MAPS)) is DefectPretext
+    assert type(build(DefectPretextConfig(nt_xent_weight=0.1), MAPS)) is JointPretext
 
 
 @pytest.mark.parametrize(
-    ("config", "strides"),
+    ("config", "network"),
     [
-        (SimCLRConfig(hard_negatives="synthetic", copies=2), ()),
-        (DefectPretextConfig(nt_xent_weight=1.0), (8, 16)),
+        (SimCLRConfig(hard_negatives="synthetic", copies=2), {}),
+        (DefectPretextConfig(nt_xent_weight=1.0), MAPS),
     ],
     ids=["hard negatives", "joint"],
 )
-def test_the_loss_falls(config, strides):
-    objective = build(config, strides).train()
+def test_the_loss_falls(config, network):
+    objective = build(config, network).train()
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     losses = []
     for _ in range(12):
@@ -111,7 +112,7 @@ def test_the_loss_falls(config, strides):
 
 def test_the_joint_loss_is_the_sum_of_its_parts():
     def loss(weight):
-        objective = build(DefectPretextConfig(nt_xent_weight=weight), (8, 16)).train()
+        objective = build(DefectPretextConfig(nt_xent_weight=weight), MAPS).train()
         output = objective(boards(), generator(5))
         return output.loss.item(), output.logs["nt_xent"].item()
 

@@ -16,6 +16,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.load import load_config, read_yaml
@@ -122,6 +123,20 @@ def test_linear_eval_finds_the_run_and_sets_a_floor_beside_it(workplace, ssl_pcb
     assert set(table["unit"]) == {"image"}
     assert not Path("results").exists()
     assert not (workplace / "probe" / "test_ledger.csv").exists()
+
+
+def test_a_map_of_painted_defects_scores_boards_without_labels(workplace):
+    network = {"backbone__strides": [8, 16], "backbone__neck": 10, "backbone__pool": "max"}
+    start("pretrain", "maps", method__name="defect_pretext", **network)
+    start("linear-eval", "maps-probes", checkpoint="maps", **network)
+    table = pd.read_json("maps-probes/metrics.jsonl", lines=True)
+    found = table[table["probe"].eq("defect_map")]
+    assert set(found["labels"]) == {0.0}
+    assert set(found["backbone"]) == {"checkpoint"}
+    said = pd.read_csv("maps-probes/defect_map_predictions.csv").query("split == 'val'")
+    auroc = roc_auc_score(said["label"].eq("Defective"), said["score"])
+    assert found.loc[found["split"].eq("val"), "auroc"].item() == pytest.approx(auroc)
+    assert read("maps-probes", "summary.json")["label_free_reports"]["defect_map"]["val"]["n"] == len(said)
 
 
 def test_finetune_shows_both_classes_alike(workplace, ssl_pcb_cli):
