@@ -74,9 +74,13 @@ def stage_command(stage: str) -> click.Command:
 def run_stage(stage: str, file: Path | None, asked: Mapping[str, Any], *, resume: bool) -> Path:
     """Run ``stage``; returns its run folder."""
     from ssl_pcb.stages.start import start_stage  # torch is imported from here on
+    from ssl_pcb.stages.weights import backbone_of
 
-    config = load_config(STAGES[stage], file, asked)
     everything = {**(flatten(read_yaml(file)) if file else {}), **asked}
+    if not any(key.split(".")[0] == "backbone" for key in everything):  # then it is that of the weights
+        found = backbone_of(str(everything.get("checkpoint", "none")))
+        asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
+    config = load_config(STAGES[stage], file, asked)
     return start_stage(stage, config, everything, resume=resume)
 
 

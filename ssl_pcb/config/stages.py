@@ -15,7 +15,10 @@ from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
 
-CHECKPOINT = "a run folder, a weights file, or 'none'; auto = the newest compatible finished pretraining run"
+CHECKPOINT = (
+    "a run folder (whose network is taken, unless backbone keys are given), a weights file, or 'none'; auto = the "
+    "newest compatible finished pretraining run"
+)
 
 SUPERVISED_VIEW = ViewConfig(
     geometry=GeometryConfig(surroundings=False),

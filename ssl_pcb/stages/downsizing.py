@@ -12,8 +12,7 @@ from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
-from ssl_pcb.reports.run import read_config, read_run
-from ssl_pcb.stages.weights import Start, start_from
+from ssl_pcb.stages.weights import Start, backbone_of, start_from
 from ssl_pcb.training.checkpoint import BACKBONE, read_weights
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def start_network(
             "leave --checkpoint out (downsizer.checkpoint names the encoder's)"
         )
     downsizer = config.downsizer
-    encoder = downsizer.backbone or _backbone_of(downsizer.checkpoint) or config.backbone
+    encoder = downsizer.backbone or backbone_of(downsizer.checkpoint) or config.backbone
     start = start_from(
         downsizer.checkpoint, encoder, channels, config.runtime, samples=samples,
         transductive=config.transductive, beside=beside, part="downsizer",
@@ -85,10 +84,3 @@ def load_downsized(
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{folder / BACKBONE}: does not fit the run's config ({reason})") from None
     return network
-
-
-def _backbone_of(checkpoint: str) -> BackboneConfig | None:
-    """The network of the run folder ``checkpoint``; ``None`` if it is no run folder."""
-    folder = Path(checkpoint)
-    stage = read_run(folder).get("stage") if folder.is_dir() else None
-    return read_config(folder, stage).backbone.model_copy(update={"weights": "none"}) if stage else None

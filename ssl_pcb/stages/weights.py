@@ -16,7 +16,7 @@ from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.reports.run import read_run
+from ssl_pcb.reports.run import read_config, read_run
 from ssl_pcb.training.checkpoint import load_backbone, weights_file
 from ssl_pcb.training.lineage import TrainedOn, find_leak
 from ssl_pcb.training.runtime import derive_seed
@@ -106,6 +106,13 @@ def _reservations(seen: TrainedOn, leak: str | None, samples: Samples) -> Iterat
         yield f"transductive: the checkpoint was {leak}"
     if seen.images & set(samples.store.digests(samples.rows("holdout"))):
         yield "the checkpoint has seen kept-apart images (split 'holdout')"
+
+
+def backbone_of(checkpoint: str) -> BackboneConfig | None:
+    """The network of the run folder ``checkpoint``; ``None`` if it is no run folder."""
+    folder = Path(checkpoint)
+    stage = read_run(folder).get("stage") if folder.is_dir() else None
+    return read_config(folder, stage).backbone.model_copy(update={"weights": "none"}) if stage else None
 
 
 def describe_backbone(config: BackboneConfig, channels: int) -> dict[str, object]:
