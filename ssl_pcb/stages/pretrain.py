@@ -17,6 +17,7 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import refuse_size
 from ssl_pcb.objectives.autoencoder import Autoencoding
 from ssl_pcb.objectives.build import build_objective
+from ssl_pcb.objectives.defect_pretext import DefectPretext
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.autoencoding import SHOWN, finish_autoencoder
 from ssl_pcb.stages.checks import (
@@ -29,6 +30,7 @@ from ssl_pcb.stages.checks import (
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.looking import look_at
+from ssl_pcb.stages.painting import picture_defects
 from ssl_pcb.stages.weights import describe_backbone, start_from
 from ssl_pcb.training.checkpoint import checkpoint_bytes, save_backbone
 from ssl_pcb.training.fastest import Workload
@@ -102,6 +104,8 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
         save_backbone(start.backbone, run.folder, TrainedOn.of(*pool.seen()) | start.seen)
         if isinstance(objective, Autoencoding):
             finish_autoencoder(objective, pool.excerpt(SHOWN, runtime.seed), run.folder, fabric, runtime.seed)
+        if isinstance(objective, DefectPretext):
+            picture_defects(objective, shown, run.folder, fabric, runtime.seed)
         run.save_summary(
             {
                 "stage": "pretrain",

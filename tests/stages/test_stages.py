@@ -128,6 +128,9 @@ def test_linear_eval_finds_the_run_and_sets_a_floor_beside_it(workplace, ssl_pcb
 def test_a_map_of_painted_defects_scores_boards_without_labels(workplace):
     network = {"backbone__strides": [8, 16], "backbone__neck": 10, "backbone__pool": "max"}
     start("pretrain", "maps", method__name="defect_pretext", **network)
+    with Image.open("maps/defect_maps.png") as picture:
+        assert picture.height > 3 * 128
+        assert np.asarray(picture).std() > 10
     small = {key: value for key, value in SMALL["linear-eval"].items() if not key.startswith("backbone")}
     asked = small | {"data.manifest": "m.csv", "checkpoint": "maps", "runtime.out": "maps-probes"}
     run_stage("linear-eval", None, asked, resume=False)  # with the network of the run
