@@ -94,12 +94,15 @@ def runs(folder: Path) -> Iterator[dict[str, Any]]:
             yield row | facts
 
 
-def floors(folder: Path, config: LinearEvalConfig) -> Iterator[dict[str, Any]]:
+def floors(folder: Path, config: LinearEvalConfig, commit: str) -> Iterator[dict[str, Any]]:
     """Validation alone: tile position, copper-edge count, and probes on principal components."""
     manifest = Manifest.read(folder / "tiles.csv")
     train, val = manifest.split("train"), manifest.split("val")
     labels = val.frame["label"].eq(LABELS[1]).to_numpy().astype(int)
-    facts = {"size": config.data.image_size, "seed": config.runtime.seed, "split": "val"}
+    facts = {
+        "size": config.data.image_size, "seed": config.runtime.seed, "split": "val",
+        "commit": commit,
+    }  # fmt: skip
     for name, share, scores in (
         ("tile position alone", 1.0, position_scores(train, val)),
         ("copper-edge count alone", 0.0, edge_count_scores(val)),
@@ -154,7 +157,9 @@ def main() -> None:
     known = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEYS)
     if not known["use"].eq("floor").any():
         own = next(path for path in sorted(folder.glob("*-probes")) if (path / "summary.json").exists())
-        fresh = pd.concat([fresh, pd.DataFrame(floors(folder, read_config(own, "linear-eval")))])
+        fresh = pd.concat(
+            [fresh, pd.DataFrame(floors(folder, read_config(own, "linear-eval"), str(read_run(own).get("commit"))))]
+        )
     frame = pd.concat([known, fresh]).drop_duplicates(KEYS, keep="last").sort_values(KEYS)
     RESULTS.mkdir(exist_ok=True)
     frame.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
