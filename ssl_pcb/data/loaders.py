@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ssl_pcb.errors import UserError
+
+Item = TypeVar("Item")
 
 HEARD_OF_SOON = 1.0
 """Seconds within which the system tells a process that one that it started has ended."""
@@ -35,7 +38,7 @@ class Batch:
     labels: Tensor
 
     def pin_memory(self) -> Batch:
-        """The same batch where a GPU can fetch it while the CPU goes on; the DataLoader calls this."""
+        """The same batch where a GPU can fetch it while the CPU goes on."""
         return Batch(self.inputs.pin_memory(), self.labels.pin_memory())
 
     def to(self, device: torch.device) -> Batch:
@@ -110,8 +113,27 @@ def batches(
         dataset,
         batch_sampler=_Chunks(order, batch_size, drop_last, share),
         collate_fn=_as_is,
-        pin_memory=torch.cuda.is_available(),
     )
+
+
+def fetched(found: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """The batches on ``device``; for a GPU each is read and pinned while the GPU computes the step before."""
+    ready = ahead(found, Batch.pin_memory) if device.type == "cuda" else found
+    return (batch.to(device) for batch in ready)
+
+
+def ahead(items: Iterable[Item], prepare: Callable[[Item], Item]) -> Iterator[Item]:
+    """Each item prepared, by a thread that is one item ahead."""
+    source = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+
+        def submit() -> Future[Item | None]:
+            return thread.submit(lambda: None if (item := next(source, None)) is None else prepare(item))
+
+        coming = submit()
+        while (item := coming.result()) is not None:
+            coming = submit()
+            yield item
 
 
 class _Chunks:
@@ -202,5 +224,4 @@ def streamed_batches(dataset: IterableDataset[Batch | Fault], workers: int) -> D
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_is,
-        pin_memory=torch.cuda.is_available(),
     )

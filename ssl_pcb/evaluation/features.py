@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from tqdm import tqdm
 
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.data.files import whole_stream
-from ssl_pcb.data.loaders import ArrayDataset, batches, images_at_once
+from ssl_pcb.data.loaders import ArrayDataset, batches, fetched, images_at_once
 from ssl_pcb.data.samples import Samples
+from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.training.processes import gather_shares, share_of
+
+log = logging.getLogger(__name__)
 
 FeatureNetwork = Backbone | DownsizedBackbone
 
@@ -59,11 +63,14 @@ def feature_batches(
     backbone.eval()
     loader = batches(dataset, numbers, batch_size or images_at_once(size, fabric.device), drop_last=False)
     hidden = None if fabric.is_global_zero else True
-    for batch in tqdm(loader, label, disable=hidden, leave=False, unit="batch"):
-        with fabric.autocast():
-            found = backbone(plain_view(batch.to(fabric.device).inputs, size))
-        yield found.float().cpu().numpy()
-    backbone.train(was_training)
+    try:
+        bar = tqdm(loader, label, disable=hidden, leave=False, unit="batch")
+        for batch in fetched(bar, fabric.device):
+            with fabric.autocast():
+                found = backbone(plain_view(batch.inputs, size))
+            yield found.float().cpu().numpy()
+    finally:
+        backbone.train(was_training)
 
 
 def extract_features(
@@ -94,21 +101,32 @@ def extract_features(
 def cached_features(
     backbone: FeatureNetwork, samples: Samples, rows: NDArray[np.int64], fabric: Fabric, cache: Path, *, label: str
 ) -> NDArray[np.float32]:
-    """As :func:`extract_features` for manifest ``rows``, kept in ``cache`` under weights, pixels and precision.
+    """As :func:`extract_features` for manifest ``rows``, kept in ``cache`` under network, pixels and precision.
 
-    The first process alone reads what is kept; the others then get no rows.
+    The first process alone reads what is kept; the others then get no rows. A damaged file is made anew; where none
+    can be written, that is said, and the features are there all the same.
     """
     precision = type(fabric.strategy.precision).__name__
-    parts = [state_hash(backbone), samples.store.folder.name, precision, fabric.device.type]
+    parts = [state_hash(backbone), backbone.design, samples.store.folder.name, precision, fabric.device.type]
     name = hashlib.sha256("|".join(parts).encode() + rows.tobytes()).hexdigest()[:24]
     file = cache / "features" / f"{name}.npy"
-    if fabric.broadcast(file.is_file()):
-        none = np.empty((0, backbone.dim), np.float32)
-        kept: NDArray[np.float32] = np.load(file, allow_pickle=False) if fabric.is_global_zero else none
-        return kept
+    kept = _read(file, (len(rows), backbone.dim)) if fabric.is_global_zero else None
+    if fabric.broadcast(kept is not None):
+        return np.empty((0, backbone.dim), np.float32) if kept is None else kept
     features = extract_features(backbone, samples.pixels(rows), samples.store.spec.size, fabric, label=label)
     if not fabric.is_global_zero:
         return features
-    with whole_stream(file, shared=True) as opened:
-        np.save(opened, features, allow_pickle=False)
+    try:
+        with whole_stream(file, shared=True) as opened:
+            np.save(opened, features, allow_pickle=False)
+    except UserError as error:
+        log.warning("features are not kept: %s", error)
     return features
+
+
+def _read(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    try:
+        kept: NDArray[np.float32] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return kept if kept.shape == shape and kept.dtype == np.float32 else None

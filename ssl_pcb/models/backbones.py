@@ -64,11 +64,17 @@ class Backbone(nn.Module):
         self.neck = Neck(self.wide_depths, config.neck) if config.neck else None
         self.dim = _feature_dim(self)
 
+    @property
+    def design(self) -> str:
+        """What the weights do not tell of the network: two of one design with the same weights compute the same."""
+        strides = ",".join(map(str, self.strides)) or "end"
+        return f"{self.name} {self.norm} {strides} {self.pool}"
+
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, H, W) in [0, 1]."""
         if self.strides:
             return self.pooled(self.maps(images))
-        features: Tensor = self.network((images - self.mean) / self.std)
+        features: Tensor = self.network(self._scaled(images))
         return features
 
     def maps(self, images: Tensor) -> list[Tensor]:
@@ -79,7 +85,7 @@ class Backbone(nn.Module):
     def wide_maps(self, images: Tensor) -> list[Tensor]:
         """The map (B, depth, h, w) of each stride, the finest first, of images (B, C, H, W) in [0, 1]."""
         found: list[Tensor] = self.network.forward_intermediates(  # type: ignore[operator]
-            (images - self.mean) / self.std, indices=self._indices, intermediates_only=True, stop_early=True
+            self._scaled(images), indices=self._indices, intermediates_only=True, stop_early=True
         )
         return found
 
@@ -95,8 +101,11 @@ class Backbone(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """The last feature map (B, D, h, w), before pooling, of images (B, C, H, W) in [0, 1]."""
-        found: Tensor = self.network.forward_features((images - self.mean) / self.std)  # type: ignore[operator]
+        found: Tensor = self.network.forward_features(self._scaled(images))  # type: ignore[operator]
         return found
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        return torch.addcmul(-self.mean / self.std, images, 1 / self.std)  # fresh memory once, not twice
 
     @torch.no_grad()
     def _keep_maps(self) -> None:

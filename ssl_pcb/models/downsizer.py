@@ -70,6 +70,7 @@ class DownsizedBackbone(nn.Module):
         channels: Input channels, 1 or 3.
         norm: Of the classifier's backbone.
         dim: Number of features.
+        design: What the weights do not tell of both networks.
     """
 
     def __init__(self, encoder: Backbone, classifier: BackboneConfig, config: DownsizerConfig) -> None:
@@ -92,6 +93,8 @@ class DownsizedBackbone(nn.Module):
         )
         self.backbone = Backbone(classifier, config.channels)
         self.norm, self.dim = self.backbone.norm, self.backbone.dim
+        frozen = "frozen" if config.frozen else "trained"
+        self.design = f"{self.backbone.design} behind {encoder.name} {encoder.norm} {frozen} at {config.stride}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, S, S) in [0, 1]."""
