@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 from collections.abc import Callable
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from ssl_pcb.data.loaders import ArrayDataset, Batch
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.training.runtime import make_generator
+from ssl_pcb.training.runtime import make_generator, now
 
 PATIENCE = 0.5
 """Seconds that the first run of a trial may take if there are to be several more."""
@@ -75,15 +74,9 @@ def _least_seconds(run: Callable[[], None], fabric: Fabric) -> float:
     """
 
     def seconds() -> float:
-        began = _now()
+        began = now(fabric.device)
         run()
-        return _now() - began
+        return now(fabric.device) - began
 
     first = seconds()
     return min(seconds() for _ in range(fabric.broadcast(3 if first < PATIENCE else 1)))
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()

@@ -6,6 +6,7 @@ No rule holds for all of them: channels-last fp32 makes some networks faster and
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import logging
 import math
@@ -25,13 +26,15 @@ from ssl_pcb.data.files import whole_file
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
-from ssl_pcb.training.runtime import machine, memory_format, pick_device
+from ssl_pcb.training.runtime import machine, memory_format, now, pick_device
 
 log = logging.getLogger(__name__)
 
 BUDGET = 8.0
 """Seconds after which no further round begins."""
 ROUNDS = 8
+NEVER = 1e9
+"""Seconds that stand for a way in which the network does not run."""
 PRECISIONS, LAYOUTS = ("fp32", "bf16"), ("contiguous", "channels_last")
 
 Seconds = dict[str, float]
@@ -66,7 +69,9 @@ class Workload:
     ) -> Workload:
         """Running ``backbone``, or the network ``around`` it, on images of ``size`` pixels."""
         network = around or backbone
-        name = f"{type(network).__name__} {backbone.name} {backbone.norm}"
+        shapes = str([(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()])
+        widths = hashlib.sha256(shapes.encode()).hexdigest()[:8]
+        name = f"{type(network).__name__} {backbone.design} {widths}"
         return cls(name, network, backbone.channels, size, training)
 
 
@@ -79,6 +84,9 @@ def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:
     Args:
         config: Settings, possibly ``auto``.
         work: What to measure.
+
+    Raises:
+        UserError: If the network runs in none of them.
     """
     torch.set_num_threads(config.threads or torch.get_num_threads())
     config = config.model_copy(update={"device": pick_device(config), "threads": torch.get_num_threads()})
@@ -97,7 +105,8 @@ def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:
         seconds = _measure(tries, work)
         _remember(memory, key, seconds)
     fastest = min(tries, key=lambda name: seconds[name])
-    others = ", ".join(f"{name} {seconds[name] / seconds[fastest]:.1f}" for name in tries if name != fastest)
+    times = {name: f"{seconds[name] / seconds[fastest]:.1f}" if seconds[name] < NEVER else "fails" for name in tries}
+    others = ", ".join(f"{name} {times[name]}" for name in tries if name != fastest)
     log.info("fastest here as measured: %s (times that long: %s)", fastest, others)
     return tries[fastest]
 
@@ -106,7 +115,8 @@ def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> Seconds:
     """The least seconds of a step in each way."""
     began = time.perf_counter()
     device = next(iter(tries.values())).device
-    count = min(16, max(2, round(16 * (128 / work.size) ** 2)))  # large ones take seconds each
+    most = 256 if device == "cuda" else 16  # few images leave a GPU idle, and of large ones each takes a CPU seconds
+    count = min(most, max(2, round(most * (128 / work.size) ** 2)))
     images = torch.rand(count, work.channels, work.size, work.size, device=device)
     networks: dict[str, nn.Module] = {}
     for config in tries.values():
@@ -114,27 +124,33 @@ def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> Seconds:
             network = copy.deepcopy(work.network).train(work.training)
             networks[config.layout] = network.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
     times: dict[str, list[float]] = {name: [] for name in tries}
+    failure = ""
     for number in range(ROUNDS):
         for name, config in tries.items():
-            times[name].append(_step_time(config, networks[config.layout], images, training=work.training))
+            try:
+                times[name].append(_step_time(config, networks[config.layout], images, training=work.training))
+            except RuntimeError as error:  # no kernel for it, or too little memory
+                times[name].append(NEVER)
+                failure = str(error).splitlines()[0]
         taken = time.perf_counter() - began
         if taken * (number + 2) / (number + 1) > BUDGET:
             break
-    return {name: min(each[1:] or each) for name, each in times.items()}  # the first one warms up, if there are more
+    seconds = {name: min(each[1:] or each) for name, each in times.items()}  # the first one warms up, if not alone
+    if min(seconds.values()) == NEVER:
+        raise UserError(f"runtime: {work.name} on {work.size} px runs in no precision and layout here ({failure})")
+    return seconds
 
 
 def _step_time(config: RuntimeConfig, network: nn.Module, images: Tensor, *, training: bool) -> float:
     images = images.to(memory_format=memory_format(config))
-    began = time.perf_counter()
+    began = now(images.device)
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16")
     with autocast, torch.set_grad_enabled(training):
         loss = network(images).float().square().mean()
     if training:
         loss.backward()
         network.zero_grad()
-    if images.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return now(images.device) - began
 
 
 def _remembered(memory: Path, key: str, names: Iterable[str]) -> Seconds | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import time
 from pathlib import Path
 
 import torch
@@ -43,16 +44,29 @@ def memory_format(config: RuntimeConfig) -> torch.memory_format:
     return torch.channels_last if config.layout == "channels_last" else torch.contiguous_format
 
 
+def now(device: torch.device) -> float:
+    """Seconds of a clock, read when ``device`` has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def machine(config: RuntimeConfig) -> str:
-    """What decides how fast a network runs: processor or GPU, threads, torch."""
-    where = torch.cuda.get_device_name() if config.device == "cuda" else f"{processor()}, {config.threads} threads"
-    return f"{where}, torch {torch.__version__}"
+    """What decides how fast a network runs: processor and what it can do, or GPU; threads, torch."""
+    # Virtual processors of one name differ: some offer matrix units for bfloat16, some do not.
+    skills = hashlib.sha256(_of_processor("flags").encode()).hexdigest()[:8]
+    cpu = f"{processor()} {skills}, {config.threads} threads"
+    return f"{torch.cuda.get_device_name() if config.device == 'cuda' else cpu}, torch {torch.__version__}"
 
 
 def processor() -> str:
     """The processor's name."""
+    return _of_processor("model name") or platform.processor() or platform.machine()
+
+
+def _of_processor(key: str) -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")

@@ -7,7 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.training import fastest
 from ssl_pcb.training.fastest import Workload, resolve_runtime
 
@@ -97,6 +100,45 @@ def test_a_measurement_is_remembered_for_this_network_size_and_use_alone(memory,
     monkeypatch.setattr(fastest, "_measure", measure)
     resolved(size=64)
     assert len(json.loads(memory.read_text())) == 2
+
+
+def test_networks_that_cost_differently_are_told_apart():
+    def name(size=32, around=None, **keys):
+        backbone = Backbone(BackboneConfig(name="test_resnet", **keys), 3)
+        return Workload.of(backbone, size, around=around and around(backbone)).name
+
+    keys = [{}, {"norm": "group"}, {"strides": (16,)}, {"strides": (8, 16)}, {"strides": (8, 16), "pool": "max"},
+            {"strides": (8, 16), "neck": 4}, {"strides": (8, 16), "neck": 5}]  # fmt: skip
+    around = [lambda it, width=width: nn.Sequential(it, nn.Linear(it.dim, width)) for width in (2, 3)]
+    names = [*(name(**each) for each in keys), *(name(around=each) for each in around)]
+    assert len(set(names)) == len(names)
+    assert name() == name(size=64)
+
+
+class Refusing(Slow):
+    """Has no kernel for one precision."""
+
+    def forward(self, images):
+        found = super().forward(images)
+        if self.dtype in (found.dtype, "all"):
+            raise RuntimeError(f"no kernel for {found.dtype}\nand more")
+        return found
+
+
+def test_a_way_in_which_the_network_does_not_run_is_not_chosen(caplog):
+    network = Refusing(3, 4, 3)
+    network.dtype = torch.bfloat16
+    with caplog.at_level("INFO"):
+        assert resolved(network).precision == "fp32"
+    assert "bf16 contiguous fails, bf16 channels_last fails" in caplog.text
+
+
+def test_a_network_that_runs_in_no_way_is_refused_in_one_line(memory):
+    network = Refusing(3, 4, 3)
+    network.dtype = "all"
+    with pytest.raises(UserError, match=r"^runtime: net on 32 px runs in no .*\(no kernel for torch.bfloat16\)$"):
+        resolved(network)
+    assert not memory.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"KEY": 3}', '{"KEY": {"fp32 contiguous": "fast"}}',
