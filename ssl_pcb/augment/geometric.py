@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -94,8 +95,13 @@ def _grid(maps: Tensor, size: int) -> Tensor:
     return across[:, None] + down[:, :, None]
 
 
+@cache
+def _symmetries(device: torch.device) -> Tensor:  # copied to a GPU once: it would wait for each copy
+    return torch.tensor(SYMMETRIES, dtype=torch.float32, device=device)
+
+
 def _draw_symmetries(enabled: bool, count: int, generator: torch.Generator) -> Tensor:
-    table = torch.tensor(SYMMETRIES, dtype=torch.float32, device=generator.device)
+    table = _symmetries(generator.device)
     picks = torch.randint(len(SYMMETRIES) if enabled else 1, (count,), generator=generator, device=generator.device)
     return table[picks]
 

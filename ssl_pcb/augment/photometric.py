@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -32,6 +32,11 @@ class Light:
     kernel: Tensor | None
     noise: Tensor | None
 
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to apply."""
+        return any(getattr(self, each.name) is not None for each in fields(self))
+
 
 def draw_light(config: PhotometryConfig, shape: tuple[int, int, int, int], generator: torch.Generator) -> Light:
     """Draw strengths for views of ``shape`` (B, C, S, S) on the generator's device."""
@@ -53,6 +58,8 @@ def draw_light(config: PhotometryConfig, shape: tuple[int, int, int, int], gener
 
 def relight(images: Tensor, light: Light) -> Tensor:
     """Apply gamma, contrast, brightness, blur and noise to (B, C, S, S) images in [0, 1]; stays in [0, 1]."""
+    if not light.changes:
+        return images
     # In place on our own copy: on a CPU most of the time would go into fresh memory.
     images = images.clamp(0, 1)
     if light.gamma is not None:

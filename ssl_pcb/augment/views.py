@@ -48,6 +48,8 @@ class ViewMaker:
 
     def move(self, pixels: Tensor, draw: ViewDraw) -> Tensor:
         """The drawn geometry alone: what stands before the camera, for painting on, before light and sensor."""
+        if self.config.geometry.still:
+            return plain_view(pixels, self.size)
         if not self.config.geometry.surroundings:
             pixels = centre(pixels, self.size)
         moved = warp(pixels.float(), draw.maps, self.size, exact=self.config.geometry.exact)

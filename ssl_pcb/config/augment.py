@@ -49,6 +49,11 @@ class GeometryConfig(Section):
         """Whether every map is a symmetry of the square, which moves pixels and interpolates none."""
         return self.random_crop is None and self.rotation == self.translation == self.shrink == 0
 
+    @property
+    def still(self) -> bool:
+        """Whether every view is its sample."""
+        return self.exact and not self.symmetries
+
 
 class PhotometryConfig(Section):
     """Light and sensor variation, each with its own random strength per sample."""

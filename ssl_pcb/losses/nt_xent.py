@@ -8,7 +8,9 @@ from lightly.utils.dist import gather, rank, world_size
 from torch import Tensor
 
 
-def nt_xent(first: Tensor, second: Tensor, negatives: Tensor, masked: Tensor, temperature: float) -> Tensor:
+def nt_xent(
+    first: Tensor, second: Tensor, negatives: Tensor | None, masked: Tensor | None, temperature: float
+) -> Tensor:
     """The normalised temperature-scaled cross entropy, in which each anchor is also pushed away from its own negatives.
 
     NT-Xent is of Chen et al. 2020 (arXiv 2002.05709); locally changed copies as negatives are of Zou et al. 2022
@@ -16,17 +18,18 @@ def nt_xent(first: Tensor, second: Tensor, negatives: Tensor, masked: Tensor, te
 
     .. math:: -\\log \\frac{e^{z_i z_j / t}}{\\sum_{l \\ne i} e^{z_i z_l / t} + \\sum_k e^{z_i n_{ik} / t}}
 
-    averaged over both views of all samples. Without negatives it equals lightly's ``NTXentLoss``. With several
-    processes the views are gathered from all of them; own negatives stay where their anchor is.
+    averaged over both views of all samples. Without negatives it equals lightly's ``NTXentLoss``, which picks its pairs
+    by boolean masks, and for these a GPU's queue must run dry in every step. With several processes the views are
+    gathered from all of them; own negatives stay where their anchor is.
 
     Args:
         first: (B, D) projections of the first views, of any length.
         second: (B, D), of the second views.
-        negatives: (B, K, D), of the changed copies of each sample; K may be 0.
-        masked: (B, K) bool, true where a copy is no negative.
+        negatives: (B, K, D), of the changed copies of each sample, or ``None``.
+        masked: (B, K) bool, true where a copy is no negative; ``None`` without negatives.
         temperature: t.
     """
-    first, second, negatives = (F.normalize(each, dim=-1) for each in (first, second, negatives))
+    first, second = (F.normalize(each, dim=-1) for each in (first, second))
     several = world_size() > 1
     all_first, all_second = (torch.cat(gather(each)) if several else each for each in (first, second))
     others = torch.cat([all_first, all_second])
@@ -34,7 +37,9 @@ def nt_xent(first: Tensor, second: Tensor, negatives: Tensor, masked: Tensor, te
     own = torch.arange(len(first), device=first.device) + offset
     losses = []
     for anchors, itself, partner in ((first, own, own + count), (second, own + count, own)):
-        near = (anchors @ others.T / temperature).scatter(1, itself[:, None], -torch.inf)
-        hard = torch.einsum("bd,bkd->bk", anchors, negatives) / temperature
-        losses.append(F.cross_entropy(torch.cat([near, hard.masked_fill(masked, -torch.inf)], 1), partner))
+        alike = (anchors @ others.T / temperature).scatter(1, itself[:, None], -torch.inf)
+        if negatives is not None and masked is not None:
+            hard = torch.einsum("bd,bkd->bk", anchors, F.normalize(negatives, dim=-1)) / temperature
+            alike = torch.cat([alike, hard.masked_fill(masked, -torch.inf)], 1)
+        losses.append(F.cross_entropy(alike, partner))
     return torch.stack(losses).mean()

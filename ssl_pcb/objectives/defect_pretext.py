@@ -78,8 +78,8 @@ class DefectPretext(nn.Module):
         )
         logs = {
             "where": where.detach(), "which": which.detach(),
-            "painted_auroc": pairwise_auroc(scores[defective], scores[null]),
-            "retouched_auroc": pairwise_auroc(scores[defective], scores[painted.retouched]),
+            "painted_auroc": pairwise_auroc(scores, defective, null),
+            "retouched_auroc": pairwise_auroc(scores, defective, painted.retouched),
         }  # fmt: skip
         return StepOutput(where + self.config.kind_weight * which, logs)
 

@@ -55,7 +55,7 @@ def hard_nt_xent(projections: Tensor, painted: list[Painted], temperature: float
         anchors = torch.where(kinds[:, :1] == NULL, copies[0], first)
         loss = nt_xent(anchors, second, torch.stack(copies, 1), kinds == NULL, temperature)
         far = 1 - F.cosine_similarity(first.detach(), copies[0].detach())
-        apart = pairwise_auroc(far[kinds[:, 0] != NULL], far[painted[0].retouched])
+        apart = pairwise_auroc(far, kinds[:, 0] != NULL, painted[0].retouched)
     return StepOutput(loss, {"distance_auroc": apart})
 
 

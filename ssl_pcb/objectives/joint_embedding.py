@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,8 @@ from ssl_pcb.data.loaders import Batch
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.output import StepOutput
 from ssl_pcb.objectives.two_views import compare, two_views
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class JointEmbedding(nn.Module):
@@ -21,7 +25,7 @@ class JointEmbedding(nn.Module):
         loss: Takes the projections of the first and of the second views, (B, output_dim) each.
     """
 
-    def __init__(self, backbone: Backbone, views: ViewMaker, head: nn.Module, loss: nn.Module) -> None:
+    def __init__(self, backbone: Backbone, views: ViewMaker, head: nn.Module, loss: Loss) -> None:
         super().__init__()
         self.backbone = backbone
         self.views = views

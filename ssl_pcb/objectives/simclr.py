@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
 
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import SimCLRConfig
+from ssl_pcb.losses.nt_xent import nt_xent
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.joint_embedding import JointEmbedding
-from ssl_pcb.objectives.two_views import GATHER
 
 
 class SimCLR(JointEmbedding):
@@ -19,4 +18,6 @@ class SimCLR(JointEmbedding):
         head = SimCLRProjectionHead(
             backbone.dim, config.hidden_dim, config.output_dim, batch_norm=config.head_batch_norm
         )
-        super().__init__(backbone, views, head, NTXentLoss(config.temperature, gather_distributed=GATHER))
+        super().__init__(
+            backbone, views, head, lambda first, second: nt_xent(first, second, None, None, config.temperature)
+        )

@@ -34,6 +34,13 @@ def test_views_are_geometry_then_light_and_stay_in_range(channels):
     assert result.max() <= 1
 
 
+def test_with_every_augmentation_off_a_view_is_its_sample_to_the_last_bit():
+    still = GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0)
+    batch = pixels(channels=3)
+    assert torch.equal(ViewMaker(ViewConfig(geometry=still, photometry=DARK), SIZE)(batch, generator()),
+                       plain_view(batch, SIZE))  # fmt: skip
+
+
 def test_one_draw_gives_the_same_views_twice_and_leaves_the_pixels_alone():
     maker, batch = ViewMaker(ViewConfig(), SIZE), pixels()
     before = batch.clone()

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from lightly.loss import NTXentLoss
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ssl_pcb.augment.geometric import draw_maps, warp
 from ssl_pcb.augment.views import ViewMaker
-from ssl_pcb.config.augment import ViewConfig
+from ssl_pcb.config.augment import GeometryConfig, ViewConfig
 from ssl_pcb.config.method import SimCLRConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
@@ -28,6 +31,23 @@ def naive_nt_xent(projections, temperature):
         others = sum(np.exp(z[anchor] @ z[k] / temperature) for k in range(count) if k != anchor)
         total -= np.log(np.exp(z[anchor] @ z[partner] / temperature) / others)
     return total / count
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes a GPU's queue run dry: numbers read by Python, and rows chosen by a boolean mask."""
+
+    names = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "is_nonzero", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        masks = name == "index" and any(each is not None and each.dtype == torch.bool for each in args[1])
+        if name in self.names or masks:
+            self.found.append(name)
+        return func(*args, **kwargs or {})
 
 
 class Recorded:
@@ -134,3 +154,20 @@ def test_a_head_without_batch_norm(batch):
     objective = SimCLR(config, Backbone(BackboneConfig(name="test_resnet"), 1), ViewMaker(ViewConfig(), SIZE))
     assert not [m for m in objective.head.modules() if isinstance(m, torch.nn.BatchNorm1d)]
     assert torch.isfinite(objective(batch, generator()).loss)
+
+
+def test_no_step_makes_a_gpu_wait(objective, batch):
+    """But for the noise, which a CPU draws in a way of its own."""
+    views = [torch.rand(B, 1, SIZE, SIZE) for _ in range(2)]
+    objective.views = lambda pixels, generator: views[0]
+    optimizer = torch.optim.AdamW(objective.parameters(), fused=True)
+    draw_maps(GeometryConfig(), B, generator())  # the table of symmetries is copied once
+    with Waits() as waits:
+        warp(batch.inputs.float(), draw_maps(GeometryConfig(), B, generator()), SIZE)
+        objective(batch, generator()).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert waits.found == []
+    with Waits() as waits:  # a planted fault: it is seen
+        NTXentLoss(0.2)(*(torch.rand(B, 8) for _ in range(2)))
+    assert "index" in waits.found
