@@ -17,16 +17,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 SIZE, BATCH, BACKBONE = 128, 64, "resnet18"
 """Of pretraining."""
 LARGE, LARGE_BATCH, LARGE_BACKBONE = 256, 16, "densenet201"
 """Of finetuning."""
-WARM_UP, STEPS = 2, 6
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+WARM_UP, STEPS = 2, 200 if DEVICE.type == "cuda" else 6
 WORKERS = 2
 
 Steps = Iterator[Callable[[], object]]
@@ -38,16 +41,15 @@ def bare(precision: str, layout: str) -> tuple[int, Steps]:
     from lightly.loss import NTXentLoss
     from lightly.models.modules.heads import SimCLRProjectionHead
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     network = timm.create_model(BACKBONE, num_classes=0)
     model = nn.Sequential(network, SimCLRProjectionHead(network.num_features, 512, 128))
-    model = model.to(device, memory_format=memory)  # type: ignore[call-overload]
+    model = model.to(DEVICE, memory_format=memory)  # type: ignore[call-overload]
     loss, optimizer = NTXentLoss(0.2), torch.optim.AdamW(model.parameters(), fused=True)
-    views = torch.rand(2 * BATCH, 3, SIZE, SIZE, device=device).to(memory_format=memory)
+    views = torch.rand(2 * BATCH, 3, SIZE, SIZE, device=DEVICE).to(memory_format=memory)
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bf16"):
             first, second = model(views).chunk(2)
         loss(first.float(), second.float()).backward()
         optimizer.step()
@@ -57,7 +59,10 @@ def bare(precision: str, layout: str) -> tuple[int, Steps]:
 
 
 def lightly(folder: str) -> tuple[int, Steps]:
-    """SimCLR as lightly's documentation has it (docs.lightly.ai, examples, SimCLR), at our size, batch and workers."""
+    """SimCLR as lightly's documentation has it (docs.lightly.ai, examples, SimCLR), at our size, batch and workers.
+
+    The blur is the transform's own; the example turns it off for its pictures of 32 px.
+    """
     from lightly.data import LightlyDataset
     from lightly.loss import NTXentLoss
     from lightly.models.modules import SimCLRProjectionHead
@@ -66,19 +71,17 @@ def lightly(folder: str) -> tuple[int, Steps]:
     backbone = nn.Sequential(*list(torchvision.models.resnet18().children())[:-1])
     head = SimCLRProjectionHead(512, 512, 128)
     dataset = LightlyDataset(folder, transform=SimCLRTransform(input_size=SIZE))
-    loader = torch.utils.data.DataLoader(
-        dataset, batch_size=BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True
-    )
+    model = nn.Sequential(backbone, nn.Flatten(), head).to(DEVICE)
     criterion = NTXentLoss()
-    optimizer = torch.optim.SGD([*backbone.parameters(), *head.parameters()], lr=0.06)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.06)
 
     def step(views: list[Tensor]) -> None:
-        first, second = (head(backbone(view).flatten(start_dim=1)) for view in views[:2])
+        first, second = (model(view.to(DEVICE)) for view in views[:2])
         criterion(first, second).backward()
         optimizer.step()
         optimizer.zero_grad()
 
-    return BATCH, _over(loader, lambda batch: step(batch[0]))
+    return BATCH, _over(_endless(dataset, BATCH), lambda batch: step(batch[0]))
 
 
 def image_folder(folder: str) -> tuple[int, Steps]:
@@ -89,28 +92,25 @@ def image_folder(folder: str) -> tuple[int, Steps]:
     dataset = torchvision.datasets.ImageFolder(
         folder, transforms.Compose([transforms.Resize((LARGE, LARGE)), transforms.ToTensor()])
     )
-    loader = torch.utils.data.DataLoader(
-        dataset, batch_size=LARGE_BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True
-    )
-    model = timm.create_model(LARGE_BACKBONE, num_classes=2)
+    model = timm.create_model(LARGE_BACKBONE, num_classes=2).to(DEVICE)
     optimizer, loss = torch.optim.AdamW(model.parameters()), nn.CrossEntropyLoss()
 
     def step(images: Tensor, labels: Tensor) -> None:
         optimizer.zero_grad()
-        loss(model(images), labels).backward()
+        loss(model(images.to(DEVICE)), labels.to(DEVICE)).backward()
         optimizer.step()
 
-    return LARGE_BATCH, _over(loader, lambda batch: step(*batch))
+    return LARGE_BATCH, _over(_endless(dataset, LARGE_BATCH), lambda batch: step(*batch))
 
 
-def _over(loader: object, step: Callable[..., None]) -> Steps:
-    """Steps that include waiting for their batch; epochs follow each other."""
+def _endless(dataset: Dataset[Any], batch_size: int) -> Iterator[Any]:
+    """Batches without end: at the end of an epoch workers would be idle, and leave their cores to the steps timed."""
+    sampler = RandomSampler(dataset, replacement=True, num_samples=10**9)  # type: ignore[arg-type]
+    return iter(DataLoader(dataset, batch_size=batch_size, sampler=sampler, num_workers=WORKERS))
 
-    def batches() -> Iterator[object]:
-        while True:
-            yield from loader  # type: ignore[misc]
 
-    found = batches()
+def _over(found: Iterator[Any], step: Callable[..., None]) -> Steps:
+    """Steps that include waiting for their batch."""
     return iter(lambda: lambda: step(next(found)), None)
 
 

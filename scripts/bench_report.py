@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 import torch
 
 from ssl_pcb.data.parallel import cores
@@ -60,30 +60,44 @@ def _verdict(row: Row) -> str:
 
 
 def keep(part: str, rows: list[Row], folder: Path, name: str) -> None:
-    """Print ``rows``, and put them into NAME.json and NAME.md in ``folder``, beside the other parts' there."""
+    """Print ``rows``, and put them into NAME.json and NAME.md in ``folder``.
+
+    They take the place of what the same part measured on the same machine; other parts and machines stay.
+    """
     file = folder / f"{name}.json"
-    parts = json.loads(file.read_text())["parts"] if file.exists() else {}
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    parts: dict[str, list[dict[str, Any]]] = json.loads(file.read_text())["parts"] if file.exists() else {}
     made = {
-        "commit": commit,
-        "machine": f"{processor()}, {cores()} cores, {gpu}",
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}, Pillow {PIL.__version__}",
+        "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip(),
+        "machine": _machine(),
+        "versions": f"Python {platform.python_version()}, "
+        + ", ".join(f"{package} {version(package)}" for package in ("torch", "torchvision", "lightly", "pillow")),
+        "rows": rows,
     }
-    parts |= {part: made | {"rows": rows}}
+    others = [run for run in parts.get(part, []) if run["machine"] != made["machine"]]
+    parts |= {part: [*others, made]}
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"parts": parts}, indent=1) + "\n")
     (folder / f"{name}.md").write_text("\n".join(_page(parts)) + "\n")
     print(*map(_sentence, rows), sep="\n", flush=True)
 
 
-def _page(parts: dict[str, Any]) -> Iterator[str]:
-    for part, found in sorted(parts.items()):
-        yield f"**{part}**: made by scripts/{Path(sys.argv[0]).name} at commit {found['commit']} on {found['machine']};"
-        yield f"{found['versions']}."
-        yield ""
-        yield "| measure | value | target | | figures |"
-        yield "|---|---|---|---|---|"
-        for row in found["rows"]:
-            yield f"| {row['name']} | {_shown(row)} | {_target(row)} | {_verdict(row)} | {row['detail']} |"
-        yield ""
+def _machine() -> str:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    # What decides how fast bfloat16 is; the names of virtual processors do not tell.
+    skills = torch.backends.cpu.get_cpu_capability()
+    units = "matrix units for bfloat16" if torch.cpu._is_amx_tile_supported() else "no matrix units"
+    return f"{processor()}, {cores()} cores, {skills}, {units}, {gpu}"
+
+
+def _page(parts: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    for part, runs in sorted(parts.items()):
+        for found in runs:
+            script = Path(sys.argv[0]).name
+            yield f"**{part}**: made by scripts/{script} at commit {found['commit']} on {found['machine']};"
+            yield f"{found['versions']}."
+            yield ""
+            yield "| measure | value | target | | figures |"
+            yield "|---|---|---|---|---|"
+            for row in found["rows"]:
+                yield f"| {row['name']} | {_shown(row)} | {_target(row)} | {_verdict(row)} | {row['detail']} |"
+            yield ""

@@ -1,7 +1,7 @@
 """Measure training against what a user would pick instead, and write results/performance.json and performance.md.
 
     python scripts/bench_train.py                    # everything; about an hour on 2 cores
-    python scripts/bench_train.py --part pretrain    # or finetune, features, views, auto, ranks, probes, startup
+    python scripts/bench_train.py --part pretrain    # or finetune, features, views, auto, compile, ranks, probes ..
     python scripts/bench_train.py --lightly-train ENVIRONMENT/bin/python    # with lightly-train, where it is installed
 
 Contenders run one process each, in turn, several rounds; a ratio is that of their medians. Rates are read after the
@@ -64,7 +64,7 @@ def main() -> None:
     parts: dict[str, Callable[[Path], list[Row]]] = {
         "pretrain": lambda work: pretrain_part(work, arguments.lightly_train),
         "finetune": finetune_part, "features": features_part, "views": views_part,
-        "auto": auto_part, "ranks": ranks_part, "probes": probes_part, "startup": startup_part,
+        "auto": auto_part, "compile": compile_part, "ranks": ranks_part, "probes": probes_part, "startup": startup_part,
     }  # fmt: skip
     parser.add_argument("--part", choices=parts, help="only this one")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for performance.json and .md")
@@ -176,15 +176,17 @@ def views_part(work: Path) -> list[Row]:
 def auto_part(work: Path) -> list[Row]:
     """What ``auto`` picks, against every way measured longer; and how long it takes to pick."""
     rows: list[Row] = []
-    for name in ("resnet18", "densenet121", "efficientnet_b3", "resnext50_32x4d"):
+    usual = [(name, SIZE) for name in ("resnet18", "densenet121", "efficientnet_b3", "resnext50_32x4d")]
+    for name, size in [*usual, (LARGE_BACKBONE, LARGE)]:
         backbone = Backbone(BackboneConfig(name=name), 3)
         began = time.perf_counter()
-        picked = resolve_runtime(RuntimeConfig(), Workload.of(backbone, SIZE))
+        picked = resolve_runtime(RuntimeConfig(), Workload.of(backbone, size))
         took = time.perf_counter() - began
         seconds = {
-            each: each_way(backbone, RuntimeConfig(precision=each[0], layout=each[1], device=picked.device))
+            each: each_way(backbone, size, RuntimeConfig(precision=each[0], layout=each[1], device=picked.device))
             for each in product(PRECISIONS, LAYOUTS)
         }
+        name = f"{name} at {size} px"
         best = min(seconds, key=lambda each: seconds[each])
         mine = seconds[picked.precision, picked.layout]
         rows += [
@@ -195,10 +197,11 @@ def auto_part(work: Path) -> list[Row]:
     return rows
 
 
-def each_way(backbone: Backbone, config: RuntimeConfig) -> float:
+def each_way(backbone: Backbone, size: int, config: RuntimeConfig) -> float:
     """Least seconds of a training step in one precision and layout, on a larger batch than auto measures."""
     network = backbone.to(config.device, memory_format=memory_format(config)).train()  # type: ignore[call-overload]
-    images = torch.rand(32, 3, SIZE, SIZE, device=config.device).to(memory_format=memory_format(config))
+    count = 32 if size == SIZE else LARGE_BATCH
+    images = torch.rand(count, 3, size, size, device=config.device).to(memory_format=memory_format(config))
 
     def step() -> float:
         began = time.perf_counter()
@@ -211,6 +214,16 @@ def each_way(backbone: Backbone, config: RuntimeConfig) -> float:
         return time.perf_counter() - began
 
     return min([step() for _ in range(5)][1:])
+
+
+def compile_part(work: Path) -> list[Row]:
+    """The compiled network beside the same as it comes, once both are warm."""
+    count = BATCH * (STEPS + 2) * 10 // 8
+    make_images(work / "pictures", count, SIZE, "png")
+    write_manifest(work / "pictures", count, work / "m.csv")
+    rates = medians({name: lambda name=name: ours("pretrain", work, f"compile={name}") for name in ("true", "false")})  # type: ignore[misc]
+    name = f"SimCLR pretraining with its network compiled, over the same as it comes ({BACKBONE}, {SIZE} px)"
+    return [ratio(name, rates, "true", "false")]
 
 
 def ranks_part(work: Path) -> list[Row]:
@@ -264,8 +277,8 @@ def probes_part(work: Path) -> list[Row]:
 
 def startup_part(work: Path) -> list[Row]:
     """What a user waits for before anything is learned."""
-    make_images(work / "pictures", 160, SIZE, "png")
-    write_manifest(work / "pictures", 160, work / "m.csv")
+    make_images(work / "pictures", 80, SIZE, "png")  # of which 64 are trained on: one step
+    write_manifest(work / "pictures", 80, work / "m.csv")
     command = [sys.executable, "-m", "ssl_pcb"]
     one = [*command, "pretrain", "--data", work / "m.csv", "--backbone", BACKBONE, "--batch-size", str(BATCH),
            "--epochs", "1", "--precision", "bf16", "--set", "runtime.layout=channels_last"]  # fmt: skip
@@ -280,11 +293,11 @@ def startup_part(work: Path) -> list[Row]:
     def train() -> None:
         out, began = work / f"run{next(numbers)}", datetime.now()
         run(*one, "--out", out)
-        # Training begins when its cost has been announced; the epoch has two steps.
+        # Training begins when its cost has been announced.
         [said] = [line for line in (out / "log.txt").read_text().splitlines() if "expected: about" in line]
         [epoch] = (out / "metrics.jsonl").read_text().splitlines()
         ready = datetime.fromisoformat(said[:23].replace(",", "."))
-        firsts.append((ready - began).total_seconds() + json.loads(epoch)["seconds"] / 2)
+        firsts.append((ready - began).total_seconds() + json.loads(epoch)["seconds"])
 
     bare, whole = in_turn(lambda: run(*command, "--help"), train)
     return [

@@ -53,6 +53,11 @@ class PretrainConfig(Section):
     )
     monitor_samples: int = Field(2000, ge=16, description="most samples that such a look reads of each side")
     profile: bool = Field(False, description="write where a step's time goes into the run folder: profile.md")
+    compile: bool = Field(
+        False,
+        description="compile the network with torch.compile, on a GPU into CUDA graphs; takes a minute or more, needs "
+        "a C++ compiler, and gained nothing on CPUs",
+    )
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
 
@@ -119,6 +124,11 @@ class FinetuneConfig(Section):
     test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
     profile: bool = Field(False, description="write where a step's time goes into the run folder: profile.md")
+    compile: bool = Field(
+        False,
+        description="compile the network with torch.compile, on a GPU into CUDA graphs; takes a minute or more, needs "
+        "a C++ compiler, and gained nothing on CPUs",
+    )
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
 

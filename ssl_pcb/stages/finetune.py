@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.stages import FinetuneConfig
-from ssl_pcb.data.loaders import batches, images_at_once
+from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
@@ -30,6 +30,7 @@ from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.weights import describe_backbone, trained_on
 from ssl_pcb.training.checkpoint import checkpoint_bytes, copy_of, save_backbone, save_head
+from ssl_pcb.training.compiling import compile_networks
 from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
@@ -94,6 +95,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         if not run.resumed:
             steps = shown // batch_size * config.training.epochs
             announce_cost(model, dataset, batch_size, steps, disk, fabric)
+        if config.compile:
+            compile_networks(model, fabric.device)
         val_labels = samples.labels[val_rows]
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
@@ -149,9 +152,9 @@ def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], f
     model.eval()
     found = [torch.zeros(0, device=fabric.device)]  # with fewer samples than processes, some have none
     own, size = share_of(fabric).of(np.arange(len(rows))), images_at_once(model.views.size, fabric.device)
-    for batch in batches(samples.pixels(rows), own, size, drop_last=False):
+    for batch in fetched(batches(samples.pixels(rows), own, size, drop_last=False), fabric.device):
         with fabric.autocast():
-            found.append(model.scores(batch.to(fabric.device).inputs))
+            found.append(model.scores(batch.inputs))
     scores = gather_shares(torch.cat(found), len(rows), fabric).double().cpu().numpy()
     if not np.isfinite(scores).all():
         raise UserError("training diverged: the network's scores are no longer numbers; lower optimizer.lr")

@@ -33,6 +33,7 @@ from ssl_pcb.stages.looking import look_at
 from ssl_pcb.stages.painting import picture_defects
 from ssl_pcb.stages.weights import describe_backbone, start_from
 from ssl_pcb.training.checkpoint import checkpoint_bytes, save_backbone
+from ssl_pcb.training.compiling import compile_networks
 from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.lineage import TrainedOn
 from ssl_pcb.training.loop import Progress, fit
@@ -85,6 +86,8 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
             warn_of_queue(config.method.queue, len(pool), pool.unit)
         if not run.resumed:
             announce_cost(objective, shown, batch_size, steps, disk, fabric)
+        if config.compile:
+            compile_networks(objective, fabric.device)
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
             if progress.epoch % config.monitor_every == 0 or progress.epoch == config.training.epochs:

@@ -19,7 +19,7 @@ from torch.profiler import record_function
 from tqdm import tqdm
 
 from ssl_pcb.config.optim import TrainingConfig
-from ssl_pcb.data.loaders import Batch
+from ssl_pcb.data.loaders import Batch, fetched
 from ssl_pcb.errors import UserError
 from ssl_pcb.training.checkpoint import load_state, save_state
 from ssl_pcb.training.norms import prepare_norms
@@ -157,17 +157,18 @@ def _epoch(
 ) -> dict[str, float]:
     sums: dict[str, Tensor] = {}
     start, samples, lr = time.perf_counter(), 0, 0.0
-    for step, batch in enumerate(profiled(bar, profile) if profile else bar):
+    ready = fetched(bar, fabric.device)
+    for step, batch in enumerate(profiled(ready, profile, fabric.device) if profile else ready):
         lr = set_learning_rate(optimizer, config, epoch * steps + step, config.epochs * steps)
         with record_function("forward"):
-            output = module(batch.to(fabric.device), generator)
+            output = module(batch, generator)
         with record_function("backward"):
             fabric.backward(output.loss)
         optimizer.step()
         optimizer.zero_grad()
         samples += len(batch.labels) * fabric.world_size
         for name, value in {"loss": output.loss.detach(), **output.logs}.items():
-            sums[name] = sums.get(name, torch.zeros((), device=fabric.device)) + value.float()
+            sums[name] = value.float() + sums[name] if name in sums else value.float()
         if step % 10 == 0 or step == steps - 1:  # reading the loss makes a GPU wait, so not every step
             loss = float(_mean(sums["loss"], fabric)) / (step + 1)
             _refuse_divergence(loss, epoch)

@@ -33,16 +33,19 @@ OPERATORS = 15
 Item = TypeVar("Item")
 
 
-def profiled(steps: Iterable[Item], folder: Path) -> Iterator[Item]:
+def profiled(steps: Iterable[Item], folder: Path, device: torch.device) -> Iterator[Item]:
     """Yield ``steps``; after the eighth ``folder`` holds a table of them, and a trace for chrome://tracing.
 
     Training is the same with it as without, and the steps that are not counted hardly take longer.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # it calls a machine without a GPU an error
     before = _age(folder / TABLE)
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
+    gpu = device.type == "cuda"
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * gpu
     plan = schedule(wait=0, warmup=WARM_UP, active=STEPS, repeat=1)
-    with profile(activities=activities, schedule=plan, on_trace_ready=lambda found: _write(found, folder)) as found:
+    with profile(
+        activities=activities, schedule=plan, on_trace_ready=lambda found: _write(found, folder, gpu=gpu)
+    ) as found:
         for step in steps:
             yield step
             found.step()
@@ -54,7 +57,7 @@ def _age(file: Path) -> int | None:
     return file.stat().st_mtime_ns if file.exists() else None
 
 
-def _write(found: profile, folder: Path) -> None:
+def _write(found: profile, folder: Path, *, gpu: bool) -> None:
     events = list(found.key_averages())
     others = [event for event in events if not event.key.startswith("ProfilerStep")]
     count = sum(event.count for event in others if event.key == "forward")
@@ -64,19 +67,26 @@ def _write(found: profile, folder: Path) -> None:
         found.export_chrome_trace(str(part))
     total = sum(event.cpu_time_total for event in events if event.key.startswith("ProfilerStep"))
 
-    def row(name: str, time: float) -> str:
-        return f"| {name} | {time / count / 1e3:.1f} | {time / total:.1%} |"
+    def row(name: str, time: float, on_gpu: float) -> str:
+        end = f" {on_gpu / count / 1e3:.1f} |" if gpu else ""
+        return f"| {name} | {time / count / 1e3:.1f} | {time / total:.1%} |{end}"
+
+    def head(name: str) -> list[str]:
+        return [f"| {name} | share |" + " ms on the GPU |" * gpu, "|---|---:|---:|" + "---:|" * gpu]
 
     lines = [f"Mean of {count} steps of {total / count / 1e3:.1f} ms.", ""]
-    if torch.cuda.is_available():
-        lines += ["Times are the CPU's, which waits for the GPU only where it must; the trace has the GPU's.", ""]
-    lines += ["| part | ms a step | share |", "|---|---:|---:|"]
+    if gpu:
+        lines += ["The CPU waits for the GPU only where it must: where its time ends up says little of the GPU's.", ""]
+    lines += head("part | ms a step")
     for start, words in PARTS.items():
-        lines.append(row(words, sum(event.cpu_time_total for event in others if event.key.startswith(start))))
-    lines += ["", "| operator | ms a step, its own | share |", "|---|---:|---:|"]
+        those = [event for event in others if event.key.startswith(start)]
+        times = (sum(event.cpu_time_total for event in those), sum(event.device_time_total for event in those))
+        lines.append(row(words, *times))
+    lines += ["", *head("operator | ms a step, its own")]
     operators = [event for event in others if not event.key.startswith(tuple(PARTS))]
-    for event in sorted(operators, key=lambda event: -event.self_cpu_time_total)[:OPERATORS]:
-        lines.append(row(event.key, event.self_cpu_time_total))
+    own = "self_device_time_total" if gpu else "self_cpu_time_total"
+    for event in sorted(operators, key=lambda event: -getattr(event, own))[:OPERATORS]:
+        lines.append(row(event.key, event.self_cpu_time_total, event.self_device_time_total))
     with whole_file(folder / TABLE) as part:
         part.write_text("\n".join(lines) + "\n")
     log.info("where a step's time goes: %s", folder / TABLE)

@@ -27,7 +27,7 @@ from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import open_run
 from ssl_pcb.stages.weights import start_from
-from ssl_pcb.training import loop
+from ssl_pcb.training import fastest, loop
 from ssl_pcb.training.lineage import TrainedOn
 
 BASE = {
@@ -360,6 +360,48 @@ def test_a_run_cut_off_ends_as_one_that_was_not(workplace, monkeypatch, stage, w
     losses = [[row["loss"] for row in rows(folder / "metrics.jsonl")] for folder in (straight, cut)]
     assert losses[0] == losses[1]
     assert read(cut, "run.json")["status"] == "finished"
+
+
+def test_a_resumed_run_keeps_the_precision_and_layout_that_were_chosen(workplace, monkeypatch):
+    def measured(fast):
+        return lambda tries, work: {name: 1.0 if name == fast else 2.0 for name in tries}
+
+    def stop(folder, **parts):
+        saved(folder, **parts)
+        raise KeyboardInterrupt
+
+    saved, chosen = loop.save_state, {"runtime__precision": "auto", "runtime__layout": "auto"}
+    monkeypatch.setenv("SSL_PCB_CACHE", str(workplace / "empty-cache"))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_state", stop)
+        patch.setattr(fastest, "_measure", measured("bf16 channels_last"))
+        with pytest.raises(KeyboardInterrupt):
+            start("pretrain", "chosen", **chosen)
+    monkeypatch.setattr(fastest, "_measure", measured("fp32 contiguous"))  # what this machine would choose by now
+    (workplace / "empty-cache" / "fastest.json").unlink()
+    start("pretrain", "chosen", resume=True)
+    runtime = read_yaml(workplace / "chosen" / "config.yaml")["runtime"]
+    assert (runtime["precision"], runtime["layout"]) == ("bf16", "channels_last")
+    straight = start("pretrain", "straight", runtime__precision="bf16", runtime__layout="channels_last")
+    assert same_bits(weights(straight, "backbone"), weights(workplace / "chosen", "backbone"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_a_compiled_network_trains_alike_and_leaves_the_same_files(workplace, stage):
+    plain, compiled = (start(stage, f"{stage}-compile-{on}", compile=on) for on in (False, True))
+    losses = [[row["loss"] for row in rows(folder / "metrics.jsonl")] for folder in (plain, compiled)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    one, other = weights(plain, "backbone"), weights(compiled, "backbone")
+    assert [*one] == [*other]
+
+
+def test_without_a_compiler_compiling_is_refused_before_anything_is_trained(workplace, monkeypatch):
+    monkeypatch.setenv("PATH", str(workplace))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match=r"^compile: .* finds none; install g\+\+, or set compile=false$"):
+        start("pretrain", "no-compiler", compile=True)
+    assert not (workplace / "no-compiler" / "metrics.jsonl").exists()
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import time
 import pytest
 import torch
 
-from ssl_pcb.training.profiling import STEPS, WARM_UP, profiled
+from ssl_pcb.training.profiling import STEPS, WARM_UP, _write, profiled
+
+CPU = torch.device("cpu")
 
 
 def work(number):
@@ -26,7 +28,7 @@ def share(table, part):
 
 def test_every_step_comes_through_and_the_table_says_what_took_the_time(tmp_path):
     count = WARM_UP + STEPS + 4
-    assert [work(number) for number in profiled(range(count), tmp_path)] == list(range(count))
+    assert [work(number) for number in profiled(range(count), tmp_path, CPU)] == list(range(count))
     table = (tmp_path / "profile.md").read_text()
     assert table.startswith(f"Mean of {STEPS} steps of ")
     assert share(table, "backward") > share(table, "views, forward and loss") > 0
@@ -38,12 +40,22 @@ def test_every_step_comes_through_and_the_table_says_what_took_the_time(tmp_path
 
 @pytest.mark.parametrize("count", [0, 1, WARM_UP])
 def test_too_few_steps_leave_nothing_and_that_is_said(count, tmp_path, caplog):
-    for number in profiled(range(count), tmp_path):
+    for number in profiled(range(count), tmp_path, CPU):
         work(number)
     assert not list(tmp_path.iterdir())
     assert "too short" in caplog.text
 
 
 def test_a_short_epoch_is_a_mean_of_fewer_steps(tmp_path):
-    list(map(work, profiled(range(WARM_UP + 2), tmp_path)))
+    list(map(work, profiled(range(WARM_UP + 2), tmp_path, CPU)))
     assert (tmp_path / "profile.md").read_text().startswith("Mean of 2 steps of ")
+
+
+def test_for_a_gpu_the_table_has_its_times_beside(tmp_path):
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities) as found, torch.profiler.record_function("ProfilerStep#0"):
+        work(0)
+    _write(found, tmp_path, gpu=True)
+    table = (tmp_path / "profile.md").read_text()
+    assert "| part | ms a step | share | ms on the GPU |\n|---|---:|---:|---:|\n" in table
+    assert all(line.count("|") == 5 for line in table.splitlines() if line.startswith("|"))
