@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.parallel import cores
 from ssl_pcb.training.runtime import processor
 
@@ -67,7 +68,9 @@ def keep(part: str, rows: list[Row], folder: Path, name: str) -> None:
     file = folder / f"{name}.json"
     parts: dict[str, list[dict[str, Any]]] = json.loads(file.read_text())["parts"] if file.exists() else {}
     made = {
-        "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip(),
+        "commit": subprocess.check_output(
+            ["git", "describe", "--always", "--dirty"], text=True, cwd=Path(__file__).parent
+        ).strip(),
         "machine": _machine(),
         "versions": f"Python {platform.python_version()}, "
         + ", ".join(f"{package} {version(package)}" for package in ("torch", "torchvision", "lightly", "pillow")),
@@ -75,9 +78,9 @@ def keep(part: str, rows: list[Row], folder: Path, name: str) -> None:
     }
     others = [run for run in parts.get(part, []) if run["machine"] != made["machine"]]
     parts |= {part: [*others, made]}
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"parts": parts}, indent=1) + "\n")
-    (folder / f"{name}.md").write_text("\n".join(_page(parts)) + "\n")
+    for written, text in ((file, json.dumps({"parts": parts}, indent=1)), (file.with_suffix(".md"), _page(parts))):
+        with whole_file(written) as part_file:
+            part_file.write_text("".join(text).rstrip("\n") + "\n")
     print(*map(_sentence, rows), sep="\n", flush=True)
 
 
@@ -93,11 +96,10 @@ def _page(parts: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     for part, runs in sorted(parts.items()):
         for found in runs:
             script = Path(sys.argv[0]).name
-            yield f"**{part}**: made by scripts/{script} at commit {found['commit']} on {found['machine']};"
-            yield f"{found['versions']}."
-            yield ""
-            yield "| measure | value | target | | figures |"
-            yield "|---|---|---|---|---|"
+            yield f"**{part}**: made by scripts/{script} at commit {found['commit']} on {found['machine']};\n"
+            yield f"{found['versions']}.\n\n"
+            yield "| measure | value | target | | figures |\n"
+            yield "|---|---|---|---|---|\n"
             for row in found["rows"]:
-                yield f"| {row['name']} | {_shown(row)} | {_target(row)} | {_verdict(row)} | {row['detail']} |"
-            yield ""
+                yield f"| {row['name']} | {_shown(row)} | {_target(row)} | {_verdict(row)} | {row['detail']} |\n"
+            yield "\n"

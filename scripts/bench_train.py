@@ -71,6 +71,8 @@ def main() -> None:
     parser.add_argument("--lightly-train", help="Python of an environment that has lightly-train, to race it as well")
     parser.add_argument("--work", type=Path, help="folder for pictures and runs; emptied at the end")
     arguments = parser.parse_args()
+    if arguments.work and not arguments.work.is_dir():
+        parser.error(f"--work: there is no folder {arguments.work}")
     for name in [arguments.part] if arguments.part else parts:
         with tempfile.TemporaryDirectory(prefix="bench-train-", dir=arguments.work) as work:
             os.environ["SSL_PCB_CACHE"] = str(Path(work) / "cache")  # what was measured before is not remembered

@@ -27,7 +27,7 @@ class RuntimeConfig(Section):
     layout: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto", description="memory layout of images and kernels; auto = measured together with precision"
     )
-    threads: int = Field(0, ge=0, description="CPU threads; 0 = all cores")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 = all cores. Take fewer where other work runs")
     ledger: Path = Field(
         Path("results/test_ledger.csv"), description="project-wide record of every look at a test split"
     )

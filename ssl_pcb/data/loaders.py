@@ -118,11 +118,11 @@ def batches(
 
 def fetched(found: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     """The batches on ``device``; for a GPU each is read and pinned while the GPU computes the step before."""
-    ready = ahead(found, Batch.pin_memory) if device.type == "cuda" else found
+    ready = one_ahead(found, Batch.pin_memory) if device.type == "cuda" else found
     return (batch.to(device) for batch in ready)
 
 
-def ahead(items: Iterable[Item], prepare: Callable[[Item], Item]) -> Iterator[Item]:
+def one_ahead(items: Iterable[Item], prepare: Callable[[Item], Item]) -> Iterator[Item]:
     """Each item prepared, by a thread that is one item ahead."""
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:

@@ -20,7 +20,7 @@ from ssl_pcb.training.checkpoint import weights_file
 
 log = logging.getLogger(__name__)
 
-FREE = ("runtime.out", "runtime.devices", "runtime.nodes", "runtime.timeout")
+FREE = ("runtime.out", "runtime.devices", "runtime.nodes", "runtime.timeout", "profile")
 """Keys in which a resumed run may differ from its beginning."""
 
 
@@ -89,8 +89,8 @@ def check_resumable(run: Run, config: StageConfig, asked: Mapping[str, Any]) -> 
 
     Args:
         run: A resumed run.
-        config: What the present command means.
-        asked: Keys given with it; those that it leaves at ``auto`` agree with whatever was chosen.
+        config: What the present command means. Whether to profile is taken from it: that changes no training.
+        asked: Keys given with it; those that it leaves to be chosen agree with whatever was chosen.
 
     Raises:
         UserError: Naming the first key that differs.
@@ -98,9 +98,10 @@ def check_resumable(run: Run, config: StageConfig, asked: Mapping[str, Any]) -> 
     kept = read_config(run.folder, run.stage)
     for key in flatten(asked):
         had, wanted = _value(kept, key), _value(config, key)
-        if wanted not in (had, "auto") and key not in FREE:
+        chosen = wanted == "auto" or (key == "runtime.threads" and wanted == 0)
+        if wanted != had and not chosen and key not in FREE:
             raise UserError(f"{key}: the run to resume has {had}, not {wanted}; leave it out, or start a new run")
-    return kept
+    return kept.model_copy(update={key: getattr(config, key) for key in ("profile",) if hasattr(config, key)})
 
 
 def refuse_changed_data(run: Run, name: str, data: Mapping[str, Any]) -> None:

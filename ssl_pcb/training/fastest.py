@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.files import whole_file
+from ssl_pcb.data.parallel import cores
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
@@ -32,10 +34,16 @@ log = logging.getLogger(__name__)
 
 BUDGET = 8.0
 """Seconds after which no further round begins."""
-ROUNDS = 8
+ROUNDS, TRUSTED = 8, 3
+"""Rounds, and how many of them it takes for the outcome to be remembered: the first one is cold."""
+STEP = 0.4
+"""Seconds that a step may take; if the first one took longer, the others take fewer images."""
 NEVER = 1e9
 """Seconds that stand for a way in which the network does not run."""
 PRECISIONS, LAYOUTS = ("fp32", "bf16"), ("contiguous", "channels_last")
+
+CROWD = 4
+"""Threads on each core above which nobody can mean it."""
 
 Seconds = dict[str, float]
 
@@ -86,8 +94,13 @@ def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:
         work: What to measure.
 
     Raises:
-        UserError: If the network runs in none of them.
+        UserError: If the network runs in none of them, or the threads are far too many.
     """
+    if config.threads > CROWD * cores():
+        raise UserError(
+            f"runtime.threads: {config.threads} threads on {cores()} cores would stand in each other's way; "
+            "take --threads 0 for all cores"
+        )
     torch.set_num_threads(config.threads or torch.get_num_threads())
     config = config.model_copy(update={"device": pick_device(config), "threads": torch.get_num_threads()})
     precisions = PRECISIONS if config.precision == "auto" else (config.precision,)
@@ -101,18 +114,24 @@ def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:
     memory = cache_dir() / "fastest.json"
     key = " | ".join([machine(config), work.name, f"{work.channels} x {work.size} px", *(["training"] * work.training)])
     seconds = _remembered(memory, key, tries)
+    source = f"remembered in {memory}; delete it to measure again"
     if seconds is None:
-        seconds = _measure(tries, work)
-        _remember(memory, key, seconds)
+        log.info("measuring in which precision and layout this machine is fastest")
+        seconds, rounds = _measure(tries, work)
+        source = f"measured in {rounds} rounds"
+        if rounds >= TRUSTED:
+            _remember(memory, key, seconds)
+        else:
+            source += ", too few to be remembered: the machine is busy, or the images are large"
     fastest = min(tries, key=lambda name: seconds[name])
     times = {name: f"{seconds[name] / seconds[fastest]:.1f}" if seconds[name] < NEVER else "fails" for name in tries}
     others = ", ".join(f"{name} {times[name]}" for name in tries if name != fastest)
-    log.info("fastest here as measured: %s (times that long: %s)", fastest, others)
+    log.info("fastest here: %s (times that long: %s; %s)", fastest, others, source)
     return tries[fastest]
 
 
-def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> Seconds:
-    """The least seconds of a step in each way."""
+def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> tuple[Seconds, int]:
+    """The least seconds of a step in each way, and how often each was tried."""
     began = time.perf_counter()
     device = next(iter(tries.values())).device
     most = 256 if device == "cuda" else 16  # few images leave a GPU idle, and of large ones each takes a CPU seconds
@@ -123,8 +142,11 @@ def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> Seconds:
         if config.layout not in networks:
             network = copy.deepcopy(work.network).train(work.training)
             networks[config.layout] = network.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
+    config, failure = next(iter(tries.values())), ""
+    with suppress(RuntimeError):  # which its turn will tell
+        taken = _step_time(config, networks[config.layout], images, training=work.training)
+        images = images[: max(2, int(count * min(1.0, STEP / taken)))]
     times: dict[str, list[float]] = {name: [] for name in tries}
-    failure = ""
     for number in range(ROUNDS):
         for name, config in tries.items():
             try:
@@ -138,7 +160,7 @@ def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> Seconds:
     seconds = {name: min(each[1:] or each) for name, each in times.items()}  # the first one warms up, if not alone
     if min(seconds.values()) == NEVER:
         raise UserError(f"runtime: {work.name} on {work.size} px runs in no precision and layout here ({failure})")
-    return seconds
+    return seconds, number + 1
 
 
 def _step_time(config: RuntimeConfig, network: nn.Module, images: Tensor, *, training: bool) -> float:
@@ -166,7 +188,7 @@ def _remember(memory: Path, key: str, seconds: Seconds) -> None:
         with whole_file(memory, shared=True) as part:
             part.write_text(json.dumps(_read(memory) | {key: seconds}, indent=1))
     except UserError as error:  # the next run measures again
-        log.debug("%s", error)
+        log.info("what was measured is not remembered: %s", error)
 
 
 def _read(memory: Path) -> dict[str, Any]:

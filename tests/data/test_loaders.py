@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from ssl_pcb.data.loaders import Batch, ahead, fetched
+from ssl_pcb.data.loaders import Batch, fetched, one_ahead
 
 
 def same(item):
@@ -14,7 +14,7 @@ def same(item):
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_all_items_come_prepared_and_in_order(count):
-    assert list(ahead(range(1, count + 1), lambda item: 10 * item)) == [10 * item for item in range(1, count + 1)]
+    assert list(one_ahead(range(1, count + 1), lambda item: 10 * item)) == [10 * item for item in range(1, count + 1)]
 
 
 def test_the_next_item_is_made_while_the_caller_works():
@@ -25,7 +25,7 @@ def test_the_next_item_is_made_while_the_caller_works():
             event.set()
             yield number + 1
 
-    source = ahead(items(), same)
+    source = one_ahead(items(), same)
     assert next(source) == 1
     assert made[1].wait(10)  # although nobody has asked for it
     assert not made[2].is_set()
@@ -37,7 +37,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_item_is_taken():
         yield 1
         raise OSError("the disk is gone")
 
-    source = ahead(items(), same)
+    source = one_ahead(items(), same)
     assert next(source) == 1
     with pytest.raises(OSError, match="the disk is gone"):
         next(source)
@@ -45,7 +45,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_item_is_taken():
 
 def test_who_stops_early_leaves_no_thread_behind():
     before = threading.active_count()
-    source = ahead(iter(range(1, 100)), same)
+    source = one_ahead(iter(range(1, 100)), same)
     next(source)
     source.close()
     assert threading.active_count() == before

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from lightning_fabric import Fabric
 
 from ssl_pcb.config.downsizer import DownsizerConfig
@@ -84,7 +85,7 @@ def test_a_trial_is_as_long_on_every_process():
     def slow():
         runs.append(time.sleep(PATIENCE * 1.1))
 
-    _least_seconds(slow, SimpleNamespace(broadcast=lambda _: 3))
+    _least_seconds(slow, SimpleNamespace(broadcast=lambda _: 3, device=torch.device("cpu")))
     assert len(runs) == 4
     runs.clear()
     _least_seconds(slow, Fabric(accelerator="cpu", devices=1))

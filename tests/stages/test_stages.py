@@ -364,7 +364,7 @@ def test_a_run_cut_off_ends_as_one_that_was_not(workplace, monkeypatch, stage, w
 
 def test_a_resumed_run_keeps_the_precision_and_layout_that_were_chosen(workplace, monkeypatch):
     def measured(fast):
-        return lambda tries, work: {name: 1.0 if name == fast else 2.0 for name in tries}
+        return lambda tries, work: ({name: 1.0 if name == fast else 2.0 for name in tries}, fastest.TRUSTED)
 
     def stop(folder, **parts):
         saved(folder, **parts)
@@ -441,13 +441,19 @@ def test_resume_refuses_changed_keys(interrupted, ssl_pcb_cli, flag):
 
 @pytest.mark.parametrize(
     "same",
-    [("--epochs", "2", "--lr", "1e-3", "--data", "./m.csv"), ("--precision", "auto", "--set", "data.channels=auto")],
+    [
+        ("--epochs", "2", "--lr", "1e-3", "--data", "./m.csv"),
+        ("--precision", "auto", "--set", "data.channels=auto"),
+        ("--threads", "0"),
+        ("--profile",),
+    ],
     ids=" ".join,
 )
 def test_resume_accepts_the_same_keys_in_other_words(interrupted, ssl_pcb_cli, same):
     ended = ssl_pcb_cli("pretrain", "--resume", "--out", interrupted, *same)
     assert ended.code == 0, ended.err
     assert "resumed after epoch 1 of 2" in ended.out
+    assert (interrupted / "profile.md").exists() is ("--profile" in same)
 
 
 def test_resume_accepts_the_config_file_that_began_the_run(interrupted, ssl_pcb_cli, tmp_path):

@@ -141,6 +141,41 @@ def test_a_network_that_runs_in_no_way_is_refused_in_one_line(memory):
     assert not memory.exists()
 
 
+def test_what_a_busy_machine_says_is_obeyed_once_and_not_remembered(memory, monkeypatch, caplog):
+    monkeypatch.setattr(fastest, "BUDGET", 0.0)
+    with caplog.at_level("INFO"):
+        assert resolved(slow(layout="channels_last")).layout == "contiguous"
+    assert "measured in 1 rounds, too few to be remembered" in caplog.text
+    assert not memory.exists()
+
+
+def test_a_remembered_choice_names_the_file_that_holds_it(memory, caplog):
+    resolved()
+    with caplog.at_level("INFO"):
+        resolved()
+    assert f"remembered in {memory}; delete it to measure again" in caplog.text
+
+
+def test_slow_steps_are_measured_on_fewer_images():
+    class Watched(nn.Conv2d):
+        counts: list[int] = []  # noqa: RUF012
+
+        def forward(self, images):
+            self.counts.append(len(images))
+            time.sleep(0.1 * len(images))
+            return super().forward(images)
+
+    resolved(Watched(3, 4, 3), size=128)
+    assert Watched.counts[0] == 16
+    assert set(Watched.counts[1:]) <= {2, 3, 4}
+
+
+def test_threads_beyond_all_reason_are_refused_in_one_line():
+    work = Workload("net", slow(), 3, 32)
+    with pytest.raises(UserError, match=r"^runtime.threads: 99999999999 threads on \d+ cores .* --threads 0"):
+        resolve_runtime(RuntimeConfig(device="cpu", threads=99999999999), work)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"KEY": 3}', '{"KEY": {"fp32 contiguous": "fast"}}',
                                   '{"KEY": {"fp32 contiguous": NaN, "fp32 channels_last": 1.0}}'], ids=str)  # fmt: skip
 def test_damaged_memory_is_measured_anew(text, memory):
