@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Reproduce results/precision_deeppcb.csv: SimCLR in bf16 and in fp32, three seeds each, judged on validation boards.
+# Reproduce results/precision_deeppcb.csv: painted defects learnt in bf16 and in fp32, three seeds each, judged on
+# validation boards. A method that learns much in little time: one that learns nothing is the same in any precision.
 #
 #   bash scripts/run_precision.sh PATH/TO/DEEPPCB
 #
@@ -14,9 +15,9 @@ for seed in 0 1 2; do
     for precision in bf16 fp32; do
         run="$runs/$precision-$seed"
         shared=(--data "$runs/tiles.csv" --precision "$precision" --seed "$seed")
-        stage pretrain "$run" --config configs/pretrain/deeppcb.yaml --epochs 3 "${shared[@]}"
-        stage linear-eval "$run-probes" --config configs/linear_eval/deeppcb.yaml --checkpoint "$run" \
-            --set test=false "${shared[@]}"
+        stage pretrain "$run" --config configs/pretrain/few_labels_pretext.yaml --epochs 4 "${shared[@]}"
+        stage linear-eval "$run-probes" --config configs/linear_eval/few_labels_neck.yaml --checkpoint "$run" \
+            "${shared[@]}"
     done
 done
 python scripts/results_precision.py "$runs"
