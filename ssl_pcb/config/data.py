@@ -26,6 +26,11 @@ class DataConfig(Section):
         le=0.5,
         description="ring of real surroundings kept around each crop, as a share of image_size",
     )
+    references: bool = Field(
+        False,
+        description="bring each sample's aligned golden image (manifest column 'reference'): pretrain compares the "
+        "two, linear-eval adds their difference as a score, finetune sees both at once. Both are re-encoded alike",
+    )
     max_pixels: int = Field(300_000_000, ge=1, description="larger images are refused as image bombs")
     skip_bad: bool = Field(False, description="leave unreadable images out, counted, instead of stopping at the first")
     cache: Path | None = Field(None, description="folder for packed pixels and features; none = the user's cache")

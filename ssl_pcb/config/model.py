@@ -26,8 +26,10 @@ class BackboneConfig(Section):
         description="pool the network's maps of these strides (8 = a value for 8 x 8 pixels) in place of its own end, "
         "and drop what lies behind them; a small defect is lost in the average of a coarse map",
     )
-    pool: Literal["avg", "max", "avg_max"] = Field(
-        "avg", description="how the maps of strides are pooled: mean, maximum, or both"
+    pool: Literal["avg", "max", "avg_max", "gem"] = Field(
+        "avg",
+        description="how the maps of strides are pooled: mean, maximum, both, or the generalised mean between them "
+        "(p = 3), which leaves out what is negative",
     )
     neck: int = Field(
         0, ge=0, description="channels into which a small network fuses the maps of strides before pooling; 0 = none"
@@ -39,6 +41,8 @@ class BackboneConfig(Section):
             raise ValueError("strides must ascend, each once, as in [8, 16]")
         if self.pool != "avg" and not self.strides:
             raise ValueError(f"pool={self.pool} pools the maps of strides; set strides as well, as in [8, 16]")
+        if self.neck and self.pool == "gem":
+            raise ValueError("pool=gem leaves out what is negative, as most of a neck's log-odds are; set pool=max")
         if self.neck and not self.strides:
             raise ValueError("neck fuses the maps of strides; set strides as well, as in [8, 16]")
         return self

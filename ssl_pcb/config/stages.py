@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, ViewConfig
 from ssl_pcb.config.base import Section
@@ -60,6 +60,19 @@ class PretrainConfig(Section):
     )
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
+    @model_validator(mode="after")
+    def _golden_images_have_a_use(self) -> "PretrainConfig":
+        if not self.data.references:
+            return self
+        if self.shards is not None:
+            raise ValueError("data.references: shards hold no golden images; name a manifest with --data instead")
+        if not isinstance(self.method, SimCLRConfig) or self.method.hard_negatives != "none":
+            raise ValueError(
+                "data.references: golden images are compared by --method simclr without hard negatives alone; choose "
+                "that, or leave --references out"
+            )
+        return self
+
 
 class LinearEvalConfig(Section):
     """Probes on a frozen backbone, with a random-init backbone beside it as the floor."""
@@ -107,6 +120,10 @@ class FinetuneConfig(Section):
         gt=0,
         le=1,
         description="share of the labels to use, in training and in choosing the epoch; all judge",
+    )
+    head: Literal["random", "probe"] = Field(
+        "random",
+        description="where the linear head begins: at random, or as the logistic probe of the start weights' features",
     )
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")

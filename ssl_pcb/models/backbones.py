@@ -14,6 +14,9 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.models.neck import Neck
 from ssl_pcb.models.norms import with_norm
 
+GEM, GEM_LEAST = 3.0, 1e-6
+"""Power of the generalised mean: 1 is the mean, infinity the maximum. And what smaller values count as."""
+
 PROBE = 64
 """Side in pixels of the images that tell a network's strides; any stride up to it divides it."""
 
@@ -164,8 +167,17 @@ def refuse_size(network: nn.Module, channels: int, size: int) -> None:
 
 
 def _pool(values: Tensor, how: str) -> list[Tensor]:
-    mean, largest = values.mean((2, 3)), values.amax((2, 3))
-    return {"avg": [mean], "max": [largest], "avg_max": [mean, largest]}[how]
+    match how:
+        case "avg":
+            return [values.mean((2, 3))]
+        case "max":
+            return [values.amax((2, 3))]
+        case "avg_max":
+            return [values.mean((2, 3)), values.amax((2, 3))]
+        case (
+            _
+        ):  # generalised mean (Radenovic et al. 2019, arXiv 1711.02512); bfloat16 has too few digits for its powers
+            return [values.float().clamp(min=GEM_LEAST).pow(GEM).mean((2, 3)).pow(1 / GEM)]
 
 
 def _create(config: BackboneConfig, channels: int) -> nn.Module:

@@ -27,6 +27,7 @@ from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_full_disk, refuse_shared_images, refuse_small
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
+from ssl_pcb.stages.heads import start_from_probe
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.weights import describe_backbone, trained_on
 from ssl_pcb.training.checkpoint import checkpoint_bytes, copy_of, save_backbone, save_head
@@ -62,7 +63,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         sampler = Endless(sampler, config.steps_per_epoch * batch_size)
     shown = len(sampler.epoch(0))
     refuse_small(samples.name, shown, batch_size, fabric.world_size)
-    channels, size = samples.store.spec.channels, data.image_size
+    channels, size = samples.channels, data.image_size
     config, start, backbone = start_network(config, samples, run.folder)
     refuse_size(backbone, channels, size)
     runtime = resolve_together(config.runtime, fabric, Workload.of(backbone, size))
@@ -95,6 +96,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         if not run.resumed:
             steps = shown // batch_size * config.training.epochs
             announce_cost(model, dataset, batch_size, steps, disk, fabric)
+        if config.head == "probe" and not run.resumed:
+            start_from_probe(model, samples, rows, val_rows, fabric)
         if config.compile:
             compile_networks(model, fabric.device)
         val_labels = samples.labels[val_rows]

@@ -1,5 +1,6 @@
 """The norm of a backbone: what replaces batch norm, and which weights go with it."""
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -200,6 +201,23 @@ def test_strides_are_pixels_per_step_in_every_family(name):
     ]
 
 
+def test_the_generalised_mean_is_what_its_name_says_and_lies_between_mean_and_maximum():
+    def features(pool):
+        torch.manual_seed(0)
+        return Backbone(BackboneConfig(name="test_resnet", strides=(8, 16), pool=pool), 1).eval()
+
+    with torch.no_grad():
+        found = features("gem")(images(3))
+        maps = features("gem").maps(images(3))
+        values = maps[0].double().clamp(min=0).flatten(2)
+        naive = [[sum(v**3 for v in channel) ** (1 / 3) / len(channel) ** (1 / 3) for channel in sample]
+                 for sample in values.tolist()]  # fmt: skip
+        assert found[:, : maps[0].shape[1]].numpy() == pytest.approx(np.array(naive), abs=1e-5)
+        mean, largest = features("avg")(images(3)), features("max")(images(3))
+    assert (found >= mean - 1e-5).all()
+    assert (found <= largest + 1e-5).all()
+
+
 def test_strides_that_a_network_lacks_are_refused_with_those_that_it_has():
     with pytest.raises(
         UserError, match=r"backbone.strides: 'resnet18' has no map of stride 64, only of 2, 4, 8, 16, 32"
@@ -208,6 +226,7 @@ def test_strides_that_a_network_lacks_are_refused_with_those_that_it_has():
     for keys, said in (
         ({"strides": (16, 8)}, "strides must ascend"),
         ({"pool": "max"}, "set strides as well"),
+        ({"pool": "gem", "strides": (8,), "neck": 3}, "most of a neck's log-odds"),
         ({"neck": 4}, "neck fuses"),
     ):
         with pytest.raises(ValidationError, match=said):

@@ -386,6 +386,23 @@ def test_a_resumed_run_keeps_the_precision_and_layout_that_were_chosen(workplace
     assert same_bits(weights(straight, "backbone"), weights(workplace / "chosen", "backbone"))
 
 
+def test_a_probes_head_is_fitted_once_and_not_again_when_resumed(workplace, monkeypatch):
+    def stop(folder, **parts):
+        saved(folder, **parts)
+        raise KeyboardInterrupt
+
+    saved = loop.save_state
+    straight = start("finetune", "probe-straight", head="probe")
+    assert "the head begins as a logistic probe" in (straight / "log.txt").read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_state", stop)
+        with pytest.raises(KeyboardInterrupt):
+            start("finetune", "probe-cut", head="probe")
+    cut = start("finetune", "probe-cut", resume=True)
+    assert same_bits(weights(straight, "backbone", "head"), weights(cut, "backbone", "head"))
+    assert (cut / "log.txt").read_text().count("the head begins as") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_a_compiled_network_trains_alike_and_leaves_the_same_files(workplace, stage):

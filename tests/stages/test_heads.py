@@ -1,0 +1,51 @@
+"""A head that begins as a probe scores as the probe does."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.augment import ViewConfig
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.config.loss import CrossEntropyConfig
+from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.data.samples import load_samples
+from ssl_pcb.evaluation.features import extract_features
+from ssl_pcb.evaluation.probes import logistic_probe
+from ssl_pcb.losses.build import build_loss
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
+from ssl_pcb.stages.finetune import predict
+from ssl_pcb.stages.heads import set_head, start_from_probe
+from ssl_pcb.training.processes import alone
+
+SIZE = 32
+
+
+def test_the_heads_log_odds_are_the_probes():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, [1, 5, 0.1], (60, 3)), rng.integers(0, 2, 60)
+    probe = logistic_probe(x, y, x, y)
+    head = nn.Linear(3, 2)
+    set_head(head, probe)
+    logits = head(torch.from_numpy(x).float())
+    assert (logits[:, 1] - logits[:, 0]).tolist() == pytest.approx(probe.scores(x).tolist(), abs=1e-4)
+    assert logits.sum(1).abs().max() < 1e-4  # half to each class: weight decay pulls neither more
+
+
+def test_finetuning_starts_at_the_probes_scores_of_unseen_boards(synthetic_boards, tmp_path):
+    samples, _ = load_samples(DataConfig(manifest=synthetic_boards, image_size=SIZE, cache=tmp_path))
+    torch.manual_seed(0)
+    backbone = Backbone(BackboneConfig(name="test_resnet"), samples.store.spec.channels)
+    classifier = LinearClassifier(backbone.dim, build_loss(CrossEntropyConfig()), torch.tensor([1, 1]))
+    model = ImageClassifier(backbone, classifier, ViewMaker(ViewConfig(), SIZE))
+    fabric = alone(RuntimeConfig(device="cpu", precision="fp32"))
+    rows, val_rows = (samples.supervised(split) for split in ("train", "val"))
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    start_from_probe(model, samples, rows, val_rows, fabric)
+    features = {len(each): extract_features(backbone, samples.pixels(each), SIZE, fabric) for each in (rows, val_rows)}
+    probe = logistic_probe(features[len(rows)], samples.labels[rows], features[len(val_rows)], samples.labels[val_rows])
+    assert predict(model, samples, val_rows, fabric) == pytest.approx(probe.scores(features[len(val_rows)]), abs=1e-3)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
