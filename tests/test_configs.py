@@ -17,8 +17,13 @@ from ssl_pcb.config.stages import STAGES
 from ssl_pcb.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted((ROOT / "configs").glob("*/*.yaml"))
+FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 FOLDERS = {"pretrain": "pretrain", "linear_eval": "linear-eval", "finetune": "finetune"}
+
+
+def folder_of(file):
+    """The folder of ``configs/`` that ``file`` lies in, perhaps deeper."""
+    return file.relative_to(ROOT / "configs").parts[0]
 
 
 def refusal(stage, overrides, file=None):
@@ -39,12 +44,12 @@ def leaves(model: BaseModel, prefix=""):
 
 
 def test_every_stage_has_a_config_file():
-    assert {file.parent.name for file in FILES} >= FOLDERS.keys()
+    assert {folder_of(file) for file in FILES} >= FOLDERS.keys()
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT / "configs").as_posix())
 def test_a_config_file_is_complete_and_opens_with_its_command(file):
-    stage, text = FOLDERS[file.parent.name], file.read_text(encoding="utf-8")
+    stage, text = FOLDERS[folder_of(file)], file.read_text(encoding="utf-8")
     config = load_config(STAGES[stage], file)
     said = yaml.safe_load(text)
     assert set(flatten(said)) == set(flatten(config.model_dump(mode="json")))

@@ -21,6 +21,7 @@ FLAGS = {
     "--hard-negatives": "method.hard_negatives",
     "--backbone": "backbone.name",
     "--image-size": "data.image_size",
+    "--references": "data.references",
     "--epochs": "training.epochs",
     "--batch-size": "training.batch_size",
     "--lr": "optimizer.lr",

@@ -16,7 +16,7 @@ import numpy as np
 
 from ssl_pcb.errors import BitDepthError, UserError
 from ssl_pcb.imaging.decode import decode_for_cut, probe
-from ssl_pcb.imaging.encoded import Encoded
+from ssl_pcb.imaging.encoded import Encoded, reencoded
 from ssl_pcb.imaging.orientation import Box
 from ssl_pcb.imaging.resize import cut, size_of
 from ssl_pcb.imaging.tiling import clip_box
@@ -34,12 +34,14 @@ class StoreSpec:
         margin: Width of the ring of surroundings in pixels.
         channels: 1 or 3.
         bit_depth: Significant bits of 16-bit sources.
+        jpeg: Quality at which each sample is encoded and decoded again; 0 = it is not.
     """
 
     size: int
     margin: int
     channels: int
     bit_depth: int
+    jpeg: int = 0
 
     @property
     def side(self) -> int:
@@ -136,7 +138,10 @@ class Cutter:
                 box = " ".join(f"{value:.10g}" for value in crop)
                 raise UserError(f"{file.path}: row {row + 1} crops {box} of {width}x{height} px")
             target.seek(self.offset + row * spec.sample_bytes)
-            target.write(np.ascontiguousarray(cut(image, crop, spec.size, spec.margin)).data)
+            sample = cut(image, crop, spec.size, spec.margin)
+            if spec.jpeg:
+                sample = reencoded(sample, spec.jpeg)
+            target.write(np.ascontiguousarray(sample).data)
         return Outcome(hashlib.sha256(content).digest()[:HASH_BYTES], width, height)
 
 

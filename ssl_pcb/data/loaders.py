@@ -73,20 +73,35 @@ class ArrayDataset(Dataset[Batch]):
         inputs: (N, H, H, C) uint8 or (N, D) float array, usually memory-mapped.
         labels: (N,) class indices.
         rows: Rows of both that make up this data set.
+        beside: (N, H, H, C), further channels of the inputs, or ``None``.
     """
 
-    def __init__(self, inputs: NDArray[np.generic], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        self.inputs, self.labels, self.rows = inputs, labels, rows
+    def __init__(
+        self,
+        inputs: NDArray[np.generic],
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        beside: NDArray[np.generic] | None = None,
+    ) -> None:
+        self.inputs, self.labels, self.rows, self.beside = inputs, labels, rows, beside
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def alone(self) -> ArrayDataset:
+        """The same without the further channels."""
+        return ArrayDataset(self.inputs, self.labels, self.rows)
 
     def __getitem__(self, position: int) -> Batch:
         return self.__getitems__([position])
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         rows = self.rows[np.asarray(positions, np.int64)]
-        inputs = torch.from_numpy(self.inputs[rows])
+        fetched = self.inputs[rows]
+        if self.beside is not None:
+            fetched = np.concatenate([fetched, self.beside[rows]], -1)
+        inputs = torch.from_numpy(fetched)
         if inputs.ndim == 4:
             inputs = inputs.permute(0, 3, 1, 2)
         return Batch(inputs, torch.from_numpy(self.labels[rows]))

@@ -12,6 +12,8 @@ Columns (all text; empty means "none"):
 ``types``    the boxes' defect types, separated by ``;``, as many as boxes (or empty)
 ===========  ==========================================================================================
 
+``reference``, if there is such a column, is the golden image of the same place, aligned pixel by pixel with ``path``.
+
 All coordinates are pixels of the *upright* source image (after EXIF orientation), x to the right, y down,
 x2 and y2 exclusive. Boxes stay in source coordinates even where the sample is a crop. Further columns are
 kept and passed through.
@@ -37,8 +39,9 @@ LABELS = ("NonDefective", "Defective")
 
 SPLITS = ("train", "holdout", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "crop", "boxes", "types")
-PATH_COLUMNS = ("path", "twin", "mask")
-"""Columns whose relative paths start from the manifest's folder; the last two are optional."""
+REFERENCE = "reference"
+PATH_COLUMNS = ("path", "twin", "mask", REFERENCE)
+"""Columns whose relative paths start from the manifest's folder; all but the first are optional."""
 
 PSEUDO_GROUP = "~"
 
@@ -207,6 +210,24 @@ class Manifest:
     def split(self, *names: str) -> Manifest:
         """The rows of the named splits."""
         return self.select(self.frame["split"].isin(names))
+
+    def references(self, name: str) -> Manifest:
+        """Each row's golden image in the place of its own, under the same crop.
+
+        Args:
+            name: What to call this manifest in the error message.
+
+        Raises:
+            UserError: If a row has none.
+        """
+        named = self.frame[REFERENCE] if REFERENCE in self.frame.columns else pd.Series("", self.frame.index)
+        lacking = int(named.eq("").sum())
+        if lacking:
+            raise UserError(
+                f"{name}: {lacking} of {len(self)} rows name no golden image in column '{REFERENCE}'; fill it, or go "
+                "on without --references"
+            )
+        return Manifest(self.frame.assign(path=named), self.root)
 
     @property
     def board_disjoint(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.manifest import LABELS, Manifest
-from ssl_pcb.data.store import Store, open_store
+from ssl_pcb.data.store import Store, open_references, open_store
 from ssl_pcb.data.synthetic.embedded import embedded_manifest
 from ssl_pcb.errors import UserError
 
@@ -31,11 +31,28 @@ class Samples:
         name: Path of the manifest, or ``embedded synthetic boards``.
         manifest: One row a sample.
         store: Their pixels; ``store.rows[i]`` is the manifest row of sample i.
+        references: Their golden images' pixels, which join as further channels, or ``None``.
     """
 
     name: str
     manifest: Manifest
     store: Store
+    references: Store | None = None
+
+    @property
+    def alone(self) -> Samples:
+        """The same without golden images."""
+        return replace(self, references=None)
+
+    @property
+    def channels(self) -> int:
+        """Channels of :meth:`pixels`."""
+        return self.store.spec.channels * (1 if self.references is None else 2)
+
+    @property
+    def pixels_name(self) -> str:
+        """Tells :meth:`pixels` from any others."""
+        return " beside ".join(store.folder.name for store in (self.store, self.references) if store is not None)
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -53,7 +70,8 @@ class Samples:
         chosen = self.manifest.frame["split"].isin(splits).to_numpy()
         if labelled:
             chosen = chosen & (self.labels >= 0)
-        return np.asarray(self.store.rows[chosen[self.store.rows]])
+        rows = self.store.rows if self.references is None else np.intersect1d(self.store.rows, self.references.rows)
+        return np.asarray(rows[chosen[rows]])
 
     def column(self, name: str, rows: NDArray[np.int64]) -> list[str]:
         """Text of one manifest column at ``rows``."""
@@ -65,7 +83,8 @@ class Samples:
 
     def pixels(self, rows: NDArray[np.int64]) -> ArrayDataset:
         """The pixels of ``rows`` as a data set."""
-        return ArrayDataset(self.store.pixels, self.labels, rows)
+        beside = None if self.references is None else self.references.pixels
+        return ArrayDataset(self.store.pixels, self.labels, rows, beside)
 
     def supervised(self, split: str) -> NDArray[np.int64]:
         """Labelled rows of ``split``.
@@ -150,4 +169,5 @@ def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:
         log.warning("%d unreadable files left out, first: %s", len(store.bad), next(iter(store.bad.values())))
     if not manifest.board_disjoint:
         log.warning(NOT_BOARD_DISJOINT)
-    return Samples(name, manifest, store), config
+    references = open_references(manifest.references(name), config) if config.references else None
+    return Samples(name, manifest, store, references), config

@@ -36,12 +36,14 @@ from ssl_pcb.data.sources import Sources, describe_changes
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import probe
 
-__all__ = ["Store", "StoreSpec", "open_store"]
+__all__ = ["Store", "StoreSpec", "open_references", "open_store"]
 
 log = logging.getLogger(__name__)
 
 HEADERS = 256
 """Most files whose headers are read to decide automatic settings."""
+REENCODED = 90
+"""JPEG quality at which tested and golden images are encoded anew where they are compared."""
 HEAD_START = 2.0
 """Seconds that a helper process leaves to the first one before it packs itself."""
 
@@ -84,13 +86,30 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
     Raises:
         UserError: On an unreadable image (unless ``skip_bad``), or a full disk.
     """
-    try:
-        store, sizes, files = _open_or_pack(manifest, config)
-    except _Replaced:
-        store, sizes, files = _open_or_pack(manifest, config)
+    store, sizes, files = _open_twice(manifest, config)
     for line in describe_scale(manifest, sizes[files], store.spec.size):
         log.info(line)
     return store, config.model_copy(update={"channels": store.spec.channels, "bit_depth": store.spec.bit_depth})
+
+
+def open_references(manifest: Manifest, config: DataConfig) -> Store:
+    """Open the store of golden images, as decided for the tested ones; pack it first if there is none yet.
+
+    Args:
+        manifest: From :meth:`Manifest.references`.
+        config: With its automatic settings decided.
+
+    Raises:
+        UserError: As :func:`open_store`.
+    """
+    return _open_twice(manifest, config)[0]
+
+
+def _open_twice(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArray[np.int32], NDArray[np.intp]]:
+    try:
+        return _open_or_pack(manifest, config)
+    except _Replaced:
+        return _open_or_pack(manifest, config)
 
 
 class _Replaced(UserError):
@@ -130,7 +149,9 @@ class _Place:
     @classmethod
     def of(cls, sources: Sources, manifest: Manifest, config: DataConfig) -> _Place:
         left_out_above = config.max_pixels if config.skip_bad else None
-        transform = [VERSION, config.image_size, margin_pixels(config, manifest), left_out_above]
+        transform: list[object] = [VERSION, config.image_size, margin_pixels(config, manifest), left_out_above]
+        if config.references:
+            transform.append(f"jpeg {REENCODED}")
         return cls((config.cache or cache_dir()) / "stores", sources.identity(transform), sources.fingerprint())
 
     @property
@@ -215,6 +236,7 @@ def _replace_stale(manifest: Manifest, config: DataConfig, sources: Sources, pla
             margin=margin_pixels(decided, manifest),
             channels=int(decided.channels),
             bit_depth=int(decided.bit_depth),
+            jpeg=REENCODED if decided.references else 0,
         )
         largest = max(info.width * info.height for info in infos.values())
         pack(sources, spec, decided.max_pixels, largest, folder, skip_bad=decided.skip_bad)

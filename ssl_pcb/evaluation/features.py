@@ -107,7 +107,7 @@ def cached_features(
     can be written, that is said, and the features are there all the same.
     """
     precision = type(fabric.strategy.precision).__name__
-    parts = [state_hash(backbone), backbone.design, samples.store.folder.name, precision, fabric.device.type]
+    parts = [state_hash(backbone), backbone.design, samples.pixels_name, precision, fabric.device.type]
     name = hashlib.sha256("|".join(parts).encode() + rows.tobytes()).hexdigest()[:24]
     file = cache / "features" / f"{name}.npy"
     kept = _read(file, (len(rows), backbone.dim)) if fabric.is_global_zero else None

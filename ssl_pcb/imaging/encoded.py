@@ -1,10 +1,15 @@
-"""Image files that lie in memory, as members of an archive do."""
+"""Image files that lie in memory, as members of an archive do, and pictures encoded anew."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ssl_pcb.imaging.orientation import Image8
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,16 @@ class Encoded:
 
 ImageFile = Path | Encoded
 """What can be decoded."""
+
+
+def reencoded(image: Image8, quality: int) -> Image8:
+    """``image`` after JPEG compression, so that pictures from files of different kinds have its traces in common.
+
+    Args:
+        image: uint8 (H, W, C).
+        quality: 1 to 95, as Pillow counts it.
+    """
+    held = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(held, "JPEG", quality=quality, subsampling=0)
+    with Image.open(held) as found:
+        return np.asarray(found).reshape(image.shape)

@@ -26,14 +26,29 @@ from ssl_pcb.objectives.defect_pretext import DefectPretext
 from ssl_pcb.objectives.hard_negatives import HardNegatives
 from ssl_pcb.objectives.joint_pretext import JointPretext
 from ssl_pcb.objectives.moco import MoCo
+from ssl_pcb.objectives.reference_contrast import ReferenceContrast
 from ssl_pcb.objectives.simclr import SimCLR
 from ssl_pcb.objectives.simsiam import SimSiam
 from ssl_pcb.objectives.vicreg import VICReg
 
 
-def build_objective(config: MethodConfig, backbone: Backbone, views: ViewMaker) -> nn.Module:
-    """The objective that ``config`` names; like all of them it has the ``backbone`` that is kept."""
+def build_objective(
+    config: MethodConfig, backbone: Backbone, views: ViewMaker, *, references: bool = False
+) -> nn.Module:
+    """The objective that ``config`` names; like all of them it has the ``backbone`` that is kept.
+
+    Args:
+        config: The method.
+        backbone: The network.
+        views: Makes views.
+        references: Whether batches bring golden images as further channels.
+
+    Raises:
+        UserError: If backbone and method do not go together.
+    """
     match config:
+        case SimCLRConfig() if references:
+            return ReferenceContrast(config, backbone, views)
         case SimCLRConfig(hard_negatives="synthetic"):
             return HardNegatives(config, backbone, views)
         case SimCLRConfig():

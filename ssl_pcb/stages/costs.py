@@ -44,7 +44,7 @@ def announce_cost(
 def announce_features(backbone: Backbone, samples: Samples, splits: list[str], passes: int, fabric: Fabric) -> None:
     """Say how long the features of ``splits`` will take in ``passes`` networks, from a trial, and their disk."""
     rows = samples.rows(*splits, labelled=True)
-    images = torch.zeros(32, samples.store.spec.channels, *2 * (samples.store.spec.size,), device=fabric.device)
+    images = torch.zeros(32, backbone.channels, *2 * (samples.store.spec.size,), device=fabric.device)
     trial = copy.deepcopy(backbone).eval().to(fabric.device)
 
     def forward() -> None:

@@ -34,7 +34,7 @@ def start_network(
     Raises:
         UserError: If a checkpoint does not fit, or saw what it will be judged on.
     """
-    channels = samples.store.spec.channels
+    channels = samples.channels
     if config.downsizer is None:
         start = start_from(
             config.checkpoint, config.backbone, channels, config.runtime, samples=samples,

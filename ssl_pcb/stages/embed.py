@@ -82,6 +82,8 @@ def open_coder(folder: Path, device: str) -> Coder:
     if record.get("stage") not in STAGES:
         raise UserError(f"{folder}: holds a run of no known stage; name one that pretrain or finetune has made")
     config = read_config(folder, record["stage"])
+    if isinstance(config, FinetuneConfig) and config.data.references:
+        raise UserError(f"{folder}: its network sees golden images too, and embed brings none; name another run")
     network = _network(config, folder)
     runtime = config.runtime.model_copy(update={"device": device})
     fabric = alone(runtime)

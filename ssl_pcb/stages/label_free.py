@@ -6,16 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
+from ssl_pcb.augment.difference import difference
+from ssl_pcb.augment.views import plain_view
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.stages import PretrainConfig
+from ssl_pcb.data.loaders import batches
+from ssl_pcb.data.samples import Samples
 from ssl_pcb.evaluation.neighbours import nearest
 from ssl_pcb.reports.run import read_run
 from ssl_pcb.stages.probing import Features, Probed
 
 NEIGHBOURS = 5
 """Training images that an image is compared with."""
+
+AT_ONCE = 64
+"""Pairs of image and golden image that are compared at a time."""
+SEEN = 5
+"""Side in pixels of the least place that a difference must fill to count in full."""
 
 
 def one_class(features: Features) -> Probed:
@@ -31,6 +42,24 @@ def one_class(features: Features) -> Probed:
         for split, found in features.items() if split != "train"
     }  # fmt: skip
     return Probed("one_class", f"k={k}", scores)
+
+
+def reference_difference(samples: Samples, splits: list[str]) -> Iterator[Probed]:
+    """The place of each image that differs most from its golden image, where there are golden images; no network.
+
+    What inspection machines did before there were networks, and a floor for those that are given golden images too.
+    """
+    if samples.references is None:
+        return
+    size, channels, scores = samples.store.spec.size, samples.store.spec.channels, {}
+    for split in splits:
+        rows, found = samples.rows(split, labelled=True), []
+        for batch in batches(samples.pixels(rows), np.arange(len(rows)), AT_ONCE, drop_last=False):
+            view = plain_view(batch.inputs, size)
+            apart = difference(view[:, :channels], view[:, channels:])
+            found.append(F.avg_pool2d(apart, SEEN, 1).amax((1, 2, 3)))
+        scores[split] = torch.cat(found).double().numpy()
+    yield Probed("reference_difference", "max", scores)
 
 
 def defect_map(features: Features, checkpoint: str) -> Iterator[Probed]:

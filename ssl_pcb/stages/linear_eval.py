@@ -19,7 +19,7 @@ from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
-from ssl_pcb.stages.label_free import defect_map, one_class
+from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
@@ -36,7 +36,8 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
     Raises:
         UserError: On whatever the user can mend.
     """
-    samples, data = load_samples(config.data)
+    paired, data = load_samples(config.data)
+    samples = paired.alone  # the frozen network sees an image by itself
     refuse_changed_data(run, samples.name, samples.describe())
     refuse_shared_images(samples)
     samples.supervised("train")
@@ -77,6 +78,9 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         full: dict[str, Probed] = {}
         said = marks(samples, start)
         label_free = {each.probe: each for each in defect_map(features[next(iter(backbones))], start.checkpoint)}
+        compared = {each.probe: each for each in reference_difference(paired, splits)}
+        for probed in compared.values():
+            table += rows_of_table("none", 0.0, probed, samples, config, said)
         for name, found in features.items():
             for probed in [one_class(found), *(label_free.values() if name == "checkpoint" else [])]:
                 table += rows_of_table(name, 0.0, probed, samples, config, said)
@@ -93,7 +97,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             name: judge(
                 probed.scores, samples, run.folder / f"{name}_{PREDICTIONS}", said, config.resamples, runtime.seed
             )
-            for name, probed in (full | label_free).items()
+            for name, probed in (full | label_free | compared).items()
         }
         run.save_metrics(table)
         main = next(iter(backbones))
@@ -103,7 +107,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             "stage": "linear-eval", "checkpoint": start.checkpoint, "marks": said,
             "reported_probe": f"logistic regression on {main} with {max(config.fractions):.0%} of the labels",
             "reports": reports[main], "floor_reports": reports["random_init"],
-            "label_free_reports": {name: reports[name] for name in label_free}, "probes": table,
+            "label_free_reports": {name: reports[name] for name in label_free | compared}, "probes": table,
         }  # fmt: skip
         run.save_summary(summary)
         say_table(pd.DataFrame(table))

@@ -60,7 +60,8 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     )  # fmt: skip
     refuse_size(start.backbone, pool.channels, pool.size)
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
-    objective = build_objective(config.method, start.backbone, ViewMaker(config.view, pool.size))
+    views = ViewMaker(config.view, pool.size)
+    objective = build_objective(config.method, start.backbone, views, references=config.data.references)
     disk = checkpoint_bytes(objective, best=False)
     refuse_full_disk(disk, run, fabric)
     around = objective.network if isinstance(objective, Autoencoding) else None
@@ -91,7 +92,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
             if progress.epoch % config.monitor_every == 0 or progress.epoch == config.training.epochs:
-                progress.kept = look_at(start.backbone, shown, samples, config, fabric)
+                progress.kept = look_at(start.backbone, shown.alone, samples and samples.alone, config, fabric)
                 logs |= progress.kept
             run.log_metrics({"epoch": progress.epoch, **logs})
 

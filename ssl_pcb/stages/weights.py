@@ -139,7 +139,7 @@ def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path
         if record.get("stage") != "pretrain" or record.get("status") != "finished":
             continue
         same_network = ({"norm": "own", "strides": [], "neck": 0} | record["backbone"]) == describe_backbone(
-            config, samples.store.spec.channels
+            config, samples.channels
         )
         if same_network and record["data"]["images_fingerprint"] == images:
             found.append((record["ended"], file.parent))

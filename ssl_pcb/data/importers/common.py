@@ -83,6 +83,7 @@ class SourceImage:
         doubtful: Boxes of types that are unlabelled, in the frame of the boxes: neither defects nor clean.
         relative: Whether boxes are shares of the image's sides.
         stated_size: Width and height that the annotation states.
+        reference: The golden image of the same place, aligned with this one.
     """
 
     path: Path
@@ -96,6 +97,7 @@ class SourceImage:
     doubtful: list[Box] = field(default_factory=list)
     relative: bool = False
     stated_size: tuple[int, int] | None = None
+    reference: Path | None = None
 
 
 @dataclass

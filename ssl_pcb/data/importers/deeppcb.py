@@ -65,8 +65,11 @@ def _read_group(folder: Path, board: str, options: ImportOptions, listing: Listi
         boxes, types, doubtful = sort_boxes(*read_boxes(texts[key]), options.label_map, texts[key])
         place = key if options.templates else ""
         listing.images.append(
-            SourceImage(tested[key], None, group=board, place=place, boxes=boxes, types=types, doubtful=doubtful)
-        )
+            SourceImage(
+                tested[key], None, group=board, place=place, boxes=boxes, types=types, doubtful=doubtful,
+                reference=templates.get(key),
+            )
+        )  # fmt: skip
         if options.templates and key in templates:
             listing.images.append(SourceImage(templates[key], LABELS[0], group=board, place=place))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssl_pcb.data.importers.common import ImportOptions, SourceImage
-from ssl_pcb.data.manifest import LABELS, format_boxes
+from ssl_pcb.data.manifest import LABELS, REFERENCE, format_boxes
 from ssl_pcb.data.tiles import ImageTiles, cut_tiles
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import ImageInfo, decode, probe, turn_boxes
@@ -117,7 +117,8 @@ def _row(image: SourceImage, label: str, crop: list[Box], boxes: list[Box], type
         "boxes": format_boxes(boxes),
         "types": ";".join(name.replace(";", ",") for name in types),
     }
-    return row | ({"place": image.place} if image.place else {})
+    reference = {REFERENCE: image.reference.as_posix()} if image.reference else {}
+    return row | ({"place": image.place} if image.place else {}) | reference
 
 
 def describe_box(path: Path, box: Box, name: str = "") -> str:

@@ -18,8 +18,8 @@ LABEL_COLUMNS = ("label", "class")
 def read(src: Path, options: ImportOptions) -> Listing:
     """List a table's rows; paths start from the table's folder.
 
-    Columns ``group``, ``split``, ``crop``, ``boxes`` and ``types`` are taken over where they exist. Without
-    a label column all rows are unlabelled, or labelled by their boxes where there is such a column.
+    Columns ``group``, ``split``, ``crop``, ``boxes``, ``types`` and ``reference`` are taken over where they exist.
+    Without a label column all rows are unlabelled, or labelled by their boxes where there is such a column.
 
     Raises:
         UserError: If the table is missing, empty, malformed, or has an unknown label.
@@ -50,6 +50,7 @@ def read(src: Path, options: ImportOptions) -> Listing:
         types = [name for name in row.get(column.get("types", ""), "").split(";") if name]
         if types and len(types) != len(boxes):
             raise UserError(f"{where}: must have as many types as boxes (or none)")
+        reference = row.get(column.get("reference", ""), "").strip()
         images.append(
             SourceImage(
                 src.parent / row[path_column].strip(),
@@ -59,6 +60,7 @@ def read(src: Path, options: ImportOptions) -> Listing:
                 crop=crops[0] if crops else None,
                 boxes=boxes,
                 types=types,
+                reference=src.parent / reference if reference else None,
             )
         )
     return Listing(src.parent, images, grouped=bool(options.group_from and group_column))

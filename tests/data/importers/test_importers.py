@@ -67,6 +67,8 @@ def test_deeppcb_takes_tested_images_only_and_counts_what_is_unpaired(deeppcb, t
     assert (first.label, first.crop, first.boxes, first.types) == (1, (0, 0, 64, 64), [(10, 10, 40, 40)], ["open"])
     assert [s.types for s in manifest if s.label == 1][1] == ["pin-hole"]
     assert manifest.board_disjoint
+    golden = manifest.frame["path"].str.replace("_test.jpg", "_temp.jpg")
+    assert manifest.frame["reference"].eq(golden).all()
     assert "3 unpaired files left out: ghost.txt, stray_test.jpg, alone_temp.jpg" in summary.notes[0]
     assert summary.boxes == 6
     assert json.dumps(summary.to_dict())
@@ -158,13 +160,14 @@ def test_table_columns_pass_through(tmp_path):
         picture(tmp_path / "img" / f"{name}.png")
     table = tmp_path / "t.csv"
     table.write_text(
-        "Filename,Class,board,split,boxes,types\n"
-        "img/a.png,NG,p1,train,1 2 10 12;20 20 30 30,spur;short\n"
-        "img/b.png,OK,p1,train,,\nimg/c.png,,p2,test,,\n"
+        "Filename,Class,board,split,boxes,types,Reference\n"
+        "img/a.png,NG,p1,train,1 2 10 12;20 20 30 30,spur;short,img/b.png\n"
+        "img/b.png,OK,p1,train,,,\nimg/c.png,,p2,test,,,\n"
     )
     words = {"OK": "NonDefective", "NG": "Defective"}
     _, manifest = run("table", table, tmp_path / "m.csv", label_map=words, group_from="board")
     assert [s.label for s in manifest] == [1, 0, -1]
+    assert manifest.frame["reference"].tolist() == ["img/b.png", "", ""]
     assert manifest.frame["group"].tolist() == ["p1", "p1", "p2"]
     assert manifest.frame["split"].tolist() == ["train", "train", "test"]
     assert manifest.sample(0).types == ["spur", "short"]

@@ -1,0 +1,39 @@
+"""Where an image differs from its golden image."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SLACK = 1
+"""Pixels by which an edge may lie elsewhere without counting as a difference."""
+
+SMOOTHED = 3
+"""Side of the square over which differences are averaged: single pixels are noise."""
+
+
+def difference(images: Tensor, references: Tensor) -> Tensor:
+    """How far each pixel is from what its golden image shows there or a pixel beside.
+
+    Both ways: what only the image shows and what only the golden image shows. Each pixel's grey is compared with the
+    range of greys around its place in the other picture, so that an edge which lies a pixel off costs nothing.
+
+    Args:
+        images: (B, C, S, S) in [0, 1].
+        references: (B, C, S, S) in [0, 1], aligned with them.
+
+    Returns:
+        (B, 1, S, S) in [0, 1].
+    """
+    beyond = torch.maximum(_beyond(images, references), _beyond(references, images)).amax(1, keepdim=True)
+    padded = F.pad(beyond, [SMOOTHED // 2] * 4, mode="replicate")
+    return F.avg_pool2d(padded, SMOOTHED, 1)
+
+
+def _beyond(images: Tensor, others: Tensor) -> Tensor:
+    """How far pixels of ``images`` lie outside the range of their surroundings in ``others``."""
+    side = 2 * SLACK + 1
+    highest = F.max_pool2d(others, side, 1, SLACK)
+    lowest = -F.max_pool2d(-others, side, 1, SLACK)
+    return torch.relu(images - highest) + torch.relu(lowest - images)

@@ -1,0 +1,120 @@
+"""Golden images from the manifest to each stage, on boards whose golden image is their clean twin."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ssl_pcb.cli.stages import run_stage
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.samples import load_samples
+from ssl_pcb.errors import UserError
+from ssl_pcb.stages.embed import open_coder
+
+SMALL = {
+    "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8, "training.epochs": 2,
+    "runtime.threads": 1, "runtime.precision": "fp32", "runtime.layout": "contiguous", "runtime.device": "cpu",
+    "data.references": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def paired(synthetic_boards, tmp_path_factory):
+    """A working folder with ``m.csv``, whose column ``reference`` names each image's clean twin."""
+    folder = tmp_path_factory.mktemp("paired")
+    manifest = Manifest.read(synthetic_boards)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SSL_PCB_CACHE", str(folder / "cache"))
+        Manifest(manifest.frame.assign(reference=manifest.frame["twin"]), manifest.root).write("m.csv")
+        yield folder
+
+
+def start(stage, out, **keys):
+    asked = SMALL | {"data.manifest": "m.csv", "runtime.out": out}
+    return run_stage(stage, None, asked | {key.replace("__", "."): value for key, value in keys.items()}, resume=False)
+
+
+def test_both_pictures_lie_in_one_batch_and_went_through_the_same_encoding(paired):
+    samples, _ = load_samples(DataConfig(manifest=Path("m.csv"), image_size=32, references=True))
+    colours = samples.store.spec.channels
+    assert samples.channels == 2 * colours
+    assert samples.store.spec.jpeg == samples.references.spec.jpeg == 90
+    rows = samples.rows("train")
+    batch = samples.pixels(rows).__getitems__(range(len(rows)))
+    for side, column in ((batch.inputs[:, :colours], "path"), (batch.inputs[:, colours:], "reference")):
+        for position in (0, len(rows) - 1):
+            file = samples.manifest.root / samples.column(column, rows)[position]
+            with Image.open(file) as opened:
+                original = np.asarray(opened.convert("RGB" if colours == 3 else "L")).reshape(32, 32, colours)
+            found = side[position].permute(1, 2, 0).numpy()
+            assert np.abs(found.astype(int) - original).mean() < 8  # the same picture, after JPEG
+            assert not np.array_equal(found, original)
+    plain, _ = load_samples(DataConfig(manifest=Path("m.csv"), image_size=32))
+    assert plain.store.folder != samples.store.folder
+    assert samples.alone.pixels(rows).__getitems__([0]).inputs.shape[1] == colours
+
+
+def test_linear_eval_adds_the_plain_difference_which_finds_the_defects_of_clean_twins(paired):
+    run = start("linear-eval", "probes", checkpoint="none", resamples=100, training__epochs=1)
+    table = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    [found] = [row for row in table if row["probe"] == "reference_difference" and row["split"] == "val"]
+    assert found["auroc"] > 0.95
+    assert found["labels"] == 0
+    assert found["backbone"] == "none"
+    assert "reference_difference" in json.loads((run / "summary.json").read_text())["label_free_reports"]
+    assert len(pd.read_csv(run / "reference_difference_predictions.csv")) > 0
+
+
+def test_pretraining_compares_both_and_leaves_a_network_for_one_image(paired):
+    keys = {
+        "backbone__strides": [8, 16],
+        "backbone__pool": "avg_max",
+        "method__hidden_dim": 16,
+        "method__output_dim": 8,
+    }
+    run = start("pretrain", "contrast", **keys)
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 <= last["difference_auroc"] <= 1
+    probed = start("linear-eval", "contrast-probes", checkpoint=str(run), resamples=100, training__epochs=1,
+                   backbone__strides=[8, 16], backbone__pool="avg_max", data__references=False)  # fmt: skip
+    assert json.loads((probed / "summary.json").read_text())["checkpoint"] == str(run)
+
+
+def test_finetuning_sees_both_as_channels(paired):
+    run = start("finetune", "two", checkpoint="none", resamples=100)
+    record = json.loads((run / "run.json").read_text())
+    assert record["backbone"]["channels"] == 6
+    assert json.loads((run / "summary.json").read_text())["reports"]["val"]["metrics"]["auroc"]["value"] >= 0
+    with pytest.raises(UserError, match="embed brings none"):
+        open_coder(run, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("stage", "keys", "said"),
+    [
+        ("pretrain", {"method__name": "byol"}, r"data.references: golden images are compared by --method simclr"),
+        ("pretrain", {"method__hard_negatives": "synthetic"}, r"data.references: .* without hard negatives"),
+        ("pretrain", {"shards": "x.tar"}, r"data.references: shards hold no golden images"),
+    ],
+    ids=str,
+)
+def test_what_has_no_use_for_golden_images_says_so(paired, stage, keys, said):
+    with pytest.raises(UserError, match=said):
+        start(stage, "refused", **keys)
+
+
+def test_rows_without_a_golden_image_are_counted(paired):
+    manifest = Manifest.read("m.csv")
+    frame = manifest.frame.copy()
+    frame.loc[:2, "reference"] = ""
+    Manifest(frame, manifest.root).write("lacking.csv")
+    with pytest.raises(UserError, match=r"^lacking.csv: 3 of 72 rows name no golden image in column 'reference'; fill"):
+        start("linear-eval", "refused", data__manifest="lacking.csv")
+    Manifest(frame.drop(columns="reference"), manifest.root).write("none.csv")
+    with pytest.raises(UserError, match="72 of 72 rows"):
+        start("linear-eval", "refused", data__manifest="none.csv")
