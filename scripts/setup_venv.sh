@@ -18,7 +18,7 @@ export PATH="$PWD/$bin:$PATH"
 # Installing again where nothing changed costs seconds; a stamp saves even those.
 stamp=".venv/installed-$(cat pyproject.toml constraints.txt | cksum | tr -dc '0-9')"
 if [ ! -e "$stamp" ]; then
-    echo "installing into .venv (about 5 GB, a few minutes)"
+    echo "installing into .venv (about 6 GB, a few minutes)"
     python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
     touch "$stamp"
 fi

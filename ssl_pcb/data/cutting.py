@@ -34,14 +34,12 @@ class StoreSpec:
         margin: Width of the ring of surroundings in pixels.
         channels: 1 or 3.
         bit_depth: Significant bits of 16-bit sources.
-        jpeg: Quality at which each sample is encoded and decoded again; 0 = it is not.
     """
 
     size: int
     margin: int
     channels: int
     bit_depth: int
-    jpeg: int = 0
 
     @property
     def side(self) -> int:
@@ -101,12 +99,14 @@ class Cutter:
         max_pixels: Larger images are refused.
         target: An existing file.
         offset: Where in it the first sample begins, in bytes.
+        jpeg: Quality at which each sample is encoded and decoded again; 0 = it is not.
     """
 
     spec: StoreSpec
     max_pixels: int
     target: Path
     offset: int
+    jpeg: int = 0
 
     def __call__(self, files: Sequence[SourceFile]) -> list[Outcome]:
         """Cut all samples of some files.
@@ -139,8 +139,8 @@ class Cutter:
                 raise UserError(f"{file.path}: row {row + 1} crops {box} of {width}x{height} px")
             target.seek(self.offset + row * spec.sample_bytes)
             sample = cut(image, crop, spec.size, spec.margin)
-            if spec.jpeg:
-                sample = reencoded(sample, spec.jpeg)
+            if self.jpeg:
+                sample = reencoded(sample, self.jpeg)
             target.write(np.ascontiguousarray(sample).data)
         return Outcome(hashlib.sha256(content).digest()[:HASH_BYTES], width, height)
 

@@ -33,6 +33,7 @@ from ssl_pcb.errors import UserError
 log = logging.getLogger(__name__)
 
 VERSION = 2
+PIXELS = "pixels.npy"
 
 DECODED_PIXELS = 500_000_000
 """Most pixels held decoded at once while packing: large panels are read by fewer processes."""
@@ -44,7 +45,16 @@ CHUNK_FILES, CHUNK_BYTES = 64, 8_000_000
 _EXHAUSTED = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-def pack(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, folder: Path, *, skip_bad: bool) -> None:
+def pack(
+    sources: Sources,
+    spec: StoreSpec,
+    max_pixels: int,
+    largest: int,
+    folder: Path,
+    *,
+    skip_bad: bool,
+    jpeg: int = 0,
+) -> None:
     """Write the store ``folder``: whole, or not at all.
 
     A part that an earlier process left when it was killed is removed. The caller sees to it that no other
@@ -57,6 +67,7 @@ def pack(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, folde
         largest: Pixels of the largest image, about.
         folder: Where to; its parent exists.
         skip_bad: Leave unreadable files out.
+        jpeg: Quality at which each sample is encoded and decoded again; 0 = it is not.
 
     Raises:
         UserError: On an unreadable or changing file, a full disk, or a folder that cannot be written.
@@ -72,7 +83,8 @@ def pack(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, folde
         part.mkdir()
         if shutil.disk_usage(part).free < needed * 1.05:
             raise OSError(errno.ENOSPC, "too little free space")
-        _write(sources, spec, max_pixels, largest, part, skip_bad=skip_bad)
+        offset = _allocate(part / PIXELS, len(sources.files), spec)
+        _write(sources, Cutter(spec, max_pixels, part / PIXELS, offset, jpeg), largest, part, skip_bad=skip_bad)
         for path in (*part.iterdir(), part):  # or a power cut after the renaming leaves empty pixels
             _sync(path)
         os.replace(part, folder)
@@ -139,11 +151,10 @@ def _syncing(file: Path) -> Iterator[None]:
         syncing.result()  # the system tells of a failed write once, here or at the end
 
 
-def _write(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, part: Path, *, skip_bad: bool) -> None:
+def _write(sources: Sources, cutter: Cutter, largest: int, part: Path, *, skip_bad: bool) -> None:
     hashes = np.zeros((len(sources.paths), HASH_BYTES), np.uint8)
     sizes = np.zeros((len(sources.paths), 2), np.int32)
     bad: dict[str, str] = {}
-    cutter = Cutter(spec, max_pixels, part / "pixels.npy", _allocate(part / "pixels.npy", len(sources.files), spec))
     workers = min(cores(), max(1, DECODED_PIXELS // largest))
     if sources.states[:, 0].clip(0).sum() < ALONE_BELOW:
         workers = 1
@@ -151,7 +162,7 @@ def _write(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, par
     outcomes = cut_with_helpers(cutter, chunks, workers) if workers > 1 else map(cutter, chunks)
     done = 0
     bar = tqdm(desc="packing", total=len(sources.paths), unit="file", disable=None, leave=False)
-    with bar, _syncing(part / "pixels.npy"):
+    with bar, _syncing(cutter.target):
         for found in outcomes:
             for file, one in enumerate(found, done):
                 if one.fault and (one.fatal or not skip_bad):
@@ -170,7 +181,9 @@ def _write(sources: Sources, spec: StoreSpec, max_pixels: int, largest: int, par
     _save(part / "hashes.npy", hashes[sources.files])
     _save(part / "sizes.npy", sizes)
     _save(part / "sources.npy", sources.states)
-    (part / "index.json").write_text(json.dumps({"version": VERSION, "spec": asdict(spec), "bad": bad}, indent=1))
+    (part / "index.json").write_text(
+        json.dumps({"version": VERSION, "spec": asdict(cutter.spec), "bad": bad}, indent=1)
+    )
 
 
 def _allocate(file: Path, samples: int, spec: StoreSpec) -> int:

@@ -212,7 +212,7 @@ def _alone(place: _Place) -> Iterator[None]:
             log.info("another process is packing these samples: waiting for it")
             lock.acquire()
     except OSError as error:
-        raise UserError(f"{place.root}: cannot be written ({error.strerror or error}); set data.cache") from None
+        raise UserError(f"{place.root}: cannot be written ({error.strerror or error}); set data.cache or SSL_PCB_CACHE") from None
     try:
         yield
     finally:
@@ -236,10 +236,10 @@ def _replace_stale(manifest: Manifest, config: DataConfig, sources: Sources, pla
             margin=margin_pixels(decided, manifest),
             channels=int(decided.channels),
             bit_depth=int(decided.bit_depth),
-            jpeg=REENCODED if decided.references else 0,
         )
+        jpeg = REENCODED if decided.references else 0
         largest = max(info.width * info.height for info in infos.values())
-        pack(sources, spec, decided.max_pixels, largest, folder, skip_bad=decided.skip_bad)
+        pack(sources, spec, decided.max_pixels, largest, folder, skip_bad=decided.skip_bad, jpeg=jpeg)
     place.remember(config, decided)
     for found in stale:
         _remove(found)

@@ -50,7 +50,7 @@ def profiled(steps: Iterable[Item], folder: Path, device: torch.device) -> Itera
             yield step
             found.step()
     if _age(folder / TABLE) == before:
-        log.warning("profile: an epoch of %d steps or fewer is too short for one; lower --batch-size", WARM_UP)
+        log.warning("profile: an epoch of %d steps or fewer is too short to be profiled; lower --batch-size", WARM_UP)
 
 
 def _age(file: Path) -> int | None:

@@ -43,7 +43,6 @@ def test_both_pictures_lie_in_one_batch_and_went_through_the_same_encoding(paire
     samples, _ = load_samples(DataConfig(manifest=Path("m.csv"), image_size=32, references=True))
     colours = samples.store.spec.channels
     assert samples.channels == 2 * colours
-    assert samples.store.spec.jpeg == samples.references.spec.jpeg == 90
     rows = samples.rows("train")
     batch = samples.pixels(rows).__getitems__(range(len(rows)))
     for side, column in ((batch.inputs[:, :colours], "path"), (batch.inputs[:, colours:], "reference")):
