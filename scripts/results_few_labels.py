@@ -32,7 +32,10 @@ RESULTS = Path("results")
 RUN = re.compile(r"(?P<start>\w+)-(?P<size>\d+)-(?P<seed>\d+)(-(?P<use>probes|finetune)(-(?P<labels>[\d.]+))?)?")
 KEYS = ["start", "use", "labels", "size", "seed", "split"]
 METRICS = ("auroc", "average_precision", *AT_ESCAPE)
-PROBES = {"one_class": "distance", "defect_map": "defect map", "logistic": "linear probe"}
+PROBES = {
+    "one_class": "distance", "defect_map": "defect map", "logistic": "linear probe",
+    "reference_difference": "plain difference to the golden image",
+}  # fmt: skip
 COMPONENTS = 256
 
 
@@ -42,7 +45,7 @@ def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         row = json.loads(line)
         if row["probe"] in PROBES and row["split"] != "holdout":
-            trained = row["backbone"] == "checkpoint"
+            trained = row["backbone"] != "random_init"
             backbone = read_config(folder, "linear-eval").backbone
             network = "neck" if backbone.neck else "maps" if backbone.strides else "own end"
             yield {
@@ -57,8 +60,8 @@ def measured(row: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
     for name in METRICS:
         found |= {name: row[name], f"{name}_low": row[f"{name}_low"], f"{name}_high": row[f"{name}_high"]}
     reports = summary.get("reports", {}) if row["probe"] == "logistic" and row["labels"] == 1 else {}
-    if row["probe"] == "defect_map":
-        reports = summary.get("label_free_reports", {}).get("defect_map", {})
+    if row["probe"] in ("defect_map", "reference_difference"):
+        reports = summary.get("label_free_reports", {}).get(row["probe"], {})
     return found | types_of(reports.get(row["split"], {}))
 
 

@@ -4,9 +4,10 @@
 #   bash scripts/run_few_labels.sh PATH/TO/DEEPPCB [ROW...]
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is a method that has a config
-# configs/pretrain/few_labels_ROW.yaml, or scratch; without any, all of them, one after another. A row takes about an
-# hour on 2 cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test
-# boards and records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
+# configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or imagenet (IMAGENET names a
+# file of resnet18's weights); without any, all of them but imagenet, one after another. A row takes about an hour on 2
+# cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
+# records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 shift
 runs=runs/few_labels
@@ -16,11 +17,16 @@ size=${SIZE:-64} seed=${SEED:-0}
 common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
 judged=(--set "test=${TEST:-false}")
 
-finetune_row() { # finetune_row RUN NETWORK CHECKPOINT: with 1, 10 and 100 % of the labels
+finetune_row() { # finetune_row RUN NETWORK CHECKPOINT [FLAG...]: with 1, 10 and 100 % of the labels
     for fraction in 0.01 0.1 1.0; do
         stage finetune "$1-finetune-$fraction" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
-            --set "fraction=$fraction" "${common[@]}" "${judged[@]}"
+            --set "fraction=$fraction" "${common[@]}" "${judged[@]}" "${@:4}"
     done
+}
+
+probe_row() { # probe_row RUN NETWORK CHECKPOINT [FLAG...]: without labels, and with 1, 10 and 100 % of them
+    stage linear-eval "$1-probes" --config "configs/linear_eval/few_labels_$2.yaml" --checkpoint "$3" \
+        "${common[@]}" "${judged[@]}" "${@:4}"
 }
 
 deeppcb_tiles "$source_folder"
@@ -29,7 +35,7 @@ if [ $# = 0 ]; then
         row=${file##*few_labels_}
         set -- "$@" "${row%.yaml}"
     done
-    set -- scratch "$@"
+    set -- scratch golden "$@"
 fi
 for row in "$@"; do
     run="$runs/$row-$size-$seed"
@@ -39,13 +45,22 @@ for row in "$@"; do
         done
         continue
     fi
+    if [ "$row" = golden ]; then
+        probe_row "$run" own_end none --references
+        finetune_row "$run" neck none --references
+        continue
+    fi
+    if [ "$row" = imagenet ]; then
+        probe_row "$run" maps "${IMAGENET:?give a file of resnet18 weights in IMAGENET}"
+        finetune_row "$run" maps "$IMAGENET"
+        continue
+    fi
     config="configs/pretrain/few_labels_$row.yaml"
     network=own_end
     if grep -q "^  - 8$" "$config"; then network=maps; fi
     if grep -q "^  neck: 10$" "$config"; then network=neck; fi
     stage pretrain "$run" --config "$config" "${common[@]}"
-    stage linear-eval "$run-probes" --config "configs/linear_eval/few_labels_$network.yaml" --checkpoint "$run" \
-        "${common[@]}" "${judged[@]}"
+    probe_row "$run" "$network" "$run"
     finetune_row "$run" "$network" "$run"
 done
 python scripts/results_few_labels.py "$runs"

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Reproduce results/elsewhere.csv: the recipe of painted defects, unchanged, where pictures are not black and white.
+#
+#   bash scripts/run_elsewhere.sh [PATH/TO/SOLDER]
+#
+# Coloured synthetic boards, painted here; and, where PATH holds the class folders of furkanulger/solder-joint-dataset, its
+# crops without their labels. About an hour on 2 cores. Finished runs are kept; an interrupted one is resumed.
+solder=${1:+$(cd "$1" && pwd)}
+runs=runs/elsewhere
+source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
+
+recipe=configs/pretrain/few_labels_pretext.yaml
+boards="$runs/colour_boards/manifest.csv"
+if [ ! -e "$boards" ]; then
+    ssl-pcb data synth "$runs/colour_boards" --style colour --boards 48 --images-per-board 60 --zoom 2
+fi
+stage pretrain "$runs/colour_boards-pretext" --config "$recipe" --data "$boards"
+stage linear-eval "$runs/colour_boards-probes" --checkpoint "$runs/colour_boards-pretext" --data "$boards" --image-size 64
+if [ -n "$solder" ]; then
+    if [ ! -e "$runs/solder.csv" ]; then
+        ssl-pcb data import folder "$solder" "$runs/solder.csv" --group-from none --label-map '*=unlabelled'
+    fi
+    stage pretrain "$runs/solder-pretext" --config "$recipe" --data "$runs/solder.csv" --use-unsplit
+fi
+python scripts/results_elsewhere.py "$runs"
