@@ -13,6 +13,7 @@ from torch import nn
 import ssl_pcb.losses
 from ssl_pcb.config.loss import LossConfig
 from ssl_pcb.config.sampler import SamplerConfig
+from ssl_pcb.data.loaders import ArrayDataset, Share, batches
 from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.losses.inputs import LossInputs
@@ -44,38 +45,65 @@ LABELS = {
     "few good": np.repeat([1, 0], [60, 15]),
     "alike": np.tile([0, 1], 20),
 }
-# Name to: majority samples per minority sample (None = all), whether every sample is shown in time.
-SAMPLER_FACTS = {"natural": (None, True), "dataset_undersample": (1, False), "epoch_undersample": (1, True)}
+BATCH = 10
+REPEATING = {"oversample", "oversample_hflip", "weighted", "balanced_batch"}
+
+
+def build(variant, labels, seed=3, **keys):
+    return build_sampler(variant(**keys), labels, seed, BATCH)
+
+
+def expected_counts(name, labels):
+    """Samples of each class that an epoch shows; ``None`` = left to chance."""
+    counts = np.bincount(labels)
+    least, most = counts.min(), counts.max()
+    match name:
+        case "natural":
+            return counts.tolist()
+        case "dataset_undersample" | "epoch_undersample":
+            return [least, least]
+        case "oversample" | "oversample_hflip":
+            return [most, most]
+        case "balanced_batch":
+            return [most // (BATCH // 2) * (BATCH // 2)] * 2
+        case "weighted":
+            return None
 
 
 @pytest.mark.parametrize("variant", SAMPLERS, ids=lambda variant: variant.__name__)
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
 class TestSampler:
-    def facts(self, variant, labels):
-        ratio, covers = SAMPLER_FACTS[variant().name]
-        counts = np.bincount(labels)
-        share = counts.max() if ratio is None else min(counts.max(), round(ratio * counts.min()))
-        return np.where(np.arange(2) == counts.argmin(), counts.min(), share), covers or share == counts.max()
-
     def test_class_counts(self, variant, labels):
-        sampler = build_sampler(variant(), labels, seed=3)
-        expected, _ = self.facts(variant, labels)
-        for epoch in range(4):
-            assert np.bincount(labels[sampler.epoch(epoch)], minlength=2).tolist() == expected.tolist()
-        assert class_counts(sampler, labels, 2).tolist() == expected.tolist()
+        sampler, count = build(variant, labels), len(labels)
+        expected = expected_counts(variant().name, labels)
+        shown = [np.bincount(labels[sampler.epoch(epoch) % count], minlength=2) for epoch in range(30)]
+        if expected is None:
+            assert {len(sampler.epoch(epoch)) for epoch in range(4)} == {count}
+            mean = np.mean(shown, axis=0) / count
+            assert np.abs(mean - 0.5).max() < 4 * 0.5 / np.sqrt(30 * count)  # four standard errors
+        else:
+            assert all(each.tolist() == expected for each in shown)
+        assert class_counts(sampler, labels, 2).tolist() == shown[0].tolist()
 
-    def test_no_sample_twice_in_an_epoch_and_the_minority_complete(self, variant, labels):
-        sampler = build_sampler(variant(), labels, seed=3)
+    def test_only_samplers_that_say_so_show_a_sample_twice_and_then_evenly(self, variant, labels):
+        sampler, name = build(variant, labels), variant().name
         minority = np.flatnonzero(labels == np.bincount(labels).argmin())
         for epoch in range(4):
             shown = sampler.epoch(epoch)
-            assert len(set(shown.tolist())) == len(shown)
-            assert set(shown.tolist()) >= set(minority.tolist())
             assert shown.min() >= 0
-            assert shown.max() < len(labels)
+            assert shown.max() < 2 * len(labels) if name == "oversample_hflip" else shown.max() < len(labels)
+            times = np.bincount(shown % len(labels), minlength=len(labels))
+            if name == "weighted":
+                continue
+            assert times[minority].min() >= 1
+            assert times[minority].max() - times[minority].min() <= 1
+            others = np.delete(times, minority)
+            assert others.max() <= 1
+            if name not in REPEATING:
+                assert times.max() == 1
 
     def test_epochs_of_one_length_show_each_sample_about_as_often_and_go_on_anew(self, variant, labels):
-        inner = build_sampler(variant(), labels, seed=3)
+        inner = build(variant, labels)
         length = 5 * len(inner.epoch(0)) // 2  # two passes and a half
         endless = Endless(inner, length)
         first, second = endless.epoch(0), endless.epoch(1)
@@ -88,37 +116,84 @@ class TestSampler:
         assert np.array_equal(Endless(inner, length).epoch(1), second)
 
     def test_an_epoch_depends_on_seed_and_number_alone(self, variant, labels):
-        first, second = (build_sampler(variant(), labels, seed=3) for _ in range(2))
+        first, second = (build(variant, labels) for _ in range(2))
         ahead = [first.epoch(epoch) for epoch in range(3)]
         assert np.array_equal(second.epoch(2), ahead[2])  # as after --resume: 0 and 1 were not asked for
-        other = build_sampler(variant(), labels, seed=4)
-        assert not np.array_equal(other.epoch(0), ahead[0])
+        assert not np.array_equal(build(variant, labels, seed=4).epoch(0), ahead[0])
 
     def test_epochs_differ_in_order_and_classes_are_mixed(self, variant, labels):
-        sampler = build_sampler(variant(), labels, seed=3)
+        sampler = build(variant, labels)
         assert not np.array_equal(sampler.epoch(0), sampler.epoch(1))
-        shown = labels[sampler.epoch(0)]
+        shown = labels[sampler.epoch(0) % len(labels)]
         assert 0 < shown[: len(shown) // 2].mean() < 1
 
     def test_coverage_over_epochs(self, variant, labels):
-        sampler = build_sampler(variant(), labels, seed=3)
-        seen = set().union(*(sampler.epoch(epoch).tolist() for epoch in range(40)))
-        _, covers = self.facts(variant, labels)
-        assert len(seen) == (len(labels) if covers else len(sampler.epoch(0)))
+        sampler = build(variant, labels)
+        seen = set().union(*((sampler.epoch(epoch) % len(labels)).tolist() for epoch in range(60)))
+        fixed = variant().name == "dataset_undersample"
+        assert len(seen) == (len(sampler.epoch(0)) if fixed else len(labels))
+
+    def test_two_ranks_share_each_batch_and_no_position_of_it(self, variant, labels):
+        order = build(variant, labels).epoch(0)
+        dataset = ArrayDataset(np.arange(2 * len(labels))[:, None], labels, np.arange(len(labels)))
+        parts = [
+            [
+                list(chunk)
+                for chunk in batches(dataset, order, BATCH, drop_last=True, share=Share(rank, 2)).batch_sampler
+            ]
+            for rank in range(2)
+        ]
+        for number, (one, other) in enumerate(zip(*parts, strict=True)):
+            chunk = order[number * BATCH : (number + 1) * BATCH].tolist()
+            assert sorted(one + other) == sorted(chunk)
+            assert len(one) == len(other) == BATCH // 2
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+def test_a_balanced_batch_is_balanced(labels):
+    (variant,) = [each for each in SAMPLERS if each().name == "balanced_batch"]
+    for epoch in range(3):
+        each = labels[build(variant, labels).epoch(epoch)].reshape(-1, BATCH)
+        assert (each.sum(1) == BATCH // 2).all()
+        assert len(np.unique(each, axis=0)) > 1 or len(each) == 1  # classes stand in no fixed places
+
+
+@pytest.mark.parametrize("labels", [LABELS["few defective"], LABELS["few good"]], ids=["few defective", "few good"])
+def test_only_repeats_of_the_minority_are_mirrored(labels):
+    (variant,) = [each for each in SAMPLERS if each().name == "oversample_hflip"]
+    shown, count = build(variant, labels).epoch(0), len(labels)
+    plain, mirrored = shown[shown < count], shown[shown >= count] - count
+    assert sorted(plain.tolist()) == list(range(count))
+    assert set(labels[mirrored]) == {np.bincount(labels).argmin()}
+    assert len(mirrored) == 45
+
+
+def test_a_mirrored_position_is_the_sample_left_to_right():
+    pixels = np.arange(3 * 4 * 4 * 2, dtype=np.uint8).reshape(3, 4, 4, 2)
+    dataset = ArrayDataset(pixels, np.array([0, 1, 1]), np.array([2, 0]))
+    batch = dataset.__getitems__([1, 3, 2])  # rows 0, 0 mirrored, 2 mirrored
+    assert batch.labels.tolist() == [0, 0, 1]
+    expected = [pixels[0], pixels[0, :, ::-1], pixels[2, :, ::-1]]
+    assert np.array_equal(batch.inputs.permute(0, 2, 3, 1).numpy(), np.stack(expected))
+    paired = ArrayDataset(pixels, np.array([0, 1, 1]), np.array([2, 0]), beside=pixels + 100)
+    assert np.array_equal(paired.__getitems__([3]).inputs[0, 2:].permute(1, 2, 0).numpy(), pixels[0, :, ::-1] + 100)
 
 
 def test_a_fixed_subset_differs_by_seed():
     labels = LABELS["few defective"]
     (config,) = [variant() for variant in SAMPLERS if variant().name == "dataset_undersample"]
-    subsets = {frozenset(build_sampler(config, labels, seed).epoch(0).tolist()) for seed in range(3)}
+    subsets = {frozenset(build_sampler(config, labels, seed, BATCH).epoch(0).tolist()) for seed in range(3)}
     assert len(subsets) == 3
 
 
 @pytest.mark.parametrize("variant", [v for v in SAMPLERS if "ratio" in v.model_fields], ids=lambda v: v.__name__)
-@pytest.mark.parametrize(("ratio", "majority"), [(2, 30), (3.5, 52), (100, 60)])
-def test_ratio(variant, ratio, majority):
-    sampler = build_sampler(variant(ratio=ratio), LABELS["few defective"], seed=0)
-    assert class_counts(sampler, LABELS["few defective"], 2).tolist() == [majority, 15]
+@pytest.mark.parametrize(
+    ("ratio", "under", "over"), [(2, [30, 15], [60, 30]), (3.5, [52, 15], [60, 17]), (100, [60, 15], [60, 15])]
+)
+def test_ratio(variant, ratio, under, over):
+    sampler = build(variant, LABELS["few defective"], ratio=ratio)
+    expected = under if "undersample" in variant().name else over
+    assert class_counts(sampler, LABELS["few defective"], 2).tolist() == expected
 
 
 # Losses -----------------------------------------------------------------------------------------------------
@@ -206,7 +281,7 @@ class SwappedCounts(nn.Module):
 
 def pull(loss, labels):
     """How strongly an undecided sample of each class is pulled, with counts as a stage takes them from ``labels``."""
-    sampler = build_sampler(variants(SamplerConfig)[0](), labels, seed=0)
+    sampler = build_sampler(variants(SamplerConfig)[0](), labels, 0, BATCH)
     counts = torch.from_numpy(class_counts(sampler, labels, 2))
     logits = torch.zeros(2, 2, requires_grad=True)
     loss(LossInputs(torch.zeros(2, 3), torch.zeros(2, 3), logits, torch.tensor([0, 1]), counts)).backward()

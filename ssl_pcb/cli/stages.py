@@ -94,7 +94,9 @@ def _option(flag: str, keys: list[Key]) -> click.Option:
         choices = [key.type for key in keys]
         meaning = "; ".join(f"{key.type}: {key.meaning}" for key in keys)
     else:
-        choices = keys[0].type.split(" | ") if flag in ("--device", "--precision", "--layout", "--hard-negatives") else []
+        choices = (
+            keys[0].type.split(" | ") if flag in ("--device", "--precision", "--layout", "--hard-negatives") else []
+        )
         meaning = _sentence(keys[0].meaning)
     # Values are checked by the config, whose messages name the key; click shows what kind is expected.
     kind = keys[0].type.split()[0].upper()

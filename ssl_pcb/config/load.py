@@ -106,6 +106,8 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     # A key of several types has an error for each.
     reasons = [each["msg"].removeprefix("Value error, ") for each in error.errors() if _user_key(each, known) == key]
     message = " or ".join(reason[:1].lower() + reason[1:] for reason in reasons)
+    if not key and first["type"] == "value_error":  # of several keys together: the message names them
+        return message
     got = "" if isinstance(first["input"], dict) else f" (got {_short(first['input'])})"
     return f"{key or 'config'}: {message}{got}"
 

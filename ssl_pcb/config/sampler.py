@@ -31,6 +31,47 @@ class EpochUndersampleConfig(Section):
     ratio: float = Field(1.0, ge=1, description="majority samples shown per minority sample")
 
 
+class OversampleConfig(Section):
+    """The minority repeated."""
+
+    name: Literal["oversample"] = Field(
+        "oversample", description="every sample, and the minority again and again, each of it about as often"
+    )
+    ratio: float = Field(1.0, ge=1, description="majority samples shown per minority sample")
+
+
+class OversampleHflipConfig(Section):
+    """The minority repeated in the mirror."""
+
+    name: Literal["oversample_hflip"] = Field(
+        "oversample_hflip", description="as oversample, but the repeated samples are mirrored left to right"
+    )
+    ratio: float = Field(1.0, ge=1, description="majority samples shown per minority sample")
+
+
+class WeightedConfig(Section):
+    """Drawn with replacement."""
+
+    name: Literal["weighted"] = Field(
+        "weighted", description="as many samples as there are, drawn with replacement, both classes equally likely"
+    )
+
+
+class BalancedBatchConfig(Section):
+    """Balance in every batch."""
+
+    name: Literal["balanced_batch"] = Field(
+        "balanced_batch", description="half of each batch from either class; the minority is repeated for it"
+    )
+
+
 SamplerConfig = Annotated[
-    NaturalConfig | DatasetUndersampleConfig | EpochUndersampleConfig, Field(discriminator="name")
+    NaturalConfig
+    | DatasetUndersampleConfig
+    | EpochUndersampleConfig
+    | OversampleConfig
+    | OversampleHflipConfig
+    | WeightedConfig
+    | BalancedBatchConfig,
+    Field(discriminator="name"),
 ]

@@ -102,6 +102,13 @@ class LinearEvalConfig(Section):
     resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
+    @model_validator(mode="after")
+    def _sampler_fits(self) -> "LinearEvalConfig":
+        if self.sampler.name == "oversample_hflip":
+            raise ValueError("sampler: oversample_hflip mirrors pixels, and these heads see features; set oversample")
+        _refuse_odd_batch(self.sampler, self.training)
+        return self
+
 
 class FinetuneConfig(Section):
     """End-to-end supervised training, from a checkpoint or from scratch."""
@@ -147,6 +154,18 @@ class FinetuneConfig(Section):
         "a C++ compiler, and gained nothing on CPUs",
     )
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
+
+    @model_validator(mode="after")
+    def _sampler_fits(self) -> "FinetuneConfig":
+        _refuse_odd_batch(self.sampler, self.training)
+        return self
+
+
+def _refuse_odd_batch(sampler: SamplerConfig, training: TrainingConfig) -> None:
+    if sampler.name == "balanced_batch" and training.batch_size % 2:
+        raise ValueError(
+            f"training.batch_size: {training.batch_size} has no halves for balanced_batch; set an even number"
+        )
 
 
 StageConfig = PretrainConfig | LinearEvalConfig | FinetuneConfig

@@ -69,6 +69,8 @@ ALONE = Share(0, 1)
 class ArrayDataset(Dataset[Batch]):
     """Rows of a memory-mapped array, fetched a whole batch at a time.
 
+    Of N rows, position N + i is row i with its pixels mirrored left to right.
+
     Args:
         inputs: (N, H, H, C) uint8 or (N, D) float array, usually memory-mapped.
         labels: (N,) class indices.
@@ -97,10 +99,13 @@ class ArrayDataset(Dataset[Batch]):
         return self.__getitems__([position])
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        rows = self.rows[np.asarray(positions, np.int64)]
+        laps, numbers = np.divmod(np.asarray(positions, np.int64), len(self.rows))
+        rows = self.rows[numbers]
         fetched = self.inputs[rows]
         if self.beside is not None:
             fetched = np.concatenate([fetched, self.beside[rows]], -1)
+        if laps.any():
+            fetched[laps == 1] = fetched[laps == 1, :, ::-1]
         inputs = torch.from_numpy(fetched)
         if inputs.ndim == 4:
             inputs = inputs.permute(0, 3, 1, 2)

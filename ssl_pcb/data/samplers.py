@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.config.sampler import (
+    BalancedBatchConfig,
     DatasetUndersampleConfig,
     EpochUndersampleConfig,
     NaturalConfig,
+    OversampleConfig,
+    OversampleHflipConfig,
     SamplerConfig,
+    WeightedConfig,
 )
 
 Indices = NDArray[np.int64]
@@ -21,7 +25,10 @@ class Sampler(Protocol):
     """An order of samples for every epoch."""
 
     def epoch(self, epoch: int) -> Indices:
-        """Positions of the samples that ``epoch`` shows, shuffled; the same for the same seed and epoch."""
+        """Positions of the samples that ``epoch`` shows, shuffled; the same for the same seed and epoch.
+
+        Of N samples, position N + i is sample i mirrored left to right.
+        """
         ...
 
 
@@ -44,10 +51,7 @@ class Undersample:
     """
 
     def __init__(self, labels: NDArray[np.int64], seed: int, ratio: float, *, fixed: bool) -> None:
-        classes, counts = np.unique(labels, return_counts=True)
-        minority = classes[counts.argmin()]
-        self.minority = np.flatnonzero(labels == minority)
-        self.majority = np.flatnonzero(labels != minority)
+        self.minority, self.majority = _parted(labels)
         self.keep = min(len(self.majority), round(ratio * len(self.minority)))
         self.seed, self.fixed = seed, fixed
 
@@ -56,6 +60,52 @@ class Undersample:
         subset = np.random.default_rng([self.seed, 0 if self.fixed else epoch, 1])
         kept = subset.choice(self.majority, self.keep, replace=False)
         return np.random.default_rng([self.seed, epoch]).permutation(np.concatenate([self.minority, kept]))
+
+
+class Oversample:
+    """Every sample, and the minority repeated until the majority has ``ratio`` times as many.
+
+    Repeats go through the minority in shuffled passes, so that each of its samples is shown about as often. With
+    ``mirror`` they are mirrored left to right, so that no repeat is the same picture twice over.
+    """
+
+    def __init__(self, labels: NDArray[np.int64], seed: int, ratio: float, *, mirror: bool) -> None:
+        self.minority, self.majority = _parted(labels)
+        self.repeats = max(0, round(len(self.majority) / ratio) - len(self.minority))
+        self.seed, self.offset = seed, len(labels) if mirror else 0
+
+    def epoch(self, epoch: int) -> Indices:
+        """All positions and the repeats, shuffled."""
+        rng = np.random.default_rng([self.seed, epoch])
+        repeated = _passes(self.minority, self.repeats, rng) + self.offset
+        return rng.permutation(np.concatenate([self.majority, self.minority, repeated]))
+
+
+class Weighted:
+    """As many draws as there are samples, with replacement; both classes are equally likely at each."""
+
+    def __init__(self, labels: NDArray[np.int64], seed: int) -> None:
+        _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        self.chances, self.seed = 1 / (len(counts) * counts[classes]), seed
+
+    def epoch(self, epoch: int) -> Indices:
+        """Drawn positions."""
+        rng = np.random.default_rng([self.seed, epoch])
+        return rng.choice(len(self.chances), len(self.chances), p=self.chances)
+
+
+class BalancedBatch:
+    """Batches of which either class has half, in as many batches as the majority fills; the minority is repeated."""
+
+    def __init__(self, labels: NDArray[np.int64], seed: int, batch_size: int) -> None:
+        self.classes, self.half, self.seed = _parted(labels), batch_size // 2, seed
+        self.batches = max(1, len(self.classes[1]) // self.half)
+
+    def epoch(self, epoch: int) -> Indices:
+        """Positions in the order of the batches, shuffled within each."""
+        rng = np.random.default_rng([self.seed, epoch])
+        halves = [_passes(each, self.batches * self.half, rng).reshape(self.batches, -1) for each in self.classes]
+        return rng.permuted(np.concatenate(halves, 1), axis=1).ravel()
 
 
 class Endless:
@@ -71,8 +121,28 @@ class Endless:
         return np.concatenate([self.inner.epoch(first + each) for each in range(self.passes)])[: self.length]
 
 
-def build_sampler(config: SamplerConfig, labels: NDArray[np.int64], seed: int) -> Sampler:
-    """The sampler that ``config`` names, over samples with the class indices ``labels`` (N,)."""
+def _parted(labels: NDArray[np.int64]) -> tuple[Indices, Indices]:
+    """Positions of the minority, and of the others; of classes of one size the lower one is the minority."""
+    classes, counts = np.unique(labels, return_counts=True)
+    rarer = labels == classes[counts.argmin()]
+    return np.flatnonzero(rarer), np.flatnonzero(~rarer)
+
+
+def _passes(positions: Indices, length: int, rng: np.random.Generator) -> Indices:
+    """``length`` of ``positions``, in shuffled passes one after another."""
+    passes = -(-length // len(positions))
+    return np.concatenate([rng.permutation(positions) for _ in range(passes)] or [positions[:0]])[:length]
+
+
+def build_sampler(config: SamplerConfig, labels: NDArray[np.int64], seed: int, batch_size: int) -> Sampler:
+    """The sampler that ``config`` names.
+
+    Args:
+        config: Its settings.
+        labels: (N,) class indices of the samples.
+        seed: Seed of all that it draws.
+        batch_size: Samples a step, over all processes; even for ``balanced_batch``.
+    """
     match config:
         case NaturalConfig():
             return Natural(len(labels), seed)
@@ -80,8 +150,16 @@ def build_sampler(config: SamplerConfig, labels: NDArray[np.int64], seed: int) -
             return Undersample(labels, seed, config.ratio, fixed=True)
         case EpochUndersampleConfig():
             return Undersample(labels, seed, config.ratio, fixed=False)
+        case OversampleConfig():
+            return Oversample(labels, seed, config.ratio, mirror=False)
+        case OversampleHflipConfig():
+            return Oversample(labels, seed, config.ratio, mirror=True)
+        case WeightedConfig():
+            return Weighted(labels, seed)
+        case BalancedBatchConfig():
+            return BalancedBatch(labels, seed, batch_size)
 
 
 def class_counts(sampler: Sampler, labels: NDArray[np.int64], classes: int) -> Indices:
     """(classes,) samples of each class in the first epoch, as shown."""
-    return np.bincount(labels[sampler.epoch(0)], minlength=classes)
+    return np.bincount(labels[sampler.epoch(0) % len(labels)], minlength=classes)

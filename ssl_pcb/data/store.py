@@ -212,7 +212,9 @@ def _alone(place: _Place) -> Iterator[None]:
             log.info("another process is packing these samples: waiting for it")
             lock.acquire()
     except OSError as error:
-        raise UserError(f"{place.root}: cannot be written ({error.strerror or error}); set data.cache or SSL_PCB_CACHE") from None
+        raise UserError(
+            f"{place.root}: cannot be written ({error.strerror or error}); set data.cache or SSL_PCB_CACHE"
+        ) from None
     try:
         yield
     finally:

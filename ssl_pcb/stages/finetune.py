@@ -58,7 +58,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     if config.test:
         open_ledger(config.runtime.ledger)
     labels, batch_size = samples.labels[rows], config.training.batch_size
-    sampler = build_sampler(config.sampler, labels, config.runtime.seed)
+    sampler = build_sampler(config.sampler, labels, config.runtime.seed, batch_size)
     if config.steps_per_epoch:
         sampler = Endless(sampler, config.steps_per_epoch * batch_size)
     shown = len(sampler.epoch(0))

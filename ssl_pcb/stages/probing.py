@@ -82,7 +82,7 @@ def gradient_head(
 ) -> Scores:
     """Train a linear head on standardised features (N, D), under the configured sampler and loss."""
     mean, scale = x.mean(0), x.std(0) + 1e-6
-    sampler = build_sampler(config.sampler, y, config.runtime.seed)
+    sampler = build_sampler(config.sampler, y, config.runtime.seed, config.training.batch_size)
     counts = torch.from_numpy(class_counts(sampler, y, len(LABELS)))
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
     head = LinearClassifier(x.shape[1], build_loss(config.loss), counts)

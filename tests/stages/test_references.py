@@ -96,9 +96,9 @@ def test_finetuning_sees_both_as_channels(paired):
 @pytest.mark.parametrize(
     ("stage", "keys", "said"),
     [
-        ("pretrain", {"method__name": "byol"}, r"data.references: golden images are compared by --method simclr"),
-        ("pretrain", {"method__hard_negatives": "synthetic"}, r"data.references: .* without hard negatives"),
-        ("pretrain", {"shards": "x.tar"}, r"data.references: shards hold no golden images"),
+        ("pretrain", {"method__name": "byol"}, r"^data.references: golden images are compared by --method simclr"),
+        ("pretrain", {"method__hard_negatives": "synthetic"}, r"^data.references: .* without hard negatives"),
+        ("pretrain", {"shards": "x.tar"}, r"^data.references: shards hold no golden images"),
     ],
     ids=str,
 )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from sklearn.metrics import roc_auc_score
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.load import load_config, read_yaml
 from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.config.sampler import SamplerConfig
 from ssl_pcb.config.stages import STAGES, LinearEvalConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
@@ -384,6 +386,23 @@ def test_a_resumed_run_keeps_the_precision_and_layout_that_were_chosen(workplace
     assert (runtime["precision"], runtime["layout"]) == ("bf16", "channels_last")
     straight = start("pretrain", "straight", runtime__precision="bf16", runtime__layout="channels_last")
     assert same_bits(weights(straight, "backbone"), weights(workplace / "chosen", "backbone"))
+
+
+@pytest.mark.parametrize("name", [variant().name for variant in get_args(get_args(SamplerConfig)[0])])
+def test_every_sampler_trains_a_classifier_and_but_for_the_mirror_a_probe(workplace, name):
+    run = start("finetune", f"sampler-{name}", sampler__name=name, training__epochs=1)
+    assert np.isfinite(rows(run / "metrics.jsonl")[-1]["loss"])
+    if name == "oversample_hflip":
+        with pytest.raises(UserError, match="mirrors pixels, and these heads see features; set oversample"):
+            start("linear-eval", f"probe-{name}", sampler__name=name)
+    else:
+        start("linear-eval", f"probe-{name}", sampler__name=name, fractions=[1.0], checkpoint="none")
+
+
+@pytest.mark.parametrize("stage", ["finetune", "linear-eval"])
+def test_a_batch_without_halves_is_refused(workplace, stage):
+    with pytest.raises(UserError, match=r"^training.batch_size: 7 has no halves for balanced_batch; set an even"):
+        start(stage, "odd", sampler__name="balanced_batch", training__batch_size=7)
 
 
 def test_a_probes_head_is_fitted_once_and_not_again_when_resumed(workplace, monkeypatch):
