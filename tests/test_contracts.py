@@ -175,7 +175,7 @@ def test_a_mirrored_position_is_the_sample_left_to_right():
     assert batch.labels.tolist() == [0, 0, 1]
     expected = [pixels[0], pixels[0, :, ::-1], pixels[2, :, ::-1]]
     assert np.array_equal(batch.inputs.permute(0, 2, 3, 1).numpy(), np.stack(expected))
-    paired = ArrayDataset(pixels, np.array([0, 1, 1]), np.array([2, 0]), beside=pixels + 100)
+    paired = ArrayDataset(pixels, np.array([0, 1, 1]), np.array([2, 0]), references=pixels + 100)
     assert np.array_equal(paired.__getitems__([3]).inputs[0, 2:].permute(1, 2, 0).numpy(), pixels[0, :, ::-1] + 100)
 
 

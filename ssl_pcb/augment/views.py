@@ -44,15 +44,15 @@ class ViewMaker:
 
     def apply(self, pixels: Tensor, draw: ViewDraw) -> Tensor:
         """Make the drawn views of (B, C, H, H) uint8 pixels; returns (B, C, size, size) float in [0, 1]."""
-        return relight(self.move(pixels, draw), draw.light)
+        return relight(self.move(pixels, draw.maps), draw.light)
 
-    def move(self, pixels: Tensor, draw: ViewDraw) -> Tensor:
-        """The drawn geometry alone: what stands before the camera, for painting on, before light and sensor."""
+    def move(self, pixels: Tensor, maps: Tensor) -> Tensor:
+        """The geometry of ``maps`` alone: what stands before the camera, for painting on, before light and sensor."""
         if self.config.geometry.still:
             return plain_view(pixels, self.size)
         if not self.config.geometry.surroundings:
             pixels = centre(pixels, self.size)
-        moved = warp(pixels.float(), draw.maps, self.size, exact=self.config.geometry.exact)
+        moved = warp(pixels.float(), maps, self.size, exact=self.config.geometry.exact)
         return moved.div_(255)
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:

@@ -23,7 +23,7 @@ HELPER_WAITS = 3.0
 
 SPINS = "30000"
 """Turns that torch's threads wait for each other before they sleep. By default there are so many that two trainings on
-the same cores take each other's time by waiting: 35 instead of 14 images/s each, and no fewer when alone (resnet18 at
+the same cores take each other's time by waiting: by hand, 35 instead of 14 images/s each, and no fewer when alone (resnet18 at
 64 px, 2 cores)."""
 
 SHOWN = ("ssl_pcb", "lightning_fabric.strategies.launchers")

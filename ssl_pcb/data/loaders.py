@@ -75,7 +75,7 @@ class ArrayDataset(Dataset[Batch]):
         inputs: (N, H, H, C) uint8 or (N, D) float array, usually memory-mapped.
         labels: (N,) class indices.
         rows: Rows of both that make up this data set.
-        beside: (N, H, H, C), further channels of the inputs, or ``None``.
+        references: (N, H, H, C), golden images that join as further channels, or ``None``.
     """
 
     def __init__(
@@ -83,16 +83,16 @@ class ArrayDataset(Dataset[Batch]):
         inputs: NDArray[np.generic],
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
-        beside: NDArray[np.generic] | None = None,
+        references: NDArray[np.generic] | None = None,
     ) -> None:
-        self.inputs, self.labels, self.rows, self.beside = inputs, labels, rows, beside
+        self.inputs, self.labels, self.rows, self.references = inputs, labels, rows, references
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
-    def alone(self) -> ArrayDataset:
-        """The same without the further channels."""
+    def without_references(self) -> ArrayDataset:
+        """The same without golden images."""
         return ArrayDataset(self.inputs, self.labels, self.rows)
 
     def __getitem__(self, position: int) -> Batch:
@@ -102,8 +102,8 @@ class ArrayDataset(Dataset[Batch]):
         laps, numbers = np.divmod(np.asarray(positions, np.int64), len(self.rows))
         rows = self.rows[numbers]
         fetched = self.inputs[rows]
-        if self.beside is not None:
-            fetched = np.concatenate([fetched, self.beside[rows]], -1)
+        if self.references is not None:
+            fetched = np.concatenate([fetched, self.references[rows]], -1)
         if laps.any():
             fetched[laps == 1] = fetched[laps == 1, :, ::-1]
         inputs = torch.from_numpy(fetched)
@@ -144,16 +144,18 @@ def fetched(found: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
 
 def one_ahead(items: Iterable[Item], prepare: Callable[[Item], Item]) -> Iterator[Item]:
     """Each item prepared, by a thread that is one item ahead."""
-    source = iter(items)
-    with ThreadPoolExecutor(1) as thread:
+    source, thread = iter(items), ThreadPoolExecutor(1)
 
-        def submit() -> Future[Item | None]:
-            return thread.submit(lambda: None if (item := next(source, None)) is None else prepare(item))
+    def submit() -> Future[Item | None]:
+        return thread.submit(lambda: None if (item := next(source, None)) is None else prepare(item))
 
+    try:
         coming = submit()
         while (item := coming.result()) is not None:
             coming = submit()
             yield item
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)  # whoever interrupts does not wait for a slow disk
 
 
 class _Chunks:

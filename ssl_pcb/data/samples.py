@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.manifest import LABELS, Manifest
-from ssl_pcb.data.store import Store, open_references, open_store
+from ssl_pcb.data.store import Store, open_pair, open_store
 from ssl_pcb.data.synthetic.embedded import embedded_manifest
 from ssl_pcb.errors import UserError
 
@@ -40,8 +40,8 @@ class Samples:
     references: Store | None = None
 
     @property
-    def alone(self) -> Samples:
-        """The same without golden images."""
+    def without_references(self) -> Samples:
+        """The same samples without their golden images."""
         return replace(self, references=None)
 
     @property
@@ -70,21 +70,23 @@ class Samples:
         chosen = self.manifest.frame["split"].isin(splits).to_numpy()
         if labelled:
             chosen = chosen & (self.labels >= 0)
-        rows = self.store.rows if self.references is None else np.intersect1d(self.store.rows, self.references.rows)
-        return np.asarray(rows[chosen[rows]])
+        return np.asarray(self.store.rows[chosen[self.store.rows]])
 
     def column(self, name: str, rows: NDArray[np.int64]) -> list[str]:
         """Text of one manifest column at ``rows``."""
         return [str(value) for value in self.manifest.frame[name].to_numpy()[rows]]
 
     def seen(self, rows: NDArray[np.int64]) -> tuple[set[str], set[str]]:
-        """Content hashes of the source images behind ``rows``, and the names of their boards."""
+        """Content hashes of the source images behind ``rows``, and the names of their boards.
+
+        Golden images are not among them: boards of one design share theirs.
+        """
         return set(self.store.digests(rows)), set(self.column("group", rows))
 
     def pixels(self, rows: NDArray[np.int64]) -> ArrayDataset:
         """The pixels of ``rows`` as a data set."""
-        beside = None if self.references is None else self.references.pixels
-        return ArrayDataset(self.store.pixels, self.labels, rows, beside)
+        references = None if self.references is None else self.references.pixels
+        return ArrayDataset(self.store.pixels, self.labels, rows, references)
 
     def supervised(self, split: str) -> NDArray[np.int64]:
         """Labelled rows of ``split``.
@@ -103,13 +105,18 @@ class Samples:
         return rows
 
     def fingerprint(self, *, labels: bool) -> str:
-        """Hash of image contents, crops and splits, and of the labels if asked; not of where the files lie."""
+        """Hash of contents of images and golden images, crops and splits, and of the labels if asked.
+
+        Where the files lie does not matter.
+        """
         columns = self.manifest.frame[["crop", "group", "split", *(["label"] if labels else [])]]
         rows = self.store.rows[np.argsort(self.store.hashes[self.store.rows], kind="stable")]
         digest = hashlib.sha256()
         for start, some in _runs(self.store.hashes[rows]):
-            facts = zip(self.store.digests(rows[some]), columns.iloc[rows[some]].to_numpy(), strict=True)
-            lines = sorted("\t".join([content, *row]) for content, row in facts)
+            stores = [store for store in (self.store, self.references) if store is not None]
+            contents = zip(*(store.digests(rows[some]) for store in stores), strict=True)
+            facts = zip(contents, columns.iloc[rows[some]].to_numpy(), strict=True)
+            lines = sorted("\t".join([*content, *row]) for content, row in facts)
             digest.update((start + "\n".join(lines)).encode())
         return digest.hexdigest()[:24]
 
@@ -164,10 +171,13 @@ def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:
     manifest = Manifest.read(path)
     if not len(manifest):
         raise UserError(f"{name}: the manifest has no rows")
-    store, config = open_store(manifest, config)
+    references = None
+    if config.references:
+        store, references, config = open_pair(manifest, config, name)
+    else:
+        store, config = open_store(manifest, config)
     if store.bad:
         log.warning("%d unreadable files left out, first: %s", len(store.bad), next(iter(store.bad.values())))
     if not manifest.board_disjoint:
         log.warning(NOT_BOARD_DISJOINT)
-    references = open_references(manifest.references(name), config) if config.references else None
     return Samples(name, manifest, store, references), config

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from ssl_pcb.data.sources import Sources, describe_changes
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import probe
 
-__all__ = ["Store", "StoreSpec", "open_references", "open_store"]
+__all__ = ["Store", "StoreSpec", "open_pair", "open_store"]
 
 log = logging.getLogger(__name__)
 
@@ -86,30 +86,52 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
     Raises:
         UserError: On an unreadable image (unless ``skip_bad``), or a full disk.
     """
-    store, sizes, files = _open_twice(manifest, config)
-    for line in describe_scale(manifest, sizes[files], store.spec.size):
-        log.info(line)
-    return store, config.model_copy(update={"channels": store.spec.channels, "bit_depth": store.spec.bit_depth})
+    return _open_and_describe(manifest, config)[:2]
 
 
-def open_references(manifest: Manifest, config: DataConfig) -> Store:
-    """Open the store of golden images, as decided for the tested ones; pack it first if there is none yet.
+def open_pair(manifest: Manifest, config: DataConfig, name: str) -> tuple[Store, Store, DataConfig]:
+    """Open the stores of images and of their golden images, of which both hold the same rows.
 
     Args:
-        manifest: From :meth:`Manifest.references`.
-        config: With its automatic settings decided.
+        manifest: The samples.
+        config: With ``references`` set.
+        name: What messages call the manifest.
+
+    Returns:
+        Both stores, and ``config`` with its automatic settings decided by the images.
 
     Raises:
-        UserError: As :func:`open_store`.
+        UserError: If a row names no golden image or one of another size, and as :func:`open_store`.
     """
-    return _open_twice(manifest, config)[0]
+    golden = manifest.references(name)
+    store, config, sizes = _open_and_describe(manifest, config)
+    references, golden_sizes = _open_twice(golden, config)
+    rows = np.intersect1d(store.rows, references.rows)
+    unequal = rows[(sizes[rows] != golden_sizes[rows]).any(1)]
+    if len(unequal):
+        (width, height), (other_width, other_height) = sizes[unequal[0]], golden_sizes[unequal[0]]
+        raise UserError(
+            f"{name}: row {unequal[0] + 1}: an image of {width}x{height} px and a golden image of "
+            f"{other_width}x{other_height} px cannot be aligned pixel by pixel; name another in column 'reference'"
+        )
+    return replace(store, rows=rows, bad=store.bad | references.bad), replace(references, rows=rows), config
 
 
-def _open_twice(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArray[np.int32], NDArray[np.intp]]:
+def _open_and_describe(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfig, NDArray[np.int32]]:
+    store, sizes = _open_twice(manifest, config)
+    for line in describe_scale(manifest, sizes, store.spec.size):
+        log.info(line)
+    decided = {"channels": store.spec.channels, "bit_depth": store.spec.bit_depth}
+    return store, config.model_copy(update=decided), sizes
+
+
+def _open_twice(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArray[np.int32]]:
+    """The store, and the (N, 2) widths and heights of each row's source image; 0 where it could not be read."""
     try:
-        return _open_or_pack(manifest, config)
+        store, sizes, files = _open_or_pack(manifest, config)
     except _Replaced:
-        return _open_or_pack(manifest, config)
+        store, sizes, files = _open_or_pack(manifest, config)
+    return store, sizes[files]
 
 
 class _Replaced(UserError):

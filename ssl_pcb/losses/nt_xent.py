@@ -26,7 +26,7 @@ def nt_xent(
         first: (B, D) projections of the first views, of any length.
         second: (B, D), of the second views.
         negatives: (B, K, D), of the changed copies of each sample, or ``None``.
-        masked: (B, K) bool, true where a copy is no negative; ``None`` without negatives.
+        masked: (B, K) bool, true where a copy is no negative; ``None`` = all are.
         temperature: t.
     """
     first, second = (F.normalize(each, dim=-1) for each in (first, second))
@@ -38,8 +38,8 @@ def nt_xent(
     losses = []
     for anchors, itself, partner in ((first, own, own + count), (second, own + count, own)):
         alike = (anchors @ others.T / temperature).scatter(1, itself[:, None], -torch.inf)
-        if negatives is not None and masked is not None:
+        if negatives is not None:
             hard = torch.einsum("bd,bkd->bk", anchors, F.normalize(negatives, dim=-1)) / temperature
-            alike = torch.cat([alike, hard.masked_fill(masked, -torch.inf)], 1)
+            alike = torch.cat([alike, hard if masked is None else hard.masked_fill(masked, -torch.inf)], 1)
         losses.append(F.cross_entropy(alike, partner))
     return torch.stack(losses).mean()

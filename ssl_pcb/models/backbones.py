@@ -29,7 +29,7 @@ class Backbone(nn.Module):
 
     Attributes:
         name: timm model name.
-        channels: Input channels, 1 or 3.
+        channels: Input channels: 1 or 3, twice that with golden images.
         norm: ``own``, ``group`` or ``frozen``, as in the config.
         strides: Pixels per step of the maps that are pooled; empty = the network's own end.
         wide_depths: Channels of each of these maps.
@@ -45,7 +45,7 @@ class Backbone(nn.Module):
 
         Args:
             config: Name, start weights and norm.
-            channels: Input channels, 1 or 3.
+            channels: Input channels.
 
         Raises:
             UserError: If timm has no model of that name, its weights cannot be had, it takes one image size only, it
@@ -174,9 +174,7 @@ def _pool(values: Tensor, how: str) -> list[Tensor]:
             return [values.amax((2, 3))]
         case "avg_max":
             return [values.mean((2, 3)), values.amax((2, 3))]
-        case (
-            _
-        ):  # generalised mean (Radenovic et al. 2019, arXiv 1711.02512); bfloat16 has too few digits for its powers
+        case _:  # gem (Radenovic et al. 2019, arXiv 1711.02512); bfloat16 has too few digits for its powers
             return [values.float().clamp(min=GEM_LEAST).pow(GEM).mean((2, 3)).pow(1 / GEM)]
 
 

@@ -62,7 +62,7 @@ class DefectPretext(nn.Module):
     def show(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Painted]:
         """Images (B, C, S, S) in [0, 1], and what is painted on them: after geometry, before light, blur and noise."""
         draw = self.views.draw(len(batch.inputs), batch.inputs.shape[1], generator)
-        painted = paint_defects(self.views.move(batch.inputs, draw), self.config.defect, generator)
+        painted = paint_defects(self.views.move(batch.inputs, draw.maps), self.config.defect, generator)
         return relight(painted.images, draw.light), painted
 
     def judge(self, found: Tensor, painted: Painted) -> StepOutput:

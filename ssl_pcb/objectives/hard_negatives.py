@@ -37,7 +37,7 @@ def trio(views: ViewMaker, defect: DefectConfig, copies: int, batch: Batch, gene
     """Draw views, and paint copies of the first before the same light, blur and noise fall on both."""
     with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
         draw = views.draw(len(batch.inputs), batch.inputs.shape[1], generator)
-        moved = views.move(batch.inputs, draw)
+        moved = views.move(batch.inputs, draw.maps)
         painted = [paint_defects(moved, defect, generator) for _ in range(copies)]
         copied = [relight(each.images, draw.light) for each in painted]
         return Trio(torch.cat([relight(moved, draw.light), views(batch.inputs, generator), *copied]), painted)

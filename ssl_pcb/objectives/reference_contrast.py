@@ -8,6 +8,7 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 
 from ssl_pcb.augment.difference import difference
+from ssl_pcb.augment.geometric import draw_maps
 from ssl_pcb.augment.photometric import draw_light, relight
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import SimCLRConfig
@@ -75,8 +76,8 @@ class ReferenceContrast(nn.Module):
 
     def show(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images and golden images (B, C, S, S) in [0, 1] under the same geometry, before light."""
-        draw = self.views.draw(len(batch.inputs), batch.inputs.shape[1], generator)
-        images, references = self.views.move(batch.inputs, draw).chunk(2, 1)
+        maps = draw_maps(self.views.config.geometry, len(batch.inputs), generator)
+        images, references = self.views.move(batch.inputs, maps).chunk(2, 1)
         return images, references
 
     def _lit(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -92,13 +93,13 @@ class ReferenceContrast(nn.Module):
 
     @staticmethod
     def _draw(most: Tensor, generator: torch.Generator) -> Tensor:
-        """(B, PLACES) cells: half of them differing where there are as many, none that differs a little."""
+        """(B, K) cells, at most PLACES: half of them differing where there are as many, none that differs a little."""
         tickets = torch.rand(most.shape, generator=generator, device=most.device)
-        differing = most >= DIFFERENT
-        first = tickets.masked_fill(~differing, -1.0).topk(PLACES // 2).indices
+        differing, places = most >= DIFFERENT, min(PLACES, most.shape[1])
+        first = tickets.masked_fill(~differing, -1.0).topk(places // 2).indices
         chosen = torch.zeros_like(differing).scatter(1, first, value=True) & differing
         # Chosen ones come first, then those that are alike, and only where these are too few any others.
-        return (tickets + 2.0 * chosen.float() - 1.0 * (most > SAME).float()).topk(PLACES).indices
+        return (tickets + 2.0 * chosen.float() - 1.0 * (most > SAME).float()).topk(places).indices
 
     def _compare(self, projections: Tensor, most: Tensor) -> StepOutput:
         """The loss of projections (3N, D) of N cells and their differences (N,)."""

@@ -101,7 +101,7 @@ def check_resumable(run: Run, config: StageConfig, asked: Mapping[str, Any]) -> 
         chosen = wanted == "auto" or (key == "runtime.threads" and wanted == 0)
         if wanted != had and not chosen and key not in FREE:
             raise UserError(f"{key}: the run to resume has {had}, not {wanted}; leave it out, or start a new run")
-    return kept.model_copy(update={key: getattr(config, key) for key in ("profile",) if hasattr(config, key)})
+    return kept.model_copy(update={"profile": config.profile}) if hasattr(config, "profile") else kept
 
 
 def refuse_changed_data(run: Run, name: str, data: Mapping[str, Any]) -> None:

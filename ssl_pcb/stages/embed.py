@@ -131,7 +131,7 @@ def embed(
     if out.exists():
         raise UserError(f"{out}: exists; choose another --out")
     coder = open_coder(folder, device)
-    kept = coder.config.data.model_dump() | {"manifest": data, **asked}
+    kept = coder.config.data.model_dump() | {"manifest": data, "references": False, **asked}
     samples, config = load_samples(load_config(DataConfig, overrides=kept))
     rows = samples.rows(*splits) if splits else samples.store.rows
     if not len(rows):

@@ -37,8 +37,8 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         UserError: On whatever the user can mend.
     """
     paired, data = load_samples(config.data)
-    samples = paired.alone  # the frozen network sees an image by itself
-    refuse_changed_data(run, samples.name, samples.describe())
+    samples = paired.without_references  # the frozen network sees an image by itself
+    refuse_changed_data(run, paired.name, paired.describe())
     refuse_shared_images(samples)
     samples.supervised("train")
     splits = splits_to_judge(samples, config.test)
@@ -63,7 +63,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
     with run:
         run.save_config(config)
         run.note(
-            data=samples.describe(),
+            data=paired.describe(),
             backbone=describe_backbone(config.backbone, channels),
             checkpoint=start.checkpoint,
         )
@@ -91,7 +91,8 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
                         full[name] = probed
             if config.test:
                 weights = start.checkpoint if name == "checkpoint" else "random initialisation"
-                purpose = f"3 probes x {len(config.fractions)} label fractions on {weights}"
+                free = ["distance", *(label_free if name == "checkpoint" else []), *compared]
+                purpose = f"3 probes x {len(config.fractions)} label fractions and {', '.join(free)} on {weights}"
                 record_test(run, runtime.ledger, samples, purpose, full[name].scores["test"], start)
         reports = {
             name: judge(

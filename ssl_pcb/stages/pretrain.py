@@ -92,7 +92,8 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
             if progress.epoch % config.monitor_every == 0 or progress.epoch == config.training.epochs:
-                progress.kept = look_at(start.backbone, shown.alone, samples and samples.alone, config, fabric)
+                unpaired = samples and samples.without_references
+                progress.kept = look_at(start.backbone, shown.without_references, unpaired, config, fabric)
                 logs |= progress.kept
             run.log_metrics({"epoch": progress.epoch, **logs})
 

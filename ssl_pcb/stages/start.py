@@ -16,6 +16,7 @@ from ssl_pcb.stages.checks import check_resumable, refuse_missing_weights
 from ssl_pcb.stages.finetune import finetune
 from ssl_pcb.stages.linear_eval import linear_eval
 from ssl_pcb.stages.pretrain import pretrain
+from ssl_pcb.training.compiling import refuse_missing_compiler
 from ssl_pcb.training.processes import count_processes, make_fabric, refuse_uneven, together
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
     if not resume:  # a run to resume has a batch of its own
         _refuse_uneven(config)
         refuse_missing_weights(config)
+    if getattr(config, "compile", False):
+        refuse_missing_compiler()
     fabric = make_fabric(config.runtime)
     with together(fabric):
         run = _open_together(stage, config.runtime.out, fabric, resume=resume)

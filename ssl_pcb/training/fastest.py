@@ -131,7 +131,7 @@ def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:
 
 
 def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> tuple[Seconds, int]:
-    """The least seconds of a step in each way, and how often each was tried."""
+    """The least seconds of a step in each way, and how often each was tried; 0 if the outcome may be another soon."""
     began = time.perf_counter()
     device = next(iter(tries.values())).device
     most = 256 if device == "cuda" else 16  # few images leave a GPU idle, and of large ones each takes a CPU seconds
@@ -142,8 +142,9 @@ def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> tuple[Seconds, 
         if config.layout not in networks:
             network = copy.deepcopy(work.network).train(work.training)
             networks[config.layout] = network.to(device, memory_format=memory_format(config))  # type: ignore[call-overload]
-    config, failure = next(iter(tries.values())), ""
+    config, failure, passing = next(iter(tries.values())), "", False
     with suppress(RuntimeError):  # which its turn will tell
+        _step_time(config, networks[config.layout], images[:2], training=work.training)  # the first one is cold
         taken = _step_time(config, networks[config.layout], images, training=work.training)
         images = images[: max(2, int(count * min(1.0, STEP / taken)))]
     times: dict[str, list[float]] = {name: [] for name in tries}
@@ -154,13 +155,14 @@ def _measure(tries: dict[str, RuntimeConfig], work: Workload) -> tuple[Seconds, 
             except RuntimeError as error:  # no kernel for it, or too little memory
                 times[name].append(NEVER)
                 failure = str(error).splitlines()[0]
+                passing = passing or isinstance(error, torch.OutOfMemoryError)  # others may hold it just now
         taken = time.perf_counter() - began
         if taken * (number + 2) / (number + 1) > BUDGET:
             break
     seconds = {name: min(each[1:] or each) for name, each in times.items()}  # the first one warms up, if not alone
     if min(seconds.values()) == NEVER:
         raise UserError(f"runtime: {work.name} on {work.size} px runs in no precision and layout here ({failure})")
-    return seconds, number + 1
+    return seconds, 0 if passing else number + 1
 
 
 def _step_time(config: RuntimeConfig, network: nn.Module, images: Tensor, *, training: bool) -> float:

@@ -58,7 +58,8 @@ def _age(file: Path) -> int | None:
 
 
 def _write(found: profile, folder: Path, *, gpu: bool) -> None:
-    events = list(found.key_averages())
+    # On a GPU an event stands there a second time for the GPU, and each kernel by itself: the CPU's carry their times.
+    events = [event for event in found.key_averages() if event.device_type.name == "CPU"]
     others = [event for event in events if not event.key.startswith("ProfilerStep")]
     count = sum(event.count for event in others if event.key == "forward")
     if not count:  # the epoch was over before
@@ -67,26 +68,25 @@ def _write(found: profile, folder: Path, *, gpu: bool) -> None:
         found.export_chrome_trace(str(part))
     total = sum(event.cpu_time_total for event in events if event.key.startswith("ProfilerStep"))
 
-    def row(name: str, time: float, on_gpu: float) -> str:
-        end = f" {on_gpu / count / 1e3:.1f} |" if gpu else ""
+    def row(name: str, time: float, *more: float) -> str:
+        end = "".join(f" {each / count / 1e3:.1f} |" for each in more)
         return f"| {name} | {time / count / 1e3:.1f} | {time / total:.1%} |{end}"
-
-    def head(name: str) -> list[str]:
-        return [f"| {name} | share |" + " ms on the GPU |" * gpu, "|---|---:|---:|" + "---:|" * gpu]
 
     lines = [f"Mean of {count} steps of {total / count / 1e3:.1f} ms.", ""]
     if gpu:
         lines += ["The CPU waits for the GPU only where it must: where its time ends up says little of the GPU's.", ""]
-    lines += head("part | ms a step")
+    lines += ["| part | ms a step | share |", "|---|---:|---:|"]
     for start, words in PARTS.items():
-        those = [event for event in others if event.key.startswith(start)]
-        times = (sum(event.cpu_time_total for event in those), sum(event.device_time_total for event in those))
-        lines.append(row(words, *times))
-    lines += ["", *head("operator | ms a step, its own")]
+        lines.append(row(words, sum(event.cpu_time_total for event in others if event.key.startswith(start))))
+    lines += [
+        "",
+        "| operator | ms a step, its own | share |" + " ms on the GPU |" * gpu,
+        "|---|---:|---:|" + "---:|" * gpu,
+    ]
     operators = [event for event in others if not event.key.startswith(tuple(PARTS))]
     own = "self_device_time_total" if gpu else "self_cpu_time_total"
     for event in sorted(operators, key=lambda event: -getattr(event, own))[:OPERATORS]:
-        lines.append(row(event.key, event.self_cpu_time_total, event.self_device_time_total))
+        lines.append(row(event.key, event.self_cpu_time_total, *[event.self_device_time_total] * gpu))
     with whole_file(folder / TABLE) as part:
         part.write_text("\n".join(lines) + "\n")
     log.info("where a step's time goes: %s", folder / TABLE)

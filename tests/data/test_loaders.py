@@ -48,6 +48,8 @@ def test_who_stops_early_leaves_no_thread_behind():
     source = one_ahead(iter(range(1, 100)), same)
     next(source)
     source.close()
+    for thread in [each for each in threading.enumerate() if "ThreadPoolExecutor" in each.name]:
+        thread.join(10)
     assert threading.active_count() == before
 
 

@@ -49,6 +49,12 @@ def test_without_negatives_it_is_lightlys(copies):
     assert nt_xent(first, second, negatives, torch.ones_like(masked), 0.2).item() == pytest.approx(expected.item())
 
 
+def test_without_a_mask_all_copies_are_negatives():
+    first, second, negatives, masked = drawn()
+    every = nt_xent(first, second, negatives, torch.zeros_like(masked), 0.2)
+    assert nt_xent(first, second, negatives, None, 0.2).item() == pytest.approx(every.item())
+
+
 def test_an_own_negative_is_pushed_from_its_anchor_and_from_no_other():
     first, second, negatives, _ = drawn(1)
     masked = torch.tensor([[False], [True], [True], [True], [True]])

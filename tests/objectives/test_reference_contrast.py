@@ -45,12 +45,27 @@ def pairs(broken=()):
     return Batch(torch.cat([images, golden], 1), torch.full((B,), -1))
 
 
-def test_geometry_is_shared_and_light_is_not():
-    objective = make(ViewConfig())
+def test_geometry_is_shared_and_each_picture_has_a_light_of_its_own():
+    objective, seen = make(ViewConfig()), []
     images, references = objective.show(pairs(), generator())
     torch.testing.assert_close(images, references)
-    lit = [objective._lit(images, source) for source in [generator(1)] * 2]
-    assert not torch.allclose(*lit)
+    objective.backbone.wide_maps = lambda shown: seen.append(shown) or Backbone.wide_maps(objective.backbone, shown)
+    objective(pairs(), generator())
+    first, again, golden = seen[0].chunk(3)
+    for one, other in ((first, again), (first, golden), (again, golden)):
+        assert (one - other).abs().mean() > 0.01
+    makes_no_light = make(STILL)
+    makes_no_light.backbone.wide_maps = objective.backbone.wide_maps
+    makes_no_light(pairs(), generator())
+    first, again, golden = seen[1].chunk(3)
+    assert torch.equal(first, again)
+    assert torch.equal(first, golden)
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3])
+def test_maps_of_few_cells_give_as_many_places(cells):
+    places = ReferenceContrast._draw(torch.zeros(2, cells), generator())
+    assert sorted(places[0].tolist()) == list(range(cells))
 
 
 def test_half_of_the_places_differ_where_enough_do_and_none_that_differs_a_little_is_drawn():

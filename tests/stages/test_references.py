@@ -11,9 +11,10 @@ from PIL import Image
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.pool import training_rows
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
-from ssl_pcb.stages.embed import open_coder
+from ssl_pcb.stages.embed import embed, open_coder
 
 SMALL = {
     "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8, "training.epochs": 2,
@@ -55,7 +56,7 @@ def test_both_pictures_lie_in_one_batch_and_went_through_the_same_encoding(paire
             assert not np.array_equal(found, original)
     plain, _ = load_samples(DataConfig(manifest=Path("m.csv"), image_size=32))
     assert plain.store.folder != samples.store.folder
-    assert samples.alone.pixels(rows).__getitems__([0]).inputs.shape[1] == colours
+    assert samples.without_references.pixels(rows).__getitems__([0]).inputs.shape[1] == colours
 
 
 def test_linear_eval_adds_the_plain_difference_which_finds_the_defects_of_clean_twins(paired):
@@ -78,7 +79,8 @@ def test_pretraining_compares_both_and_leaves_a_network_for_one_image(paired):
     }
     run = start("pretrain", "contrast", **keys)
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    assert 0 <= last["difference_auroc"] <= 1
+    assert last["difference_auroc"] > 0.5
+    assert last["differing"] > 0
     probed = start("linear-eval", "contrast-probes", checkpoint=str(run), resamples=100, training__epochs=1,
                    backbone__strides=[8, 16], backbone__pool="avg_max", data__references=False)  # fmt: skip
     assert json.loads((probed / "summary.json").read_text())["checkpoint"] == str(run)
@@ -88,9 +90,61 @@ def test_finetuning_sees_both_as_channels(paired):
     run = start("finetune", "two", checkpoint="none", resamples=100)
     record = json.loads((run / "run.json").read_text())
     assert record["backbone"]["channels"] == 6
-    assert json.loads((run / "summary.json").read_text())["reports"]["val"]["metrics"]["auroc"]["value"] >= 0
     with pytest.raises(UserError, match="embed brings none"):
         open_coder(run, "cpu")
+
+
+def test_a_network_that_compared_both_embeds_images_without_any(paired):
+    embed(Path("contrast"), Path("m.csv"), Path("codes"), (), None, "cpu", {})
+    assert len(np.load("codes/codes.npy")) == 72
+
+
+def test_rows_whose_golden_image_cannot_be_read_are_left_out_everywhere(paired):
+    manifest = Manifest.read("m.csv")
+    frame = manifest.frame.copy()
+    lost = [frame.index[frame["split"].eq(split)][0] for split in ("train", "val")]
+    frame.loc[lost, "reference"] = "gone.png"
+    Manifest(frame, manifest.root).write("gone.csv")
+    with pytest.raises(UserError, match=r"gone\.png"):
+        start("linear-eval", "refused", data__manifest="gone.csv")
+    config = DataConfig(manifest=Path("gone.csv"), image_size=32, references=True, skip_bad=True)
+    samples, _ = load_samples(config)
+    for kept in (samples, samples.without_references):
+        assert not set(lost) & set(kept.rows("train", "val").tolist())
+    assert not set(lost) & set(training_rows(samples, use_unsplit=False).tolist())
+    assert list(samples.store.bad) == ["gone.png"]
+    run = start("linear-eval", "skipping", data__manifest="gone.csv", data__skip_bad=True, checkpoint="none",
+                resamples=100, training__epochs=1, fractions=[1.0])  # fmt: skip
+    assert "1 unreadable files left out" in json.loads((run / "summary.json").read_text())["marks"]
+
+
+def test_a_golden_image_of_another_size_is_refused_by_its_row(paired, tmp_path):
+    manifest = Manifest.read("m.csv")
+    frame = manifest.frame.copy()
+    Image.new("RGB", (40, 32)).save(tmp_path / "wide.png")
+    frame.loc[4, "reference"] = str(tmp_path / "wide.png")
+    Manifest(frame, manifest.root).write("wide.csv")
+    with pytest.raises(UserError, match=r"^wide.csv: row 5: an image of 32x32 px and a golden image of 40x32 px"):
+        start("linear-eval", "refused", data__manifest="wide.csv")
+
+
+def test_other_golden_images_are_other_data(paired):
+    config = DataConfig(manifest=Path("m.csv"), image_size=32, references=True)
+    before = load_samples(config)[0]
+    manifest = Manifest.read("m.csv")
+    frame = manifest.frame.assign(reference=manifest.frame["path"])
+    Manifest(frame, manifest.root).write("own.csv")
+    after = load_samples(config.model_copy(update={"manifest": Path("own.csv")}))[0]
+    assert before.fingerprint(labels=False) != after.fingerprint(labels=False)
+    same = [each.without_references.fingerprint(labels=False) for each in (before, after)]
+    assert same[0] == same[1]
+
+
+def test_a_look_at_the_test_boards_names_every_score(paired):
+    run = start("linear-eval", "tested", test=True, checkpoint="none", resamples=100, training__epochs=1,
+                fractions=[1.0])  # fmt: skip
+    [look] = pd.read_csv(run / "test_ledger.csv").to_dict("records")
+    assert look["purpose"].startswith("3 probes x 1 label fractions and distance, reference_difference on")
 
 
 @pytest.mark.parametrize(

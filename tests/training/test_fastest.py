@@ -157,17 +157,17 @@ def test_a_remembered_choice_names_the_file_that_holds_it(memory, caplog):
 
 
 def test_slow_steps_are_measured_on_fewer_images():
-    class Watched(nn.Conv2d):
-        counts: list[int] = []  # noqa: RUF012
+    counts = []
 
+    class Watched(nn.Conv2d):
         def forward(self, images):
-            self.counts.append(len(images))
+            counts.append(len(images))
             time.sleep(0.1 * len(images))
             return super().forward(images)
 
     resolved(Watched(3, 4, 3), size=128)
-    assert Watched.counts[0] == 16
-    assert set(Watched.counts[1:]) <= {2, 3, 4}
+    assert counts[:2] == [2, 16]  # the cold one, and the one that tells how slow they are
+    assert set(counts[2:]) <= {2, 3, 4}
 
 
 def test_threads_beyond_all_reason_are_refused_in_one_line():

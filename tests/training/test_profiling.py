@@ -2,9 +2,12 @@
 
 import json
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.autograd import DeviceType
 
 from ssl_pcb.training.profiling import STEPS, WARM_UP, _write, profiled
 
@@ -51,11 +54,28 @@ def test_a_short_epoch_is_a_mean_of_fewer_steps(tmp_path):
     assert (tmp_path / "profile.md").read_text().startswith("Mean of 2 steps of ")
 
 
-def test_for_a_gpu_the_table_has_its_times_beside(tmp_path):
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities) as found, torch.profiler.record_function("ProfilerStep#0"):
-        work(0)
-    _write(found, tmp_path, gpu=True)
+class OnAGpu:
+    """What a GPU's profile holds: each part twice, an operator with its kernel's time, and the kernel by itself."""
+
+    def key_averages(self):
+        def event(key, device, cpu, gpu, count=4):
+            times = dict.fromkeys(("cpu_time_total", "self_cpu_time_total"), cpu)
+            times |= dict.fromkeys(("device_time_total", "self_device_time_total"), gpu)
+            return SimpleNamespace(key=key, device_type=device, count=count, **times)
+
+        cpu, cuda = DeviceType.CPU, DeviceType.CUDA
+        return [event("ProfilerStep#3", cpu, 8000.0, 0.0), event("ProfilerStep#3", cuda, 0.0, 40000.0),
+                event("forward", cpu, 4000.0, 0.0), event("forward", cuda, 0.0, 20000.0),
+                event("aten::mm", cpu, 2000.0, 12000.0), event("gemm_kernel", cuda, 0.0, 12000.0)]  # fmt: skip
+
+    def export_chrome_trace(self, path):
+        Path(path).write_text("{}")
+
+
+def test_on_a_gpu_nothing_is_counted_twice(tmp_path):
+    _write(OnAGpu(), tmp_path, gpu=True)
     table = (tmp_path / "profile.md").read_text()
-    assert "| part | ms a step | share | ms on the GPU |\n|---|---:|---:|---:|\n" in table
-    assert all(line.count("|") == 5 for line in table.splitlines() if line.startswith("|"))
+    assert table.startswith("Mean of 4 steps of 2.0 ms.")
+    assert "| views, forward and loss | 1.0 | 50.0% |\n" in table
+    assert "| aten::mm | 0.5 | 25.0% | 3.0 |\n" in table
+    assert "gemm_kernel" not in table
