@@ -23,8 +23,8 @@ HELPER_WAITS = 3.0
 
 SPINS = "30000"
 """Turns that torch's threads wait for each other before they sleep. By default there are so many that two trainings on
-the same cores take each other's time by waiting: by hand, 35 instead of 14 images/s each, and no fewer when alone (resnet18 at
-64 px, 2 cores)."""
+the same cores take each other's time by waiting: 14 images/s each where it is 35 with these, and no fewer when alone
+(resnet18 at 64 px on 2 cores, tried by hand)."""
 
 SHOWN = ("ssl_pcb", "lightning_fabric.strategies.launchers")
 """Loggers that reach the terminal; the second one says that a process died and the others are ended."""
