@@ -7,11 +7,11 @@ from typing import Literal, get_args, get_origin
 import numpy as np
 import pytest
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 import ssl_pcb.losses
-from ssl_pcb.config.loss import LossConfig
+from ssl_pcb.config.loss import CrossEntropyConfig, FocalConfig, LogitAdjustedConfig, LossConfig
 from ssl_pcb.config.sampler import SamplerConfig
 from ssl_pcb.data.loaders import ArrayDataset, Share, batches
 from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
@@ -199,19 +199,54 @@ def test_ratio(variant, ratio, under, over):
 # Losses -----------------------------------------------------------------------------------------------------
 
 LOSSES = [config for variant in variants(LossConfig) for config in settings(variant)]
+LOSSES += [
+    *(each.model_copy(update={"label_smoothing": 0.1}) for each in settings(CrossEntropyConfig)),
+    FocalConfig(gamma=0), FocalConfig(gamma=1), FocalConfig(alpha=0.25), LogitAdjustedConfig(tau=0.5),
+]  # fmt: skip
+
+
+def log_shares(logits):
+    """(B, K) log probabilities."""
+    shifted = logits - logits.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def arrays(inputs):
+    return inputs.logits.double().numpy(), inputs.targets.numpy(), inputs.class_counts.double().numpy()
 
 
 def naive_cross_entropy(config, inputs):
-    counts, total, weights = inputs.class_counts.double().numpy(), 0.0, 0.0
-    for logits, target in zip(inputs.logits.double().numpy(), inputs.targets.tolist(), strict=True):
-        shifted = logits - logits.max()
-        share = np.exp(shifted[target]) / np.exp(shifted).sum()
-        weight = counts.sum() / (len(counts) * counts[target]) if config.class_weights == "balanced" else 1.0
-        total, weights = total - weight * np.log(share), weights + weight
+    logits, targets, counts = arrays(inputs)
+    weight = {
+        "none": lambda n: 1.0,
+        "balanced": lambda n: counts.sum() / (len(counts) * n),
+        "effective_number": lambda n: (1 - config.beta) / (1 - config.beta**n),
+    }[config.class_weights]
+    total, weights = 0.0, 0.0
+    for row, target in zip(log_shares(logits), targets, strict=True):
+        for k, log_share in enumerate(row):
+            label = (1 - config.label_smoothing) * (k == target) + config.label_smoothing / len(row)
+            total -= label * weight(counts[k]) * log_share
+        weights += weight(counts[target])
     return total / weights
 
 
-NAIVE = {"cross_entropy": naive_cross_entropy}
+def naive_focal(config, inputs):
+    logits, targets, _ = arrays(inputs)
+    each = []
+    for row, target in zip(log_shares(logits), targets, strict=True):
+        weight = 1.0 if config.alpha is None else (1 - config.alpha, config.alpha)[target]
+        each.append(-weight * (1 - np.exp(row[target])) ** config.gamma * row[target])
+    return np.mean(each)
+
+
+def naive_logit_adjusted(config, inputs):
+    logits, targets, counts = arrays(inputs)
+    adjusted = log_shares(logits + config.tau * np.log(counts / counts.sum()))
+    return -np.mean([row[target] for row, target in zip(adjusted, targets, strict=True)])
+
+
+NAIVE = {"cross_entropy": naive_cross_entropy, "focal": naive_focal, "logit_adjusted": naive_logit_adjusted}
 
 
 def some_inputs(dtype=torch.float32, counts=(90, 10), batch=12):
@@ -261,7 +296,7 @@ class TestLoss:
         loss.backward()
         assert torch.isfinite(loss)
         assert torch.isfinite(logits.grad).all()
-        assert (loss > 100) == (sign < 0)
+        assert (loss > 3000) == (sign < 0)  # smoothed labels make a perfect prediction cost a little
 
     def test_a_class_that_is_never_shown_breaks_nothing(self, config):
         assert torch.isfinite(build_loss(config)(some_inputs(counts=(100, 0))))
@@ -288,13 +323,41 @@ def pull(loss, labels):
     return logits.grad.abs().sum(1).tolist()
 
 
+# How much harder the rarer class is pulled where it is a quarter of the other: 60 against 15 samples.
+PULLS = {
+    "balanced": (CrossEntropyConfig(class_weights="balanced"), 4),
+    "effective number": (CrossEntropyConfig(class_weights="effective_number", beta=0.99),
+                         (1 - 0.99**60) / (1 - 0.99**15)),
+    # An undecided network is pulled by the probability that the shares give to the other class.
+    "logit adjusted": (LogitAdjustedConfig(), 4),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("labels", [LABELS["few defective"], LABELS["few good"]], ids=["few defective", "few good"])
-def test_balanced_weights_pull_harder_on_the_rarer_class(labels):
-    balanced = [config for config in LOSSES if getattr(config, "class_weights", "") == "balanced"]
+@pytest.mark.parametrize(("config", "times"), PULLS.values(), ids=PULLS.keys())
+def test_what_knows_the_counts_pulls_harder_on_the_rarer_class(config, times, labels):
     rare = int(np.bincount(labels).argmin())
-    assert balanced
-    for config in balanced:
-        pulls = pull(build_loss(config), labels)
-        assert pulls[rare] == pytest.approx(4 * pulls[1 - rare], rel=1e-5)  # 60 against 15 samples
-        planted = pull(SwappedCounts(build_loss(config)), labels)
-        assert planted[rare] < planted[1 - rare]
+    pulls = pull(build_loss(config), labels)
+    assert pulls[rare] == pytest.approx(times * pulls[1 - rare], rel=1e-4)
+    planted = pull(SwappedCounts(build_loss(config)), labels)
+    assert planted[rare] < planted[1 - rare]
+
+
+def test_a_loss_at_its_neutral_setting_is_cross_entropy():
+    inputs = some_inputs()
+    expected = build_loss(CrossEntropyConfig())(inputs).item()
+    neutral = [FocalConfig(gamma=0), LogitAdjustedConfig(tau=0)]
+    assert [build_loss(each)(inputs).item() for each in neutral] == pytest.approx([expected] * 2, rel=1e-6)
+    level = some_inputs(counts=(50, 50))
+    assert build_loss(LogitAdjustedConfig())(level).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_focal_alpha_is_the_weight_of_defective():
+    labels = LABELS["alike"]
+    pulls = pull(build_loss(FocalConfig(alpha=0.8)), labels)
+    assert pulls[1] == pytest.approx(4 * pulls[0], rel=1e-5)
+
+
+def test_focal_between_zero_and_one_is_refused():
+    with pytest.raises(ValidationError, match="no gradient where a prediction is perfect"):
+        FocalConfig(gamma=0.5)

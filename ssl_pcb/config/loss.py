@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
 
@@ -11,10 +11,49 @@ class CrossEntropyConfig(Section):
     """Cross entropy."""
 
     name: Literal["cross_entropy"] = Field("cross_entropy", description="softmax cross entropy")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced = each class weighs the inverse of its share among the samples as drawn"
+    class_weights: Literal["none", "balanced", "effective_number"] = Field(
+        "none",
+        description="balanced = each class weighs the inverse of its share among the samples as drawn; "
+        "effective_number = of how many distinct ones they stand for (Cui et al. 2019), between none and balanced",
+    )
+    beta: float = Field(
+        0.999,
+        gt=0,
+        lt=1,
+        description="effective_number: the nearer to 1, the nearer to balanced; 1 - 1 / distinct ones",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of each label that is spread evenly over both classes"
     )
 
 
-# A union of one cannot have a discriminator; the second loss adds Annotated[... | ..., Field(discriminator="name")].
-LossConfig = Annotated[CrossEntropyConfig, Field()]
+class FocalConfig(Section):
+    """Focal loss (Lin et al. 2017, arXiv 1708.02002)."""
+
+    name: Literal["focal"] = Field("focal", description="cross entropy that counts what is already right for little")
+    gamma: float = Field(2.0, ge=0, description="how little: 0 = cross entropy; else at least 1")
+    alpha: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="weight of Defective, and 1 less that of NonDefective; none = both 1"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_gradient(self) -> "FocalConfig":
+        if 0 < self.gamma < 1:
+            raise ValueError(
+                "gamma between 0 and 1 has no gradient where a prediction is perfect; set 0, or 1 and more"
+            )
+        return self
+
+
+class LogitAdjustedConfig(Section):
+    """Logit adjustment (Menon et al. 2021, arXiv 2007.07314)."""
+
+    name: Literal["logit_adjusted"] = Field(
+        "logit_adjusted",
+        description="cross entropy of logits plus the log of the classes' shares, so that the bare logits treat both "
+        "classes alike",
+    )
+    tau: float = Field(1.0, ge=0, description="how strongly; 0 = cross entropy")
+
+
+LossConfig = Annotated[CrossEntropyConfig | FocalConfig | LogitAdjustedConfig, Field(discriminator="name")]

@@ -2,8 +2,10 @@
 
 from torch import nn
 
-from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
+from ssl_pcb.config.loss import CrossEntropyConfig, FocalConfig, LogitAdjustedConfig, LossConfig
 from ssl_pcb.losses.cross_entropy import CrossEntropy
+from ssl_pcb.losses.focal import Focal
+from ssl_pcb.losses.logit_adjusted import LogitAdjusted
 
 
 def build_loss(config: LossConfig) -> nn.Module:
@@ -11,3 +13,7 @@ def build_loss(config: LossConfig) -> nn.Module:
     match config:
         case CrossEntropyConfig():
             return CrossEntropy(config)
+        case FocalConfig():
+            return Focal(config)
+        case LogitAdjustedConfig():
+            return LogitAdjusted(config)
