@@ -128,7 +128,7 @@ class FinetuneConfig(Section):
         le=1,
         description="share of the labels to use, in training and in choosing the epoch; all judge",
     )
-    head: Literal["random", "probe"] = Field(
+    head_start: Literal["random", "probe"] = Field(
         "random",
         description="where the linear head begins: at random, or as the logistic probe of the start weights' features",
     )

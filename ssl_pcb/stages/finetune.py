@@ -96,7 +96,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         if not run.resumed:
             steps = shown // batch_size * config.training.epochs
             announce_cost(model, dataset, batch_size, steps, disk, fabric)
-        if config.head == "probe" and not run.resumed:
+        if config.head_start == "probe" and not run.resumed:
             start_from_probe(model, samples, rows, val_rows, fabric)
         if config.compile:
             compile_networks(model, fabric.device)

@@ -419,12 +419,12 @@ def test_a_probes_head_is_fitted_once_and_not_again_when_resumed(workplace, monk
         raise KeyboardInterrupt
 
     saved = loop.save_state
-    straight = start("finetune", "probe-straight", head="probe")
+    straight = start("finetune", "probe-straight", head_start="probe")
     assert "the head begins as a logistic probe" in (straight / "log.txt").read_text()
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save_state", stop)
         with pytest.raises(KeyboardInterrupt):
-            start("finetune", "probe-cut", head="probe")
+            start("finetune", "probe-cut", head_start="probe")
     cut = start("finetune", "probe-cut", resume=True)
     assert same_bits(weights(straight, "backbone", "head"), weights(cut, "backbone", "head"))
     assert (cut / "log.txt").read_text().count("the head begins as") == 1
