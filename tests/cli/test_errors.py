@@ -119,7 +119,7 @@ def test_a_file_that_is_no_config(refused, tmp_path, text):
 
 @pytest.mark.parametrize(
     "flag",
-    ["--bogus", "--sampler=bogus", "--device=tpu", "--set=training", "--loss=focal", "--epochs=many", "--seed=-1"],
+    ["--bogus", "--sampler=bogus", "--device=tpu", "--set=training", "--loss=bogus", "--epochs=many", "--seed=-1"],
 )
 def test_a_wrong_flag(refused, flag):
     assert flag.partition("=")[0].strip("-") in refused("finetune", flag).replace("training.epochs", "epochs")
