@@ -14,23 +14,20 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.ranks import is_first
-from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.cutting import HASH_BYTES, StoreSpec
-from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.packing import VERSION, pack, part_of
+from ssl_pcb.data.packing import pack, part_of
+from ssl_pcb.data.places import REENCODED, Place, only_packer
 from ssl_pcb.data.resolve import describe_scale, margin_pixels, probe_files, resolve
 from ssl_pcb.data.sources import Sources, describe_changes
 from ssl_pcb.errors import UserError
@@ -42,8 +39,6 @@ log = logging.getLogger(__name__)
 
 HEADERS = 256
 """Most files whose headers are read to decide automatic settings."""
-REENCODED = 90
-"""JPEG quality at which tested and golden images are encoded anew where they are compared."""
 HEAD_START = 2.0
 """Seconds that a helper process leaves to the first one before it packs itself."""
 
@@ -141,80 +136,20 @@ class _Replaced(UserError):
 def _open_or_pack(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArray[np.int32], NDArray[np.intp]]:
     """The store, the (F, 2) widths and heights of its source images, and the (N,) source image of each row."""
     sources = Sources.of(manifest)
-    place = _Place.of(sources, manifest, config)
+    place = Place.of(sources, manifest, config)
     folder = place.find(config)
     if folder is None and not is_first():
         folder = _leave_to_the_first(place, config)
     if folder is not None:
         log.info("using the packed pixels in %s", folder)
     else:
-        with _alone(place):
+        with only_packer(place):
             # Another process may have packed it meanwhile.
             folder = place.find(config) or _replace_stale(manifest, config, sources, place)
     return *_open(folder), sources.files
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a manifest's stores lie: one for each choice of channels and bit depth.
-
-    Attributes:
-        root: The folder of all stores.
-        identity: Name of what is to be packed but for channels and bit depth, which ``auto`` leaves open.
-        state: State of the source files.
-    """
-
-    root: Path
-    identity: str
-    state: str
-
-    @classmethod
-    def of(cls, sources: Sources, manifest: Manifest, config: DataConfig) -> _Place:
-        left_out_above = config.max_pixels if config.skip_bad else None
-        transform: list[object] = [VERSION, config.image_size, margin_pixels(config, manifest), left_out_above]
-        if config.references:
-            transform.append(f"jpeg {REENCODED}")
-        return cls((config.cache or cache_dir()) / "stores", sources.identity(transform), sources.fingerprint())
-
-    @property
-    def decided(self) -> Path:
-        """The file that says what ``auto`` came to."""
-        return self.root / f"{self.identity}.json"
-
-    def folder(self, config: DataConfig) -> Path:
-        """The store for decided settings."""
-        return self.root / f"{self.identity}-{self.state}-{config.channels}x{config.bit_depth}"
-
-    def find(self, config: DataConfig) -> Path | None:
-        """The packed store for ``config``; ``None`` if there is none, or nobody has decided what ``auto`` is."""
-        folder = self.folder(config.model_copy(update={key: self._recall().get(key) for key in _automatic(config)}))
-        return folder if folder.is_dir() else None
-
-    def stale(self) -> list[Path]:
-        """Stores of another state of the files."""
-        found = self.root.glob(f"{self.identity}-*")
-        return [folder for folder in found if not folder.name.startswith(f"{self.identity}-{self.state}-")]
-
-    def remember(self, asked: DataConfig, decided: DataConfig) -> None:
-        """Keep what ``auto`` came to, so that it and the decided values find the same store."""
-        values = {key: getattr(decided, key) for key in _automatic(asked)}
-        if values:
-            with whole_file(self.decided) as part:
-                part.write_text(json.dumps(self._recall() | values | {"state": self.state}))
-
-    def _recall(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self.decided.read_text())
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) and found.get("state") == self.state else {}
-
-
-def _automatic(config: DataConfig) -> list[str]:
-    return [key for key in ("channels", "bit_depth") if getattr(config, key) == "auto"]
-
-
-def _leave_to_the_first(place: _Place, config: DataConfig) -> Path | None:
+def _leave_to_the_first(place: Place, config: DataConfig) -> Path | None:
     """Wait until the first process has begun to pack: it says on the terminal what it does, others do not."""
     until = time.monotonic() + HEAD_START
     while (folder := place.find(config)) is None and time.monotonic() < until:
@@ -222,28 +157,7 @@ def _leave_to_the_first(place: _Place, config: DataConfig) -> Path | None:
     return folder
 
 
-@contextmanager
-def _alone(place: _Place) -> Iterator[None]:
-    """As the only process that packs at ``place``; a lock ends with the process that holds it."""
-    try:
-        place.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place.root / f"{place.identity}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.info("another process is packing these samples: waiting for it")
-            lock.acquire()
-    except OSError as error:
-        raise UserError(
-            f"{place.root}: cannot be written ({error.strerror or error}); set data.cache or SSL_PCB_CACHE"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _replace_stale(manifest: Manifest, config: DataConfig, sources: Sources, place: _Place) -> Path:
+def _replace_stale(manifest: Manifest, config: DataConfig, sources: Sources, place: Place) -> Path:
     """Pack; returns the new store."""
     stale = place.stale()
     for found in stale:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
 import logging.handlers
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -19,27 +15,14 @@ from types import TracebackType
 from typing import Any
 
 import filelock
-import torch
 
 from ssl_pcb.config.load import as_yaml, load_config
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.errors import UserError
+from ssl_pcb.reports.provenance import provenance
 
 log = logging.getLogger(__name__)
-
-PACKAGES = (
-    "ssl-pcb",
-    "torch",
-    "torchvision",
-    "lightly",
-    "timm",
-    "faiss-cpu",
-    "scikit-learn",
-    "numpy",
-    "pillow",
-)
-
 
 METRICS = "metrics.jsonl"
 
@@ -132,11 +115,7 @@ class Run:
         self._started = time.perf_counter()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._record = read_run(self.folder) if self.resumed else {}
-        facts = {
-            "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
-            "hardware": _hardware(),
-            "commit": _commit(),
-        }
+        facts = provenance()
         earlier = self._record.get("sessions", [])
         if any(session[key] != facts[key] for session in earlier for key in ("versions", "hardware")):
             log.warning("resumed with other versions or hardware: the weights will not be the same bit for bit")
@@ -265,37 +244,3 @@ def _unfinished(stage: str, out: Path | None) -> Path:
     if not open_runs:
         raise UserError(f"--resume: no unfinished {stage} run below runs; name one with --out")
     return max(open_runs)[1]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """Commit of the source tree that this package runs from, with ``+changes`` where it was edited."""
-    folder = Path(__file__).resolve().parents[2]
-    if not (folder / ".git").exists():  # installed; a repository further up is somebody else's
-        return None
-    try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"],
-            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return run.stdout.strip()
-
-
-def _hardware() -> dict[str, Any]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "gpu": gpu,
-    }
