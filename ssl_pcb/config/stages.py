@@ -20,6 +20,13 @@ CHECKPOINT = (
     "newest compatible finished pretraining run"
 )
 
+COMPILE = (
+    "compile the network with torch.compile, on a GPU into CUDA graphs; takes a minute or more, needs a C++ compiler, and "
+    "gained nothing on CPUs"
+)
+
+PROFILE = "write where a step's time goes into the run folder: profile.md"
+
 SUPERVISED_VIEW = ViewConfig(
     geometry=GeometryConfig(surroundings=False),
     photometry=PhotometryConfig(),
@@ -52,12 +59,8 @@ class PretrainConfig(Section):
         5, ge=1, description="epochs between looks at the representation (kNN, spread, effective rank)"
     )
     monitor_samples: int = Field(2000, ge=16, description="most samples that such a look reads of each side")
-    profile: bool = Field(False, description="write where a step's time goes into the run folder: profile.md")
-    compile: bool = Field(
-        False,
-        description="compile the network with torch.compile, on a GPU into CUDA graphs; takes a minute or more, needs "
-        "a C++ compiler, and gained nothing on CPUs",
-    )
+    profile: bool = Field(False, description=PROFILE)
+    compile: bool = Field(False, description=COMPILE)
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
     @model_validator(mode="after")
@@ -147,12 +150,8 @@ class FinetuneConfig(Section):
     )
     test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
-    profile: bool = Field(False, description="write where a step's time goes into the run folder: profile.md")
-    compile: bool = Field(
-        False,
-        description="compile the network with torch.compile, on a GPU into CUDA graphs; takes a minute or more, needs "
-        "a C++ compiler, and gained nothing on CPUs",
-    )
+    profile: bool = Field(False, description=PROFILE)
+    compile: bool = Field(False, description=COMPILE)
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
     @model_validator(mode="after")
