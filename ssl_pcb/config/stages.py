@@ -21,8 +21,8 @@ CHECKPOINT = (
 )
 
 COMPILE = (
-    "compile the network with torch.compile, on a GPU into CUDA graphs; takes a minute or more, needs a C++ compiler, and "
-    "gained nothing on CPUs"
+    "compile the network with torch.compile, on a GPU into CUDA graphs; takes a minute or more, needs a C++ compiler, "
+    "and gained nothing on CPUs"
 )
 
 PROFILE = "write where a step's time goes into the run folder: profile.md"
