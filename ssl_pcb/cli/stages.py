@@ -24,7 +24,10 @@ FLAGS = {
     "--references": "data.references",
     "--epochs": "training.epochs",
     "--batch-size": "training.batch_size",
+    "--augment": "augment.name",
+    "--optimizer": "optimizer.name",
     "--lr": "optimizer.lr",
+    "--head": "head.name",
     "--sampler": "sampler.name",
     "--loss": "loss.name",
     "--test": "test",
@@ -41,6 +44,9 @@ FLAGS = {
     "--profile": "profile",
 }
 """The settings that people change daily, and the config key behind each; the rest goes through --set."""
+
+VARIANTS = ("--method", "--augment", "--optimizer", "--head", "--sampler", "--loss")
+"""The flags that choose among named variants."""
 
 INTROS = {
     "pretrain": "Learn representations from all images of the training boards, labelled or not: SimCLR or another "
@@ -90,7 +96,7 @@ def _option(flag: str, keys: list[Key]) -> click.Option:
     default = keys[0].default
     if keys[0].type == "true | false":
         return click.Option([flag], is_flag=True, default=None, help=f"{_sentence(keys[0].meaning)}.")
-    if flag in ("--method", "--sampler", "--loss"):  # variants of a union: one entry a variant
+    if flag in VARIANTS:  # one entry each
         choices = [key.type for key in keys]
         meaning = "; ".join(f"{key.type}: {key.meaning}" for key in keys)
     else:

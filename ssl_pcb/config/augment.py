@@ -1,5 +1,7 @@
 """How strongly a view may differ from its sample. Nothing here can cut a defect away unless crops are allowed."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
@@ -70,3 +72,48 @@ class ViewConfig(Section):
 
     geometry: GeometryConfig = Field(GeometryConfig(), description="where the pixels go")
     photometry: PhotometryConfig = Field(PhotometryConfig(), description="what the light and the sensor do")
+
+
+SUPERVISED_VIEW = ViewConfig(geometry=GeometryConfig(surroundings=False))
+"""Of a labelled sample no surroundings are shown: a neighbour's defect there would make the label wrong."""
+
+AS_IT_IS = ViewConfig(
+    geometry=GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0, surroundings=False),
+    photometry=PhotometryConfig(brightness=0, contrast=0, gamma=0, blur=0, noise=0),
+)
+
+ONLY_SYMMETRIES = AS_IT_IS.model_copy(
+    update={"geometry": AS_IT_IS.geometry.model_copy(update={"symmetries": True})},
+)
+
+
+class NoAugmentConfig(Section):
+    """Samples as they are."""
+
+    name: Literal["none"] = Field("none", description="samples as they are")
+
+    @property
+    def view(self) -> ViewConfig:
+        """How a sample is shown."""
+        return AS_IT_IS
+
+
+class SymmetriesConfig(Section):
+    """The eight symmetries of the square."""
+
+    name: Literal["symmetries"] = Field("symmetries", description="the eight symmetries of the square, nothing else")
+
+    @property
+    def view(self) -> ViewConfig:
+        """How a sample is shown."""
+        return ONLY_SYMMETRIES
+
+
+class StandardConfig(Section):
+    """The defect-preserving policy."""
+
+    name: Literal["standard"] = Field("standard", description="views that keep the defect, by the keys of view")
+    view: ViewConfig = Field(SUPERVISED_VIEW, description="how a sample is shown")
+
+
+AugmentConfig = Annotated[NoAugmentConfig | SymmetriesConfig | StandardConfig, Field(discriminator="name")]

@@ -46,3 +46,12 @@ class BackboneConfig(Section):
         if self.neck and not self.strides:
             raise ValueError("neck fuses the maps of strides; set strides as well, as in [8, 16]")
         return self
+
+
+class LinearHeadConfig(Section):
+    """One layer."""
+
+    name: Literal["linear"] = Field("linear", description="one linear layer on the pooled features")
+
+
+HeadConfig = LinearHeadConfig

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, ViewConfig
+from ssl_pcb.config.augment import AugmentConfig, StandardConfig, ViewConfig
 from ssl_pcb.config.base import Section
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
 from ssl_pcb.config.method import MethodConfig, SimCLRConfig
-from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.model import BackboneConfig, HeadConfig, LinearHeadConfig
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
@@ -26,11 +26,6 @@ COMPILE = (
 )
 
 PROFILE = "write where a step's time goes into the run folder: profile.md"
-
-SUPERVISED_VIEW = ViewConfig(
-    geometry=GeometryConfig(surroundings=False),
-    photometry=PhotometryConfig(),
-)
 
 
 class PretrainConfig(Section):
@@ -117,7 +112,7 @@ class FinetuneConfig(Section):
     """End-to-end supervised training, from a checkpoint or from scratch."""
 
     data: DataConfig = Field(DataConfig(), description="images")
-    view: ViewConfig = Field(SUPERVISED_VIEW, description="training-time augmentation")
+    augment: AugmentConfig = Field(StandardConfig(), description="what training does to a sample before it is shown")
     backbone: BackboneConfig = Field(BackboneConfig(), description="network")
     downsizer: DownsizerConfig | None = Field(
         None,
@@ -135,6 +130,7 @@ class FinetuneConfig(Section):
         "random",
         description="where the linear head begins: at random, or as the logistic probe of the start weights' features",
     )
+    head: HeadConfig = Field(LinearHeadConfig(), description="from the network's features to the classes")
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")

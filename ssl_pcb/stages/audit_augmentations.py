@@ -34,7 +34,8 @@ def audit_views(config: PretrainConfig | FinetuneConfig, out: Path, *, samples: 
         raise UserError(f"{out}: exists and is not empty; choose another --out")
     manifest = Manifest.read(config.data.manifest or embedded_manifest())
     data = resolve(config.data, manifest, probe_files(manifest, config.data)[0])
-    policies = {"configured": config.view, "RandomResizedCrop(0.08, 1)": RANDOM_CROP}
+    view = config.view if isinstance(config, PretrainConfig) else config.augment.view
+    policies = {"configured": view, "RandomResizedCrop(0.08, 1)": RANDOM_CROP}
     audits = {
         name: audit_augmentations(manifest, data, view, samples=samples, views=views, seed=seed)
         for name, view in policies.items()

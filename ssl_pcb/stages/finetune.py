@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.augment.build import build_augment
 from ssl_pcb.config.stages import FinetuneConfig
 from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.manifest import LABELS
@@ -21,7 +21,8 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import refuse_size
-from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
+from ssl_pcb.models.heads import build_head
+from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_full_disk, refuse_shared_images, refuse_small
@@ -70,8 +71,9 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
     torch.manual_seed(derive_seed(runtime.seed, "head"))
-    classifier = LinearClassifier(backbone.dim, build_loss(config.loss), torch.from_numpy(counts))
-    model = ImageClassifier(backbone, classifier, ViewMaker(config.view, size))
+    head = build_head(config.head, config.loss, backbone.dim, len(LABELS))
+    classifier = FeatureClassifier(head, build_loss(config.loss), torch.from_numpy(counts))
+    model = ImageClassifier(backbone, classifier, build_augment(config.augment, size), size)
     disk = checkpoint_bytes(model, best=True)
     refuse_full_disk(disk, run, fabric)
     fabric = make_fabric(runtime)
@@ -127,7 +129,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             return
         log.info("best epoch on validation: %d of %d", progress.kept["epoch"], config.training.epochs)
         save_backbone(model.backbone, run.folder, seen)
-        save_head(classifier.head.state_dict(), run.folder)
+        save_head(head.state_dict(), run.folder)
         if config.test:
             record_test(
                 run, runtime.ledger, samples, f"finetune {backbone.name} from {start.checkpoint}", scores["test"], start
@@ -154,7 +156,7 @@ def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], f
     """
     model.eval()
     found = [torch.zeros(0, device=fabric.device)]  # with fewer samples than processes, some have none
-    own, size = share_of(fabric).of(np.arange(len(rows))), images_at_once(model.views.size, fabric.device)
+    own, size = share_of(fabric).of(np.arange(len(rows))), images_at_once(model.size, fabric.device)
     for batch in fetched(batches(samples.pixels(rows), own, size, drop_last=False), fabric.device):
         with fabric.autocast():
             found.append(model.scores(batch.inputs))

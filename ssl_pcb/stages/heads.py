@@ -35,10 +35,10 @@ def start_from_probe(
     """
     model.to(fabric.device)
     train, val = (
-        extract_features(model.backbone, samples.pixels(each), model.views.size, fabric) for each in (rows, val_rows)
+        extract_features(model.backbone, samples.pixels(each), model.size, fabric) for each in (rows, val_rows)
     )
     probe = logistic_probe(train, samples.labels[rows], val, samples.labels[val_rows])
-    set_head(model.classifier.head, probe)
+    set_head(model.classifier.head.layer, probe)
     log.info("the head begins as a logistic probe (C=%g) of the %d features", probe.c, len(probe.weight))
 
 

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ssl_pcb.config.model import LinearHeadConfig
 from ssl_pcb.config.stages import LinearEvalConfig
 from ssl_pcb.data.loaders import ArrayDataset, batches
 from ssl_pcb.data.manifest import LABELS
@@ -24,7 +25,8 @@ from ssl_pcb.evaluation.neighbours import knn_scores
 from ssl_pcb.evaluation.probes import label_fraction_indices, logistic_probe
 from ssl_pcb.evaluation.report import evaluate_scores
 from ssl_pcb.losses.build import build_loss
-from ssl_pcb.objectives.classification import LinearClassifier
+from ssl_pcb.models.heads import build_head
+from ssl_pcb.objectives.classification import FeatureClassifier
 from ssl_pcb.training.loop import fit
 from ssl_pcb.training.optim import build_optimizer
 from ssl_pcb.training.runtime import derive_seed
@@ -85,18 +87,21 @@ def gradient_head(
     sampler = build_sampler(config.sampler, y, config.runtime.seed, config.training.batch_size)
     counts = torch.from_numpy(class_counts(sampler, y, len(LABELS)))
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
-    head = LinearClassifier(x.shape[1], build_loss(config.loss), counts)
+    head = build_head(LinearHeadConfig(), config.loss, x.shape[1], len(LABELS))
+    model = FeatureClassifier(head, build_loss(config.loss), counts)
     dataset = ArrayDataset((x - mean) / scale, y, np.arange(len(y)))
     size = config.training.batch_size
     fit(
-        head, build_optimizer(config.optimizer, head, size), config.training,
+        model, build_optimizer(config.optimizer, model, size), config.training,
         lambda epoch: batches(dataset, sampler.epoch(epoch), size, drop_last=False),
         fabric, seed=config.runtime.seed, label="gradient head", quiet=True,
     )  # fmt: skip
-    weight = head.head.weight.detach().double().cpu().numpy()
-    bias = head.head.bias.detach().double().cpu().numpy()
-    logits = {split: (found - mean) / scale @ weight.T + bias for split, found in judged.items()}
-    return {split: values[:, 1] - values[:, 0] for split, values in logits.items()}
+    model.eval()
+    with torch.no_grad():
+        return {
+            split: model.scores(torch.from_numpy((found - mean) / scale).to(fabric.device)).double().cpu().numpy()
+            for split, found in judged.items()
+        }
 
 
 def rows_of_table(

@@ -5,14 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from ssl_pcb.augment.views import ViewMaker
-from ssl_pcb.config.augment import ViewConfig
+from ssl_pcb.augment.build import build_augment
+from ssl_pcb.config.augment import StandardConfig, ViewConfig
 from ssl_pcb.config.loss import CrossEntropyConfig
-from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.model import BackboneConfig, LinearHeadConfig
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
+from ssl_pcb.models.heads import build_head
+from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
 from ssl_pcb.training.runtime import make_generator
 
 SIZE, RING = 32, 4
@@ -31,12 +32,16 @@ class Spy(nn.Module):
         return inputs.logits.sum()
 
 
+def on_features(dim, loss):
+    return FeatureClassifier(build_head(LinearHeadConfig(), CrossEntropyConfig(), dim, 2), loss, COUNTS)
+
+
 @pytest.fixture
 def model():
     torch.manual_seed(0)
     backbone = Backbone(BackboneConfig(name="test_resnet"), 1)
-    classifier = LinearClassifier(backbone.dim, build_loss(CrossEntropyConfig()), COUNTS)
-    return ImageClassifier(backbone, classifier, ViewMaker(ViewConfig(), SIZE))
+    augment = build_augment(StandardConfig(view=ViewConfig()), SIZE)
+    return ImageClassifier(backbone, on_features(backbone.dim, build_loss(CrossEntropyConfig())), augment, SIZE)
 
 
 @pytest.fixture
@@ -47,32 +52,32 @@ def batch():
 
 
 def test_a_loss_receives_features_head_logits_targets_and_counts():
-    head = LinearClassifier(5, Spy(), COUNTS)
+    model = on_features(5, Spy())
     features, targets = torch.randn(7, 5), torch.tensor([0, 1, 1, 0, 1, 0, 0])
-    head(Batch(features, targets), generator())
-    found = head.loss.inputs
+    model(Batch(features, targets), generator())
+    found, layer = model.loss.inputs, model.head.layer
     assert torch.equal(found.features, features)
-    assert found.weight is head.head.weight
-    assert torch.allclose(found.logits, features @ head.head.weight.T + head.head.bias)
+    assert found.weight is layer.weight
+    assert torch.allclose(found.logits, features @ layer.weight.T + layer.bias)
     assert torch.equal(found.targets, targets)
     assert found.class_counts.tolist() == [30, 10]
 
 
 def test_loss_and_accuracy_of_the_linear_head():
     torch.manual_seed(0)
-    head = LinearClassifier(5, build_loss(CrossEntropyConfig()), COUNTS)
+    model = on_features(5, build_loss(CrossEntropyConfig()))
     features, targets = torch.randn(20, 5), torch.randint(0, 2, (20,))
-    output = head(Batch(features, targets), generator())
-    logits = (features @ head.head.weight.T + head.head.bias).detach().double().numpy()
+    output, layer = model(Batch(features, targets), generator()), model.head.layer
+    logits = (features @ layer.weight.T + layer.bias).detach().double().numpy()
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert output.loss.item() == pytest.approx(-np.log(shares[np.arange(20), targets]).mean(), rel=1e-5)
     assert output.logs["accuracy"].item() == pytest.approx((logits.argmax(1) == targets.numpy()).mean())
 
 
 def test_counts_follow_the_device_but_are_no_weights():
-    head = LinearClassifier(5, build_loss(CrossEntropyConfig()), COUNTS)
-    assert set(head.state_dict()) == {"head.weight", "head.bias"}
-    assert head.to("meta").class_counts.device.type == "meta"
+    model = on_features(5, build_loss(CrossEntropyConfig()))
+    assert set(model.state_dict()) == {"head.layer.weight", "head.layer.bias"}
+    assert model.to("meta").class_counts.device.type == "meta"
 
 
 def test_a_score_is_the_log_odds_of_defective(model, batch):
@@ -84,7 +89,7 @@ def test_a_score_is_the_log_odds_of_defective(model, batch):
     assert scores.dtype == torch.float32
     assert torch.allclose(scores, (shares[:, 1] / shares[:, 0]).log(), atol=1e-4)
     with torch.no_grad():
-        model.classifier.head.bias += torch.tensor([0.0, 3.0])  # class 1 is Defective
+        model.classifier.head.layer.bias += torch.tensor([0.0, 3.0])  # class 1 is Defective
         assert torch.allclose(model.scores(batch.inputs), scores + 3, atol=1e-4)
 
 
@@ -115,7 +120,7 @@ def test_gradients_reach_backbone_and_head(model, batch):
     model(batch, generator()).loss.backward()
     assert all(p.grad is not None for p in model.backbone.parameters())
     assert any(p.grad.any() for p in model.backbone.parameters())
-    assert model.classifier.head.weight.grad.any()
+    assert model.classifier.head.layer.weight.grad.any()
 
 
 def test_bright_defects_score_higher_after_training(model):

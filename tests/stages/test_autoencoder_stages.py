@@ -222,7 +222,7 @@ def test_it_predicts_without_the_encoders_run(workplace):
     _, images = images_of(coder, table["row"].to_numpy())
     head = load_file("tuned/head.safetensors")
     with torch.no_grad():
-        logits = coder.network.eval()(images) @ head["weight"].T + head["bias"]
+        logits = coder.network.eval()(images) @ head["layer.weight"].T + head["layer.bias"]
     assert (logits[:, 1] - logits[:, 0]).numpy() == pytest.approx(table["score"].to_numpy(), abs=1e-4)
 
 

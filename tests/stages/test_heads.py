@@ -5,18 +5,19 @@ import pytest
 import torch
 from torch import nn
 
-from ssl_pcb.augment.views import ViewMaker
-from ssl_pcb.config.augment import ViewConfig
+from ssl_pcb.augment.build import build_augment
+from ssl_pcb.config.augment import StandardConfig
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.loss import CrossEntropyConfig
-from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.model import BackboneConfig, LinearHeadConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.evaluation.features import extract_features
 from ssl_pcb.evaluation.probes import logistic_probe
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.objectives.classification import ImageClassifier, LinearClassifier
+from ssl_pcb.models.heads import build_head
+from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.heads import set_head, start_from_probe
 from ssl_pcb.training.processes import alone
@@ -39,8 +40,10 @@ def test_finetuning_starts_at_the_probes_scores_of_unseen_boards(synthetic_board
     samples, _ = load_samples(DataConfig(manifest=synthetic_boards, image_size=SIZE, cache=tmp_path))
     torch.manual_seed(0)
     backbone = Backbone(BackboneConfig(name="test_resnet"), samples.store.spec.channels)
-    classifier = LinearClassifier(backbone.dim, build_loss(CrossEntropyConfig()), torch.tensor([1, 1]))
-    model = ImageClassifier(backbone, classifier, ViewMaker(ViewConfig(), SIZE))
+    loss = CrossEntropyConfig()
+    head = build_head(LinearHeadConfig(), loss, backbone.dim, 2)
+    classifier = FeatureClassifier(head, build_loss(loss), torch.tensor([1, 1]))
+    model = ImageClassifier(backbone, classifier, build_augment(StandardConfig(), SIZE), SIZE)
     fabric = alone(RuntimeConfig(device="cpu", precision="fp32"))
     rows, val_rows = (samples.supervised(split) for split in ("train", "val"))
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
