@@ -9,5 +9,9 @@ class UserError(Exception):
     """
 
 
+class DivergedError(UserError):
+    """A training whose loss or scores are no longer numbers."""
+
+
 class BitDepthError(UserError):
     """An image holds larger values than the stated bit depth: the setting is wrong, not the file."""

@@ -18,7 +18,7 @@ from ssl_pcb.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
-FOLDERS = {"pretrain": "pretrain", "linear_eval": "linear-eval", "finetune": "finetune"}
+FOLDERS = {"crossval": "crossval", "pretrain": "pretrain", "linear_eval": "linear-eval", "finetune": "finetune"}
 
 
 def folder_of(file):
@@ -117,7 +117,10 @@ def test_the_promised_flags_exist(stage):
     flags = {option for param in stage_command(stage).params for option in param.opts}
     promised = {"--config", "--data", "--out", "--checkpoint", "--backbone", "--image-size", "--epochs", "--batch-size",
                 "--seed", "--device", "--precision", "--resume", "--set"}  # fmt: skip
-    assert flags >= promised | (set() if stage == "pretrain" else {"--sampler", "--loss", "--test", "--transductive"})
+    judging = {"--sampler", "--loss", "--transductive", "--test-balance"}
+    own = {"pretrain": set(), "linear-eval": judging | {"--test"}, "finetune": judging | {"--test"},
+           "crossval": judging | {"--folds"}}  # fmt: skip
+    assert flags >= promised | own[stage]
 
 
 # Wrong keys -------------------------------------------------------------------------------------------------

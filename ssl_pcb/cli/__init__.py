@@ -34,6 +34,7 @@ COMMANDS = {
     "pretrain": ("ssl_pcb.cli.stages", "Learn representations from all images, without labels: SimCLR and others."),
     "linear-eval": ("ssl_pcb.cli.stages", "Probe a frozen backbone: logistic regression, linear head, kNN."),
     "finetune": ("ssl_pcb.cli.stages", "Train the Defective / NonDefective classifier end to end."),
+    "crossval": ("ssl_pcb.cli.stages", "Train and judge the classifier fold by fold, no board on both sides."),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
     "audit": ("ssl_pcb.cli.audit", "Measure what augmentations do to defects."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),
@@ -93,7 +94,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):  # an Abort is a RuntimeError, so before those
         if helper_process():
             sys.exit(130)
-        resumable = any(stage in sys.argv[1:2] for stage in ("pretrain", "linear-eval", "finetune"))
+        resumable = any(stage in sys.argv[1:2] for stage in ("pretrain", "linear-eval", "finetune", "crossval"))
         hint = "; the same command with --resume goes on" if resumable else ""
         click.echo(f"ssl-pcb: interrupted{hint}", err=True)
         sys.exit(130)

@@ -10,7 +10,7 @@ import click
 
 from ssl_pcb.config.load import flatten, load_config, parse_set, read_yaml
 from ssl_pcb.config.show import Key, describe
-from ssl_pcb.config.stages import STAGES
+from ssl_pcb.config.stages import STAGES, CrossvalConfig
 
 FLAGS = {
     "--data": "data.manifest",
@@ -30,7 +30,9 @@ FLAGS = {
     "--head": "head.name",
     "--sampler": "sampler.name",
     "--loss": "loss.name",
+    "--folds": "folds",
     "--test": "test",
+    "--test-balance": "test_balance",
     "--transductive": "transductive",
     "--use-unsplit": "use_unsplit",
     "--skip-bad": "data.skip_bad",
@@ -48,12 +50,16 @@ FLAGS = {
 VARIANTS = ("--method", "--augment", "--optimizer", "--head", "--sampler", "--loss")
 """The flags that choose among named variants."""
 
+CHOICES = ("--device", "--precision", "--layout", "--hard-negatives", "--test-balance")
+"""The flags that choose among words."""
+
 INTROS = {
     "pretrain": "Learn representations from all images of the training boards, labelled or not: SimCLR or another "
     "--method.",
     "linear-eval": "Probe a frozen backbone with logistic regression, a linear head and kNN, at several shares "
     "of the labels, beside a random-init backbone as the floor.",
     "finetune": "Train the Defective / NonDefective classifier end to end, from a checkpoint or from scratch.",
+    "crossval": "Finetune once a fold, each judged on boards that it has not seen; pools the out-of-fold predictions.",
 }
 
 
@@ -81,7 +87,8 @@ def stage_command(stage: str) -> click.Command:
 
 def run_stage(stage: str, file: Path | None, asked: Mapping[str, Any], *, resume: bool) -> Path:
     """Run ``stage``; returns its run folder."""
-    from ssl_pcb.stages.start import start_stage  # torch is imported from here on
+    from ssl_pcb.stages.crossval import crossval  # torch is imported from here on
+    from ssl_pcb.stages.start import start_stage
     from ssl_pcb.stages.weights import backbone_of
 
     everything = {**(flatten(read_yaml(file)) if file else {}), **asked}
@@ -89,6 +96,8 @@ def run_stage(stage: str, file: Path | None, asked: Mapping[str, Any], *, resume
         found = backbone_of(str(everything.get("checkpoint", "none")))
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
     config = load_config(STAGES[stage], file, asked)
+    if isinstance(config, CrossvalConfig):
+        return crossval(config, everything, resume=resume)
     return start_stage(stage, config, everything, resume=resume)
 
 
@@ -100,9 +109,7 @@ def _option(flag: str, keys: list[Key]) -> click.Option:
         choices = [key.type for key in keys]
         meaning = "; ".join(f"{key.type}: {key.meaning}" for key in keys)
     else:
-        choices = (
-            keys[0].type.split(" | ") if flag in ("--device", "--precision", "--layout", "--hard-negatives") else []
-        )
+        choices = keys[0].type.split(" | ") if flag in CHOICES else []
         meaning = _sentence(keys[0].meaning)
     # Values are checked by the config, whose messages name the key; click shows what kind is expected.
     kind = keys[0].type.split()[0].upper()

@@ -4,7 +4,7 @@ import sys
 
 from ssl_pcb.config.ranks import is_first
 
-STAGES = ("pretrain", "linear-eval", "finetune")
+STAGES = ("pretrain", "linear-eval", "finetune", "crossval")
 
 
 def helper_process() -> bool:

@@ -25,6 +25,11 @@ COMPILE = (
     "and gained nothing on CPUs"
 )
 
+TEST_BALANCE = (
+    "what the reports count: all samples, or as many of either class, drawn from the larger one by the seed; "
+    "thresholds are chosen on all either way"
+)
+
 PROFILE = "write where a step's time goes into the run folder: profile.md"
 
 
@@ -97,6 +102,7 @@ class LinearEvalConfig(Section):
         TrainingConfig(epochs=30, batch_size=256), description="length of the gradient head's training"
     )
     test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
+    test_balance: Literal["natural", "balanced"] = Field("natural", description=TEST_BALANCE)
     resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
@@ -108,8 +114,8 @@ class LinearEvalConfig(Section):
         return self
 
 
-class FinetuneConfig(Section):
-    """End-to-end supervised training, from a checkpoint or from scratch."""
+class SupervisedConfig(Section):
+    """What trains a classifier end to end, once or once a fold."""
 
     data: DataConfig = Field(DataConfig(), description="images")
     augment: AugmentConfig = Field(StandardConfig(), description="what training does to a sample before it is shown")
@@ -118,8 +124,6 @@ class FinetuneConfig(Section):
         None,
         description="a learned encoder's first stages shrink the image for the classifier; none = they do not",
     )
-    checkpoint: str = Field("auto", description=CHECKPOINT)
-    transductive: bool = Field(False, description="accept a checkpoint that saw the validation or test boards; marked")
     fraction: float = Field(
         1.0,
         gt=0,
@@ -141,19 +145,44 @@ class FinetuneConfig(Section):
         None,
         description="optimiser steps an epoch, however few the labels; none = one pass over what the sampler shows",
     )
-    select: Literal["auroc", "average_precision"] = Field(
-        "average_precision", description="validation measure that chooses the best epoch"
-    )
-    test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
+    test_balance: Literal["natural", "balanced"] = Field("natural", description=TEST_BALANCE)
     resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
     profile: bool = Field(False, description=PROFILE)
     compile: bool = Field(False, description=COMPILE)
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
     @model_validator(mode="after")
-    def _sampler_fits(self) -> "FinetuneConfig":
+    def _sampler_fits(self) -> "SupervisedConfig":
         _refuse_odd_batch(self.sampler, self.training)
         return self
+
+
+class FinetuneConfig(SupervisedConfig):
+    """End-to-end supervised training, from a checkpoint or from scratch."""
+
+    checkpoint: str = Field("auto", description=CHECKPOINT)
+    transductive: bool = Field(False, description="accept a checkpoint that saw the validation or test boards; marked")
+    select: Literal["auroc", "average_precision", "last"] = Field(
+        "average_precision", description="validation measure that chooses the best epoch; last = the last one is kept"
+    )
+    test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
+
+
+class CrossvalConfig(SupervisedConfig):
+    """The classifier of finetune once a fold, at its last epoch, each judged on boards that it has not seen."""
+
+    checkpoint: str = Field(
+        "none",
+        description="a weights file, or a pretraining run, which is repeated on each fold's training boards; 'none' = "
+        "random weights",
+    )
+    transductive: bool = Field(
+        False, description="take the pretraining run as it is, although it saw the judged boards; marked"
+    )
+    folds: int = Field(3, ge=2, description="parts, each of which judges once")
+    disjoint: Literal["board", "image"] = Field(
+        "board", description="what never stands on both sides; image = boards do, and every output is marked so"
+    )
 
 
 def _refuse_odd_batch(sampler: SamplerConfig, training: TrainingConfig) -> None:
@@ -163,10 +192,11 @@ def _refuse_odd_batch(sampler: SamplerConfig, training: TrainingConfig) -> None:
         )
 
 
-StageConfig = PretrainConfig | LinearEvalConfig | FinetuneConfig
+StageConfig = PretrainConfig | LinearEvalConfig | FinetuneConfig | CrossvalConfig
 
 STAGES: dict[str, type[StageConfig]] = {
     "pretrain": PretrainConfig,
     "linear-eval": LinearEvalConfig,
     "finetune": FinetuneConfig,
+    "crossval": CrossvalConfig,
 }

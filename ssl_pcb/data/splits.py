@@ -47,7 +47,7 @@ def split_manifest(
     chosen = _assigned(frame, assign) if assign else _balanced(frame, _checked(ratios), rng)
     frame["split"] = frame["group"].map(chosen).fillna("")
     train = frame["split"].eq("train")
-    units = _holdout_units(frame[train])
+    units = units_together(frame[train])
     held = _hold_out(units, frame[train], holdout, rng)
     frame.loc[units.index[units.isin(held)], "split"] = "holdout"
     return Manifest.build(frame, manifest.root)
@@ -131,12 +131,12 @@ def _misfit(sizes: npt.NDArray[np.float64], sides: npt.NDArray[np.intp], shares:
     return float(((filled / shares[shares > 0, None] - 1) ** 2 * shares[shares > 0, None]).sum())
 
 
-def _holdout_units(train: pd.DataFrame) -> pd.Series[str]:
+def units_together(rows: pd.DataFrame) -> pd.Series[str]:
     """What must stay together: a stand-in group, else a place (tested image and template), else an image."""
-    units = "image " + train["path"]
-    if "place" in train.columns:
-        units = units.mask(train["place"].ne(""), "place " + train["group"] + " " + train["place"])
-    return units.mask(train["group"].str.startswith(PSEUDO_GROUP), train["group"])
+    units = "image " + rows["path"]
+    if "place" in rows.columns:
+        units = units.mask(rows["place"].ne(""), "place " + rows["group"] + " " + rows["place"])
+    return units.mask(rows["group"].str.startswith(PSEUDO_GROUP), rows["group"])
 
 
 def _hold_out(units: pd.Series[str], train: pd.DataFrame, holdout: float, rng: np.random.Generator) -> set[str]:

@@ -115,7 +115,9 @@ def format_report(report: dict[str, Any]) -> list[str]:
         return f"precision {show(f'precision_{name}')}, recall {show(f'recall_{name}')}, F1 {show(f'f1_{name}')}"
 
     (tn, fp), (fn, tp) = report["confusion"]
+    balanced = [f"counted in balance: as many NonDefective {unit}s as Defective ones, drawn at random"]
     return [
+        *(balanced if report.get("balance") == "balanced" else []),
         f"{report['n']:,} {unit}s, {report['n_defective']:,} of them Defective; "
         f"Defective is a score of at least {report['threshold']:.4g}",
         f"per {unit}: AUROC {show('auroc')}, average precision {show('average_precision')}",

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,21 @@ def provenance() -> dict[str, Any]:
         "hardware": _hardware(),
         "commit": _commit(),
     }
+
+
+def peak_memory() -> dict[str, float | None]:
+    """The most MiB that this process has held since it began, and that tensors on its GPU have.
+
+    The first is its resident set, with what libraries and mapped files take of it. ``None`` where the system does not
+    tell (Windows), or there is no GPU.
+    """
+    gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+    if sys.platform == "win32":
+        return {"process": None, "gpu": gpu}
+    import resource  # which Windows has not
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, "gpu": gpu}
 
 
 def _version(name: str) -> str | None:

@@ -19,8 +19,8 @@ import filelock
 from ssl_pcb.config.load import as_yaml, load_config
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.data.files import whole_file
-from ssl_pcb.errors import UserError
-from ssl_pcb.reports.provenance import provenance
+from ssl_pcb.errors import DivergedError, UserError
+from ssl_pcb.reports.provenance import peak_memory, provenance
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ METRICS = "metrics.jsonl"
 
 
 class Run:
-    """A run folder. Entering the ``with`` block makes it; leaving closes it as finished, failed or interrupted.
+    """A run folder. Entering the ``with`` block makes it; leaving closes it with how it ended.
 
     What can be refused is refused before the block, so that a refused run leaves nothing behind.
 
@@ -84,6 +84,8 @@ class Run:
         status = "failed" if kind else "finished"
         if kind is KeyboardInterrupt:
             status = "interrupted"
+        if isinstance(error, DivergedError):
+            status = "diverged"
         if error is not None:
             log.debug("ended: %s: %s", type(error).__name__, error)
         try:
@@ -102,6 +104,7 @@ class Run:
             status=status,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(sum(session["seconds"] for session in sessions if session["seconds"]), 1),
+            peak_memory=peak_memory(),
         )
 
     def _close(self) -> None:

@@ -17,7 +17,7 @@ from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
-from ssl_pcb.errors import UserError
+from ssl_pcb.errors import DivergedError
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import refuse_size
@@ -29,7 +29,7 @@ from ssl_pcb.stages.checks import refuse_changed_data, refuse_full_disk, refuse_
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.heads import start_from_probe
-from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
+from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.weights import describe_backbone, trained_on
 from ssl_pcb.training.checkpoint import checkpoint_bytes, copy_of, save_backbone, save_head
 from ssl_pcb.training.compiling import compile_networks
@@ -87,6 +87,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             data=samples.describe(),
             backbone=describe_backbone(config.backbone, channels) | {"network": backbone.name},
             checkpoint=start.checkpoint,
+            parameters=sum(each.numel() for each in model.parameters()),
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
         log.info(
@@ -103,14 +104,16 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         if config.compile:
             compile_networks(model, fabric.device)
         val_labels = samples.labels[val_rows]
+        chosen_by = "being the last" if config.select == "last" else f"validation {config.select}"
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
             scores = predict(model, samples, val_rows, fabric)
             logs["val_auroc"] = float(roc_auc_score(val_labels, scores))
             logs["val_average_precision"] = float(average_precision_score(val_labels, scores))
             logs["best"] = progress.kept.get("score", -1.0)
-            if logs[f"val_{config.select}"] > logs["best"]:
-                logs["best"] = logs[f"val_{config.select}"]
+            score = float(progress.epoch) if config.select == "last" else logs[f"val_{config.select}"]
+            if score > logs["best"]:
+                logs["best"] = score
                 progress.kept = {"score": logs["best"], "epoch": progress.epoch, "model": copy_of(model)}
             run.log_metrics({"epoch": progress.epoch, **logs})
 
@@ -127,7 +130,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
         if not fabric.is_global_zero:
             return
-        log.info("best epoch on validation: %d of %d", progress.kept["epoch"], config.training.epochs)
+        log.info("kept epoch: %d of %d, by %s", progress.kept["epoch"], config.training.epochs, chosen_by)
         save_backbone(model.backbone, run.folder, seen)
         save_head(head.state_dict(), run.folder)
         if config.test:
@@ -135,10 +138,10 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
                 run, runtime.ledger, samples, f"finetune {backbone.name} from {start.checkpoint}", scores["test"], start
             )
         said = marks(samples, start)
-        reports = judge(scores, samples, run.folder / PREDICTIONS, said, config.resamples, runtime.seed)
+        reports = judge(scores, samples, run.folder / PREDICTIONS, said, Judging.of(config))
         summary: dict[str, Any] = {
             "stage": "finetune", "network": backbone.name, "checkpoint": start.checkpoint, "marks": said,
-            "best_epoch": progress.kept["epoch"], "selected_on": f"validation {config.select}",
+            "best_epoch": progress.kept["epoch"], "selected_on": chosen_by,
             "reports": reports,
         }  # fmt: skip
         run.save_summary(summary)
@@ -152,7 +155,7 @@ def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], f
     Several processes share the work; each gets all of the result.
 
     Raises:
-        UserError: If the network diverged.
+        DivergedError: If the scores are no longer numbers.
     """
     model.eval()
     found = [torch.zeros(0, device=fabric.device)]  # with fewer samples than processes, some have none
@@ -162,5 +165,5 @@ def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], f
             found.append(model.scores(batch.inputs))
     scores = gather_shares(torch.cat(found), len(rows), fabric).double().cpu().numpy()
     if not np.isfinite(scores).all():
-        raise UserError("training diverged: the network's scores are no longer numbers; lower optimizer.lr")
+        raise DivergedError("training diverged: the network's scores are no longer numbers; lower optimizer.lr")
     return scores

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from ssl_pcb.config.stages import CrossvalConfig, FinetuneConfig, LinearEvalConfig
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.decision.calibration import TemperatureScaling, expected_calibration_error
 from ssl_pcb.decision.thresholds import choose_threshold, decide
+from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.evaluation.by_type import by_type
 from ssl_pcb.evaluation.metrics import brier_score
 from ssl_pcb.evaluation.report import evaluate_scores, format_report
@@ -47,13 +50,55 @@ def splits_to_judge(samples: Samples, test: bool) -> list[str]:
     return [*(["holdout"] if len(np.unique(holdout)) == 2 else []), "val", *(["test"] if test else [])]
 
 
+@dataclass(frozen=True)
+class Judging:
+    """How reports are made.
+
+    Attributes:
+        resamples: Bootstrap resamples.
+        seed: Seed of the bootstrap, and of the draw of a balanced count.
+        balance: Which samples are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
+    """
+
+    resamples: int
+    seed: int
+    balance: Balance
+
+    @classmethod
+    def of(cls, config: LinearEvalConfig | FinetuneConfig | CrossvalConfig) -> Judging:
+        """As ``config`` has it."""
+        return cls(config.resamples, config.runtime.seed, config.test_balance)
+
+    def report(
+        self, scores: NDArray[np.float64], rows: NDArray[np.int64], samples: Samples, threshold: float
+    ) -> dict[str, Any]:
+        """The report on scores (N,) of labelled manifest rows (N,).
+
+        See :func:`ssl_pcb.evaluation.report.evaluate_scores`; ``balance`` says what was counted.
+        """
+        groups, images = samples.column("group", rows), samples.column("path", rows)
+        return self.report_on(scores, samples.labels[rows], threshold, groups, images, samples.unit)
+
+    def report_on(
+        self,
+        scores: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        threshold: float,
+        groups: Sequence[str],
+        images: Sequence[str],
+        unit: str,
+    ) -> dict[str, Any]:
+        """The same of samples (N,) that no manifest is at hand for."""
+        kept = counted(labels, self.balance, self.seed)
+        groups, images = ([names[number] for number in kept] for names in (groups, images))
+        report = evaluate_scores(
+            scores[kept], labels[kept], threshold, groups, images, unit, resamples=self.resamples, seed=self.seed
+        )
+        return report | {"balance": self.balance}
+
+
 def judge(
-    scores: Mapping[str, NDArray[np.float64]],
-    samples: Samples,
-    file: Path,
-    reservations: list[str],
-    resamples: int,
-    seed: int,
+    scores: Mapping[str, NDArray[np.float64]], samples: Samples, file: Path, reservations: list[str], judging: Judging
 ) -> dict[str, Any]:
     """Choose threshold and temperature on validation, report every split at them, save all predictions.
 
@@ -62,12 +107,11 @@ def judge(
         samples: The data.
         file: CSV that all predictions are saved to.
         reservations: What each of them must say, from :func:`marks`.
-        resamples: Bootstrap resamples.
-        seed: Seed of the bootstrap.
+        judging: How reports are made.
 
     Returns:
-        Split to report, see :func:`ssl_pcb.evaluation.report.evaluate_scores`, with ``calibration`` and, where types
-        of defects are known, ``by_type`` (:func:`ssl_pcb.evaluation.by_type.by_type`).
+        Split to report (:meth:`Judging.report`), with ``calibration`` and, where types of defects are known,
+        ``by_type`` (:func:`ssl_pcb.evaluation.by_type.by_type`).
     """
     val_labels = samples.labels[samples.rows("val", labelled=True)]
     threshold = choose_threshold(scores["val"], val_labels, "balanced_accuracy")
@@ -75,37 +119,48 @@ def judge(
     reports, tables = {}, []
     for split, found in scores.items():
         rows = samples.rows(split, labelled=True)
-        groups, images = samples.column("group", rows), samples.column("path", rows)
-        reports[split] = evaluate_scores(
-            found,
-            samples.labels[rows],
-            threshold,
-            groups,
-            images,
-            samples.unit,
-            resamples=resamples,
-            seed=seed,
-        )
-        reports[split]["by_type"] = by_type(found, samples.labels[rows], threshold, samples.column("types", rows))
         probabilities = calibration.probabilities(found)
-        reports[split]["calibration"] = {
-            "temperature": calibration.temperature,
-            "ece": expected_calibration_error(probabilities, samples.labels[rows]),
-            "brier": brier_score(probabilities, samples.labels[rows]),
-        }
-        frame = samples.manifest.frame.iloc[rows][["path", "crop", "group", "split", "label"]]
-        tables.append(
-            frame.assign(
-                row=rows,
-                score=found,
-                probability=probabilities,
-                verdict=np.where(decide(found, threshold), "Defective", "NonDefective"),
-                marks="; ".join(reservations),
-            )
+        reports[split] = judging.report(found, rows, samples, threshold)
+        reports[split]["by_type"] = by_type(found, samples.labels[rows], threshold, samples.column("types", rows))
+        reports[split]["calibration"] = {"temperature": calibration.temperature} | calibration_of(
+            probabilities, samples.labels[rows]
         )
+        tables.append(predictions(samples, rows, found, probabilities, decide(found, threshold), reservations))
+    save_predictions(tables, file)
+    return reports
+
+
+def calibration_of(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+    """How far probabilities of Defective (N,) are off."""
+    return {
+        "ece": expected_calibration_error(probabilities, labels),
+        "brier": brier_score(probabilities, labels),
+    }
+
+
+def predictions(
+    samples: Samples,
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    verdicts: NDArray[np.bool_],
+    reservations: list[str],
+) -> pd.DataFrame:
+    """The table of predictions for manifest ``rows`` (N,), as ``predictions.csv`` has it."""
+    frame = samples.manifest.frame.iloc[rows][["path", "crop", "group", "split", "label"]]
+    return frame.assign(
+        row=rows,
+        score=scores,
+        probability=probabilities,
+        verdict=np.where(verdicts, "Defective", "NonDefective"),
+        marks="; ".join(reservations),
+    )
+
+
+def save_predictions(tables: Sequence[pd.DataFrame], file: Path) -> None:
+    """Write tables of :func:`predictions` one below the other, whole or not at all."""
     with whole_file(file) as part:
         pd.concat(tables).to_csv(part, index=False, lineterminator="\n")
-    return reports
 
 
 def say_reports(reports: Mapping[str, Any], reservations: list[str]) -> None:

@@ -18,7 +18,7 @@ from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images
 from ssl_pcb.stages.costs import announce_features
-from ssl_pcb.stages.judging import PREDICTIONS, judge, marks, record_test, say_reports, splits_to_judge
+from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
@@ -66,6 +66,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             data=paired.describe(),
             backbone=describe_backbone(config.backbone, channels),
             checkpoint=start.checkpoint,
+            parameters=sum(each.numel() for each in start.backbone.parameters()),
         )
         announce_features(start.backbone, samples, ["train", *splits], len(backbones), fabric)
         features = {
@@ -95,9 +96,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
                 purpose = f"3 probes x {len(config.fractions)} label fractions and {', '.join(free)} on {weights}"
                 record_test(run, runtime.ledger, samples, purpose, full[name].scores["test"], start)
         reports = {
-            name: judge(
-                probed.scores, samples, run.folder / f"{name}_{PREDICTIONS}", said, config.resamples, runtime.seed
-            )
+            name: judge(probed.scores, samples, run.folder / f"{name}_{PREDICTIONS}", said, Judging.of(config))
             for name, probed in (full | label_free | compared).items()
         }
         run.save_metrics(table)

@@ -23,10 +23,10 @@ from ssl_pcb.data.samples import Samples
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.evaluation.neighbours import knn_scores
 from ssl_pcb.evaluation.probes import label_fraction_indices, logistic_probe
-from ssl_pcb.evaluation.report import evaluate_scores
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.heads import build_head
 from ssl_pcb.objectives.classification import FeatureClassifier
+from ssl_pcb.stages.judging import Judging
 from ssl_pcb.training.loop import fit
 from ssl_pcb.training.optim import build_optimizer
 from ssl_pcb.training.runtime import derive_seed
@@ -112,14 +112,11 @@ def rows_of_table(
     threshold = choose_threshold(probed.scores["val"], labels["val"], "balanced_accuracy")
     for split, scores in probed.scores.items():
         rows = samples.rows(split, labelled=True)
-        groups, images = samples.column("group", rows), samples.column("path", rows)
-        report = evaluate_scores(
-            scores, labels[split], threshold, groups, images, samples.unit,
-            resamples=config.resamples, seed=config.runtime.seed,
-        )  # fmt: skip
+        report = Judging.of(config).report(scores, rows, samples, threshold)
         row = {
             "backbone": backbone, "labels": fraction, "probe": probed.probe, "setting": probed.setting,
-            "split": split, "unit": samples.unit, "over": report["interval"]["over"], "threshold": threshold,
+            "split": split, "balance": report["balance"], "unit": samples.unit,
+            "over": report["interval"]["over"], "threshold": threshold,
             "confusion": report["confusion"], "marks": reservations,
         }  # fmt: skip
         for name, entry in report["metrics"].items():

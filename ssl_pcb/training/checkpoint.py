@@ -20,6 +20,7 @@ from ssl_pcb.training.lineage import IMAGES, TrainedOn
 BACKBONE = "backbone.safetensors"
 HEAD = "head.safetensors"
 STATE = "state.pt"
+FIRST_FOLD = "fold-1"
 
 
 def checkpoint_bytes(objective: nn.Module, *, best: bool) -> int:
@@ -55,6 +56,8 @@ def weights_file(path: Path) -> Path:
     if not file.is_file():
         begun = path.is_dir() and (path / STATE).is_file()
         mend = "finish its run with --resume" if begun else "give a finished run folder, a weights file, or 'none'"
+        if (path / FIRST_FOLD).is_dir():
+            mend = f"it has a network a fold: name one of them, as {path / FIRST_FOLD}"
         raise UserError(f"{path}: holds no {BACKBONE}; {mend}")
     return file
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ssl_pcb.config.optim import TrainingConfig
 from ssl_pcb.data.loaders import Batch, fetched
-from ssl_pcb.errors import UserError
+from ssl_pcb.errors import DivergedError
 from ssl_pcb.training.checkpoint import load_state, save_state
 from ssl_pcb.training.norms import prepare_norms
 from ssl_pcb.training.optim import set_learning_rate
@@ -91,7 +91,7 @@ def fit(
         The final progress.
 
     Raises:
-        UserError: If the loss is no longer finite.
+        DivergedError: If the loss is no longer finite.
     """
     progress = Progress()
     prepare_norms(objective, fabric)
@@ -200,7 +200,7 @@ def _line(epoch: int, epochs: int, logs: dict[str, float], left: float) -> str:
 
 def _refuse_divergence(loss: float, epoch: int) -> None:
     if not math.isfinite(loss):
-        raise UserError(
+        raise DivergedError(
             f"training diverged in epoch {epoch + 1}: the loss is no longer a number; "
             "lower optimizer.lr or lengthen training.warmup"
         )

@@ -276,7 +276,7 @@ def test_a_manifest_without_rows(refused, tmp_path):
 
 
 def test_a_training_that_diverges(ssl_pcb_cli, boards, tmp_path, monkeypatch):
-    """The folder stays, marked as failed, because its log says what happened."""
+    """The folder stays, marked as diverged, because its log says what happened."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SSL_PCB_CACHE", str(tmp_path / "cache"))
     ended = ssl_pcb_cli("finetune", "--data", boards, *SMALL, "--epochs", 3, "--lr", "1e30", "--out", "run",
@@ -284,7 +284,7 @@ def test_a_training_that_diverges(ssl_pcb_cli, boards, tmp_path, monkeypatch):
     assert ended.code == 2
     assert len(ended.err.splitlines()) == 1
     assert "diverged" in ended.err
-    assert '"status": "failed"' in (tmp_path / "run" / "run.json").read_text()
+    assert '"status": "diverged"' in (tmp_path / "run" / "run.json").read_text()
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
