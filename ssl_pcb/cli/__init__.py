@@ -35,6 +35,7 @@ COMMANDS = {
     "linear-eval": ("ssl_pcb.cli.stages", "Probe a frozen backbone: logistic regression, linear head, kNN."),
     "finetune": ("ssl_pcb.cli.stages", "Train the Defective / NonDefective classifier end to end."),
     "crossval": ("ssl_pcb.cli.stages", "Train and judge the classifier fold by fold, no board on both sides."),
+    "sweep": ("ssl_pcb.cli.sweep", "Many runs over options and seeds, ending in a leaderboard."),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
     "audit": ("ssl_pcb.cli.audit", "Measure what augmentations do to defects."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),

@@ -1,0 +1,141 @@
+"""The leaderboard of a sweep: a row an entry, over its seeds, beside the baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.evaluation.metrics import AT_ESCAPE
+from ssl_pcb.evaluation.paired import Ranking, paired_difference
+from ssl_pcb.reports.run import METRICS, read_run
+
+MEASURES = ("auroc", "average_precision", *AT_ESCAPE)
+COMPARED: tuple[Ranking, ...] = ("auroc", "average_precision")
+RANKED_BY = "average_precision"
+SAMPLE = ["row", "crop", "label"]
+"""What two tables of predictions must agree in to be compared. Paths may be written from different folders."""
+
+
+class Made(NamedTuple):
+    """A run of a sweep: its entry, what that asks, stage, folder, and how it ended."""
+
+    entry: str
+    asks: str
+    stage: str
+    folder: Path
+    status: str
+
+
+def leaderboard(runs: Sequence[Made], baseline: str | None) -> pd.DataFrame:
+    """One row an entry, best first by :data:`RANKED_BY` on what was judged; diverged and failed runs are never ranked.
+
+    ``X_low`` and ``X_high`` are the 95 % interval of the mean over seeds (Student's t; none with one seed).
+    ``X_difference`` is to the baseline, with its paired bootstrap interval over boards or source images; empty where
+    the two were not judged on the same samples.
+
+    Args:
+        runs: All of them.
+        baseline: Entry to compare with; ``None`` = the first one.
+    """
+    entries = list(dict.fromkeys(run.entry for run in runs))
+    judged = {entry: _Judged.of([run for run in runs if run.entry == entry]) for entry in entries}
+    base = judged[baseline or entries[0]]
+    rows = [found.row() | found.beside(base) for found in judged.values()]
+    table = pd.DataFrame(rows)
+    return table.sort_values(RANKED_BY, ascending=False, na_position="last", kind="stable").reset_index(drop=True)
+
+
+class _Judged:
+    """What the finished runs of one entry found."""
+
+    def __init__(self, runs: Sequence[Made], summaries: list[dict[str, Any]], tables: list[pd.DataFrame]) -> None:
+        self.runs, self.summaries, self.tables = runs, summaries, tables
+
+    @classmethod
+    def of(cls, runs: Sequence[Made]) -> _Judged:
+        finished = [run for run in runs if run.status == "finished"]
+        summaries = [json.loads((run.folder / "summary.json").read_text(encoding="utf-8")) for run in finished]
+        return cls(runs, summaries, [_predictions(run) for run in finished])
+
+    def row(self) -> dict[str, Any]:
+        states = [run.status for run in self.runs]
+        report = self.summaries[0]["reports"]["val"] if self.summaries else {}
+        return {
+            "entry": self.runs[0].entry, "stage": self.runs[0].stage, "finished": states.count("finished"),
+            "diverged": states.count("diverged"),
+            "failed": sum(state not in ("finished", "diverged") for state in states),
+            **{key: value for name in MEASURES for key, value in self._over_seeds(name).items()},
+            "samples": report.get("n"), "defective": report.get("n_defective"), "unit": report.get("unit"),
+            "balance": report.get("balance"), **self._costs(), "asks": self.runs[0].asks,
+        }  # fmt: skip
+
+    def _over_seeds(self, name: str) -> dict[str, float]:
+        values = [summary["reports"]["val"]["metrics"][name]["value"] for summary in self.summaries]
+        mean = float(np.mean(values)) if values else np.nan
+        low = high = np.nan
+        if len(values) > 1:
+            reach = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+            low, high = np.mean(values) - reach, np.mean(values) + reach
+        return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+    def _costs(self) -> dict[str, float]:
+        records = [read_run(run.folder) for run in self.runs if run.status == "finished"]
+        memory = [size for record in records for size in record["peak_memory"].values() if size]
+        epochs = [seconds for run in self.runs if run.status == "finished" for seconds in _epoch_seconds(run)]
+        return {
+            "parameters": records[0]["parameters"] if records else np.nan,
+            "seconds_per_epoch": float(np.median(epochs)) if epochs else np.nan,
+            "peak_memory_mib": max(memory, default=np.nan),
+            "seconds": float(np.mean([record["seconds"] for record in records])) if records else np.nan,
+        }
+
+    def scores(self, samples: pd.DataFrame) -> NDArray[np.float64]:
+        """(seeds, N) scores of ``samples``."""
+        return np.stack([samples.merge(table, on=SAMPLE, how="left")["score"].to_numpy() for table in self.tables])
+
+    def beside(self, base: _Judged) -> dict[str, float]:
+        found: dict[str, float] = {}
+        comparable = self is not base and self._samples() == base._samples() != set()
+        for name in COMPARED:
+            ends = (np.nan, np.nan, np.nan)
+            if comparable:
+                samples = base.tables[0]
+                labels = np.where(samples["label"].eq(LABELS[1]), 1, 0)
+                difference = paired_difference(
+                    self.scores(samples[SAMPLE]), base.scores(samples[SAMPLE]), labels,
+                    samples["group"].tolist(), samples["path"].tolist(), name,
+                )  # fmt: skip
+                ends = (difference.value, difference.low, difference.high)
+            found |= {f"{name}_difference{end}": value for end, value in zip(("", "_low", "_high"), ends, strict=True)}
+        return found
+
+    def _samples(self) -> set[tuple[str, ...]]:
+        """What all runs of the entry judged; empty if they differ."""
+        judged = [set(map(tuple, table[SAMPLE].astype(str).to_numpy())) for table in self.tables]
+        return judged[0] if judged and all(each == judged[0] for each in judged) else set()
+
+
+def _predictions(run: Made) -> pd.DataFrame:
+    """Scores of what judged it, relative to the threshold where folds differ in theirs."""
+    names = {"linear-eval": ("checkpoint_predictions.csv", "random_init_predictions.csv")}.get(
+        run.stage, ("predictions.csv",)
+    )
+    file = next(run.folder / name for name in names if (run.folder / name).is_file())
+    table = pd.read_csv(file, keep_default_na=False)
+    if run.stage == "crossval":
+        return table.assign(score=table["score"] - table["threshold"])
+    return table[table["split"].eq("val")].reset_index(drop=True)
+
+
+def _epoch_seconds(run: Made) -> list[float]:
+    folders = [run.folder] if run.stage == "finetune" else [*run.folder.glob("fold-*[0-9]/")]
+    lines = [line for folder in folders for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
+    return [row["seconds"] for row in map(json.loads, lines) if "seconds" in row]

@@ -1,0 +1,133 @@
+"""From a sweep's file to the runs that it asks for, all of them checked before the first one begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ssl_pcb.config.load import explain, flatten, load_config, read_yaml
+from ssl_pcb.config.stages import STAGES, StageConfig
+from ssl_pcb.config.sweep import PretrainPart, SweepConfig, SweepEntry
+from ssl_pcb.errors import UserError
+
+PLACE = {"out", "device", "devices", "nodes", "timeout", "threads", "ledger"}
+"""Keys of where and how a run is made; changing them makes no other run of it."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run.
+
+    Attributes:
+        entry: Row of the leaderboard that it belongs to.
+        asks: What that entry asks.
+        stage: Name of the stage.
+        seed: Its seed.
+        config: Validated; ``runtime.out`` is :attr:`folder`.
+        before: The pretraining whose weights it starts from, or ``None``.
+    """
+
+    entry: str
+    asks: str
+    stage: str
+    seed: int
+    config: StageConfig
+    before: Planned | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder; other keys have another one."""
+        assert self.config.runtime.out is not None
+        return self.config.runtime.out
+
+
+def read_sweep(file: Path) -> SweepConfig:
+    """The sweep in a YAML file.
+
+    Raises:
+        UserError: One line naming the key.
+    """
+    try:
+        return SweepConfig.model_validate(read_yaml(file))
+    except ValidationError as error:
+        raise UserError(f"{file}: {explain(error, SweepConfig)}") from None
+
+
+def plan_runs(sweep: SweepConfig, out: Path) -> list[Planned]:
+    """All runs into folders below ``out``: first every entry with its first seed, then with the second one.
+
+    Raises:
+        UserError: If an entry's keys do not make a config, naming the entry and the key.
+    """
+    if not sweep.runs and not sweep.grid:
+        raise UserError("runs: the sweep has no entry; list some, or give a grid")
+    entries = [*_entries(sweep)]
+    names = [entry.name for entry in entries]
+    if sweep.baseline is not None and sweep.baseline not in names:
+        raise UserError(f"baseline: '{sweep.baseline}' is none of the sweep's entries, which are {', '.join(names)}")
+    deepest = max(len(entry.seeds or sweep.seeds) for entry in entries)
+    return [
+        _planned(sweep, entry, seeds[number], out)
+        for number in range(deepest)
+        for entry in entries
+        if number < len(seeds := entry.seeds or sweep.seeds)
+    ]
+
+
+def _entries(sweep: SweepConfig) -> Iterator[SweepEntry]:
+    """The listed entries, each once for every combination of the grid."""
+    for entry in sweep.runs or (SweepEntry(name="run"),):
+        for values in product(*sweep.grid.values()):
+            varied = dict(zip(sweep.grid, values, strict=True))
+            parts = [f"{_leaf(key)}={value}" for key, value in varied.items()]
+            name = ",".join([entry.name, *parts] if sweep.runs else parts)
+            yield entry.model_copy(update={"name": name, "keys": {**flatten(entry.keys), **varied}})
+
+
+def _leaf(key: str) -> str:
+    """``loss`` of ``loss.name``, ``lr`` of ``optimizer.lr``."""
+    *_, section, last = ["", *key.split(".")]
+    return section if last == "name" else last
+
+
+def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Planned:
+    stage = entry.stage or sweep.stage
+    keys = flatten(sweep.keys) | flatten(entry.keys) | {"runtime.seed": seed}
+    before = None
+    try:
+        if entry.pretrain is not None:
+            if stage == "crossval":
+                raise UserError("pretrain: crossval repeats a finished pretraining itself; name one in keys.checkpoint")
+            before = _pretraining(entry.pretrain, keys, seed, out)
+            keys |= {"checkpoint": str(before.folder)}
+        config = _config(stage, entry.config or sweep.config, keys, f"{_safe(entry.name)}-{seed}", out)
+    except UserError as error:
+        raise UserError(f"runs.{entry.name}: {error}") from None
+    if getattr(config, "test", False):
+        raise UserError(f"runs.{entry.name}: test: a sweep is for choosing, and test boards are not; set test=false")
+    return Planned(entry.name, entry.asks, stage, seed, config, before)
+
+
+def _pretraining(part: PretrainPart, keys: Mapping[str, Any], seed: int, out: Path) -> Planned:
+    """It takes over on which data and with what network the run that starts from it goes on."""
+    shared = {key: value for key, value in keys.items() if key.split(".")[0] in ("data", "runtime", "backbone")}
+    config = _config("pretrain", part.config, shared | flatten(part.keys), f"pretrain-{seed}", out)
+    return Planned("", "", "pretrain", seed, config)
+
+
+def _config(stage: str, file: Path | None, keys: Mapping[str, Any], name: str, out: Path) -> StageConfig:
+    config = load_config(STAGES[stage], file, keys)
+    said = json.dumps([stage, config.model_dump(mode="json", exclude={"runtime": PLACE})], sort_keys=True)
+    folder = out / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+    return config.model_copy(update={"runtime": config.runtime.model_copy(update={"out": folder})})
+
+
+def _safe(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "._+=,-" else "_" for char in name)

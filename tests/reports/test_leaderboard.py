@@ -1,0 +1,115 @@
+"""The leaderboard, from run folders written here."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ssl_pcb.evaluation.metrics import AT_ESCAPE
+from ssl_pcb.reports.leaderboard import Made, leaderboard
+
+LABELS = np.tile([0, 0, 1], 20)
+
+
+def write_run(folder, quality, seed, *, rows=None, stage="finetune"):
+    """A finished run's files; the better ``quality``, the better its scores."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    rows = np.arange(len(LABELS)) if rows is None else rows
+    labels = LABELS[rows]
+    scores = quality * labels + rng.normal(0, 1, len(rows))
+    ranking = {"auroc": roc_auc_score(labels, scores), "average_precision": average_precision_score(labels, scores)}
+    metrics = {name: {"value": value} for name, value in (ranking | dict.fromkeys(AT_ESCAPE, 0.5)).items()}
+    report = {
+        "metrics": metrics,
+        "n": len(rows),
+        "n_defective": int(labels.sum()),
+        "unit": "tile",
+        "balance": "natural",
+    }
+    (folder / "summary.json").write_text(json.dumps({"reports": {"val": report}}))
+    record = {"parameters": 1000, "seconds": 60 + seed, "peak_memory": {"process": 500.0 + seed, "gpu": None}}
+    (folder / "run.json").write_text(json.dumps(record | {"status": "finished"}))
+    epochs = [{"epoch": epoch, "seconds": 2.0 + epoch} for epoch in range(3)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    pd.DataFrame({
+        "path": [f"{row // 3}.png" for row in rows], "crop": "", "group": "b", "split": "val",
+        "label": np.where(labels, "Defective", "NonDefective"), "row": rows, "score": scores,
+    }).to_csv(folder / "predictions.csv", index=False)  # fmt: skip
+    return ranking
+
+
+def made(entry, folder, status="finished", stage="finetune"):
+    return Made(entry, f"what of {entry}?", stage, folder, status)
+
+
+@pytest.fixture
+def board(tmp_path):
+    """Two entries of three seeds, one of which has a diverged and a failed run too, and a row of only such."""
+    found = {name: [write_run(tmp_path / f"{name}{seed}", quality, seed) for seed in range(3)]
+             for name, quality in (("weak", 0.5), ("strong", 2.0))}  # fmt: skip
+    runs = [made(name, tmp_path / f"{name}{seed}") for seed in range(3) for name in ("weak", "strong")]
+    runs += [made("strong", tmp_path / "gone", "diverged"), made("strong", tmp_path / "gone", "failed")]
+    runs += [made("hopeless", tmp_path / "gone", "diverged"), made("hopeless", tmp_path / "gone", "")]
+    return found, leaderboard(runs, None).set_index("entry")
+
+
+def test_the_mean_over_seeds_with_its_interval(board):
+    found, table = board
+    for name in ("weak", "strong"):
+        for metric in ("auroc", "average_precision"):
+            values = [seed[metric] for seed in found[name]]
+            low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+            row = table.loc[name]
+            assert (row[metric], row[f"{metric}_low"], row[f"{metric}_high"]) == pytest.approx(
+                (np.mean(values), low, high)
+            )
+
+
+def test_diverged_and_failed_runs_are_counted_and_never_ranked(board):
+    _, table = board
+    assert table.index.tolist() == ["strong", "weak", "hopeless"]
+    assert table.loc["strong", ["finished", "diverged", "failed"]].tolist() == [3, 1, 1]
+    assert table.loc["hopeless", ["finished", "diverged", "failed"]].tolist() == [0, 1, 1]
+    assert np.isnan(table.loc["hopeless", "auroc"])
+
+
+def test_the_difference_is_to_the_baseline_on_the_same_samples(board, tmp_path):
+    found, table = board
+    expected = np.mean([seed["auroc"] for seed in found["strong"]]) - np.mean([seed["auroc"] for seed in found["weak"]])
+    row = table.loc["strong"]
+    assert row["auroc_difference"] == pytest.approx(expected)
+    assert 0 < row["auroc_difference_low"] < expected < row["auroc_difference_high"]
+    assert np.isnan(table.loc["weak", "auroc_difference"])  # the first entry is the baseline
+    write_run(tmp_path / "half", 1.0, 0, rows=np.arange(30))
+    write_run(tmp_path / "whole", 1.0, 1)
+    halves = leaderboard([made("whole", tmp_path / "whole"), made("half", tmp_path / "half")], None).set_index("entry")
+    assert np.isnan(halves.loc["half", "auroc_difference"])  # judged on other samples
+    named = leaderboard([made("half", tmp_path / "half"), made("whole", tmp_path / "whole")], "whole")
+    assert named["auroc_difference"].isna().all()
+
+
+def test_rows_in_another_order_are_matched(tmp_path):
+    write_run(tmp_path / "a", 1.0, 0)
+    write_run(tmp_path / "b", 1.0, 0)
+    shuffled = pd.read_csv(tmp_path / "b" / "predictions.csv").sample(frac=1, random_state=0)
+    shuffled.to_csv(tmp_path / "b" / "predictions.csv", index=False)
+    table = leaderboard([made("a", tmp_path / "a"), made("b", tmp_path / "b")], None).set_index("entry")
+    assert table.loc["b", "auroc_difference"] == table.loc["b", "auroc_difference_high"] == 0
+
+
+def test_costs(board):
+    _, table = board
+    row = table.loc["weak"]
+    assert (row["parameters"], row["seconds_per_epoch"], row["peak_memory_mib"], row["seconds"]) == (1000, 3, 502, 61)
+    assert row["asks"] == "what of weak?"
+
+
+def test_one_seed_has_no_interval(tmp_path):
+    write_run(tmp_path / "a", 1.0, 0)
+    (row,) = leaderboard([made("a", tmp_path / "a")], None).to_dict("records")
+    assert row["auroc"] > 0
+    assert np.isnan(row["auroc_low"])

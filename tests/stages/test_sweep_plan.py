@@ -1,0 +1,107 @@
+"""From a sweep's file to its runs: what is asked for, under which names, and what is refused before anything runs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssl_pcb.errors import UserError
+from ssl_pcb.stages.sweep_plan import plan_runs, read_sweep
+
+OUT = Path("runs/x")
+
+
+def planned(tmp_path, text):
+    (tmp_path / "s.yaml").write_text(text if isinstance(text, str) else yaml.safe_dump(text))
+    return plan_runs(read_sweep(tmp_path / "s.yaml"), OUT)
+
+
+def refusal(tmp_path, text):
+    with pytest.raises(UserError) as refused:
+        planned(tmp_path, text)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_entries_and_grid_multiply_and_the_first_seed_comes_first(tmp_path):
+    runs = planned(tmp_path, {
+        "seeds": [3, 4], "keys": {"training": {"epochs": 2}, "checkpoint": "none"},
+        "grid": {"loss.name": ["cross_entropy", "focal"], "optimizer.lr": [0.1, 0.2]},
+        "runs": [{"name": "a"}, {"name": "b", "keys": {"backbone.name": "resnet34"}}],
+    })  # fmt: skip
+    names = [f"{who},loss={loss},lr={lr}" for who in "ab" for loss in ("cross_entropy", "focal") for lr in (0.1, 0.2)]
+    assert [run.entry for run in runs] == names * 2
+    assert [run.seed for run in runs] == [3] * 8 + [4] * 8
+    last = runs[-1].config
+    assert (last.backbone.name, last.loss.name, last.optimizer.lr) == ("resnet34", "focal", 0.2)
+    assert (last.training.epochs, last.runtime.seed, last.checkpoint) == (2, 4, "none")
+    assert len({run.folder for run in runs}) == 16
+
+
+def test_an_entry_has_stage_config_and_seeds_of_its_own(tmp_path):
+    (tmp_path / "c.yaml").write_text("training: {epochs: 7}\n")
+    runs = planned(tmp_path, {
+        "seeds": [0, 1], "config": str(tmp_path / "c.yaml"),
+        "runs": [{"name": "a"}, {"name": "folds", "stage": "crossval", "seeds": [5], "keys": {"folds": 4}}],
+    })  # fmt: skip
+    assert [(run.entry, run.stage, run.seed) for run in runs] == [
+        ("a", "finetune", 0), ("folds", "crossval", 5), ("a", "finetune", 1),
+    ]  # fmt: skip
+    assert [run.config.training.epochs for run in runs] == [7, 7, 7]
+    assert runs[1].config.folds == 4
+
+
+def test_a_grid_alone_is_a_sweep(tmp_path):
+    assert [run.entry for run in planned(tmp_path, "grid: {sampler.name: [natural, weighted]}")] == [
+        "sampler=natural", "sampler=weighted",
+    ]  # fmt: skip
+
+
+def test_a_folder_belongs_to_its_keys(tmp_path):
+    def folder(**keys):
+        return planned(tmp_path, {"runs": [{"name": "a", "keys": keys}]})[0].folder
+
+    plain = folder()
+    assert folder(**{"training.epochs": 3}) != plain
+    assert folder(**{"runtime.threads": 1, "runtime.ledger": "elsewhere.csv"}) == plain  # the same run, made elsewhere
+    assert plain.parent == OUT
+
+
+def test_a_name_is_no_path(tmp_path):
+    (run,) = planned(tmp_path, {"runs": [{"name": "../../<b>/x y"}]})
+    assert run.entry == "../../<b>/x y"
+    assert run.folder.parent == OUT
+    assert not set(run.folder.name) & set("/<> ")
+
+
+def test_entries_that_start_from_the_same_pretraining_share_it(tmp_path):
+    part = {"keys": {"training.epochs": 2}}
+    one, two, other = planned(tmp_path, {
+        "keys": {"data.image_size": 64, "backbone.name": "resnet34", "loss.name": "focal"},
+        "runs": [{"name": "a", "pretrain": part}, {"name": "b", "stage": "linear-eval", "pretrain": part},
+                 {"name": "c", "pretrain": {"keys": {"training.epochs": 3}}}],
+    })  # fmt: skip
+    assert one.before.folder == two.before.folder != other.before.folder
+    assert one.config.checkpoint == str(one.before.folder)
+    assert (one.before.config.data.image_size, one.before.config.backbone.name) == (64, "resnet34")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("runs: [{name: a, keys: {loss.nmae: focal}}]", ["runs.a: loss.nmae: unknown key", "did you mean name?"]),
+        ("runs: [{name: a, keys: {training.epochs: 0}}]", ["runs.a: training.epochs"]),
+        ("{keys: {test: true}, runs: [{name: a}]}", ["runs.a: test:", "set test=false"]),
+        ("runs: [{name: a}, {name: a}]", ["two entries are named 'a'"]),
+        ("runs: []", ["no entry"]),
+        ("{grdi: {a: [1]}, runs: [{name: a}]}", ["grdi: unknown key", "grid"]),
+        ("{baseline: z, runs: [{name: a}]}", ["'z' is none of", "a"]),
+        ("{stage: pretrain, runs: [{name: a}]}", ["stage"]),
+        ("{runs: [{name: a, stage: crossval, pretrain: {}}]}", ["crossval repeats a finished pretraining itself"]),
+        ("runs: [{name: a, config: nowhere.yaml}]", ["runs.a: nowhere.yaml: no such config file"]),
+    ],
+)  # fmt: skip
+def test_a_faulty_file_is_refused_in_one_line_that_names_the_entry(tmp_path, text, parts):
+    line = refusal(tmp_path, text)
+    for part in parts:
+        assert part in line
