@@ -30,6 +30,7 @@ class SweepEntry(Section):
     pretrain: PretrainPart | None = Field(None, description="a pretraining before it")
     seeds: Seeds | None = Field(None, description="seeds, if not the sweep's")
     keys: dict[str, Any] = Field({}, description="keys that differ from the sweep's, nested or dotted")
+    against: str | None = Field(None, description="entry that it is compared with, if not the sweep's baseline")
 
 
 class SweepConfig(Section):

@@ -19,36 +19,46 @@ from ssl_pcb.reports.run import METRICS, read_run
 
 MEASURES = ("auroc", "average_precision", *AT_ESCAPE)
 COMPARED: tuple[Ranking, ...] = ("auroc", "average_precision")
+ENDS = ("", "_low", "_high", "_seeds_low", "_seeds_high")
 RANKED_BY = "average_precision"
 SAMPLE = ["row", "crop", "label"]
 """What two tables of predictions must agree in to be compared. Paths may be written from different folders."""
 
 
 class Made(NamedTuple):
-    """A run of a sweep: its entry, what that asks, stage, folder, and how it ended."""
+    """A run of a sweep.
+
+    Attributes:
+        entry: Row that it belongs to.
+        asks: What that asks.
+        against: Entry that it is compared with; empty = the first one.
+        stage: Name of its stage.
+        folder: Its run folder.
+        status: How it ended.
+    """
 
     entry: str
     asks: str
+    against: str
     stage: str
     folder: Path
     status: str
 
 
-def leaderboard(runs: Sequence[Made], baseline: str | None) -> pd.DataFrame:
+def leaderboard(runs: Sequence[Made]) -> pd.DataFrame:
     """One row an entry, best first by :data:`RANKED_BY` on what was judged; diverged and failed runs are never ranked.
 
     ``X_low`` and ``X_high`` are the 95 % interval of the mean over seeds (Student's t; none with one seed).
-    ``X_difference`` is to the baseline, with its paired bootstrap interval over boards or source images; empty where
-    the two were not judged on the same samples.
-
-    Args:
-        runs: All of them.
-        baseline: Entry to compare with; ``None`` = the first one.
+    ``X_difference`` is to the entry ``against``, with its paired bootstrap interval over boards or source images; empty
+    where the two were not judged on the same samples. ``X_difference_seeds_low`` and ``_high`` are the interval over
+    seeds (Welch's t; none with one seed): what both intervals keep from 0 is no noise.
     """
     entries = list(dict.fromkeys(run.entry for run in runs))
     judged = {entry: _Judged.of([run for run in runs if run.entry == entry]) for entry in entries}
-    base = judged[baseline or entries[0]]
-    rows = [found.row() | found.beside(base) for found in judged.values()]
+    rows = []
+    for found in judged.values():
+        against = found.runs[0].against or entries[0]
+        rows.append(found.row() | {"against": against} | found.beside(judged[against]))
     table = pd.DataFrame(rows)
     return table.sort_values(RANKED_BY, ascending=False, na_position="last", kind="stable").reset_index(drop=True)
 
@@ -77,8 +87,11 @@ class _Judged:
             "balance": report.get("balance"), **self._costs(), "asks": self.runs[0].asks,
         }  # fmt: skip
 
+    def _values(self, name: str) -> list[float]:
+        return [summary["reports"]["val"]["metrics"][name]["value"] for summary in self.summaries]
+
     def _over_seeds(self, name: str) -> dict[str, float]:
-        values = [summary["reports"]["val"]["metrics"][name]["value"] for summary in self.summaries]
+        values = self._values(name)
         mean = float(np.mean(values)) if values else np.nan
         low = high = np.nan
         if len(values) > 1:
@@ -105,17 +118,22 @@ class _Judged:
         found: dict[str, float] = {}
         comparable = self is not base and self._samples() == base._samples() != set()
         for name in COMPARED:
-            ends = (np.nan, np.nan, np.nan)
-            if comparable:
-                samples = base.tables[0]
-                labels = np.where(samples["label"].eq(LABELS[1]), 1, 0)
-                difference = paired_difference(
-                    self.scores(samples[SAMPLE]), base.scores(samples[SAMPLE]), labels,
-                    samples["group"].tolist(), samples["path"].tolist(), name,
-                )  # fmt: skip
-                ends = (difference.value, difference.low, difference.high)
-            found |= {f"{name}_difference{end}": value for end, value in zip(("", "_low", "_high"), ends, strict=True)}
+            ends = self._difference(base, name) if comparable else [np.nan] * len(ENDS)
+            found |= {f"{name}_difference{end}": value for end, value in zip(ENDS, ends, strict=True)}
         return found
+
+    def _difference(self, base: _Judged, name: Ranking) -> list[float]:
+        samples = base.tables[0]
+        labels = np.where(samples["label"].eq(LABELS[1]), 1, 0)
+        over_images = paired_difference(
+            self.scores(samples[SAMPLE]), base.scores(samples[SAMPLE]), labels,
+            samples["group"].tolist(), samples["path"].tolist(), name,
+        )  # fmt: skip
+        ends = [over_images.value, over_images.low, over_images.high]
+        ours, theirs = self._values(name), base._values(name)
+        if min(len(ours), len(theirs)) < 2:
+            return [*ends, np.nan, np.nan]
+        return [*ends, *map(float, stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95))]
 
     def _samples(self) -> set[tuple[str, ...]]:
         """What all runs of the entry judged; empty if they differ."""

@@ -15,12 +15,12 @@ def say_leaderboard(table: pd.DataFrame) -> None:
     shown = pd.DataFrame({
         "entry": table["entry"], "runs": table["finished"],
         "AUROC": _spans(table, "auroc"), "average precision": _spans(table, "average_precision"),
-        "beside the baseline": _spans(table, "average_precision_difference", "{:+.3f}"),
+        "difference": _spans(table, "average_precision_difference", "{:+.3f}"),
         "parameters": table["parameters"].map("{:,.0f}".format, na_action="ignore"),
         "s an epoch": table["seconds_per_epoch"].map("{:.1f}".format, na_action="ignore"),
         "MiB": table["peak_memory_mib"].map("{:,.0f}".format, na_action="ignore"),
     })  # fmt: skip
-    log.info("by average precision; [ ]: mean over seeds, its 95%% interval (t); difference: paired bootstrap")
+    log.info("by average precision; [ ]: mean over seeds, its 95 % interval (t); difference: paired bootstrap")
     for line in shown.to_string(index=False, na_rep="-").splitlines():
         log.info("    %s", line)
     for _, row in table[table["diverged"].gt(0) | table["failed"].gt(0)].iterrows():

@@ -41,8 +41,8 @@ def sweep(file: Path, out: Path) -> bool:
     entries = len({run.entry for run in runs})
     log.info("%d runs for %d entries, %d of them done, into %s", len(needed), entries, done, out)
     _work_off(needed, workshop)
-    made = [Made(run.entry, run.asks, run.stage, run.folder, workshop.status(run)) for run in runs]
-    table = leaderboard(made, asked.baseline)
+    made = [Made(run.entry, run.asks, run.against, run.stage, run.folder, workshop.status(run)) for run in runs]
+    table = leaderboard(made)
     with whole_file(out / LEADERBOARD, shared=True) as part:
         table.to_csv(part, index=False, lineterminator="\n")
     say_leaderboard(table)

@@ -28,6 +28,7 @@ class Planned:
     Attributes:
         entry: Row of the leaderboard that it belongs to.
         asks: What that entry asks.
+        against: Entry that it is compared with; empty = the first one.
         stage: Name of the stage.
         seed: Its seed.
         config: Validated; ``runtime.out`` is :attr:`folder`.
@@ -36,6 +37,7 @@ class Planned:
 
     entry: str
     asks: str
+    against: str
     stage: str
     seed: int
     config: StageConfig
@@ -70,8 +72,9 @@ def plan_runs(sweep: SweepConfig, out: Path) -> list[Planned]:
         raise UserError("runs: the sweep has no entry; list some, or give a grid")
     entries = [*_entries(sweep)]
     names = [entry.name for entry in entries]
-    if sweep.baseline is not None and sweep.baseline not in names:
-        raise UserError(f"baseline: '{sweep.baseline}' is none of the sweep's entries, which are {', '.join(names)}")
+    for key, name in [("baseline", sweep.baseline), *((f"runs.{each.name}.against", each.against) for each in entries)]:
+        if name is not None and name not in names:
+            raise UserError(f"{key}: '{name}' is none of the sweep's entries, which are {', '.join(names)}")
     deepest = max(len(entry.seeds or sweep.seeds) for entry in entries)
     return [
         _planned(sweep, entry, seeds[number], out)
@@ -112,14 +115,15 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
         raise UserError(f"runs.{entry.name}: {error}") from None
     if getattr(config, "test", False):
         raise UserError(f"runs.{entry.name}: test: a sweep is for choosing, and test boards are not; set test=false")
-    return Planned(entry.name, entry.asks, stage, seed, config, before)
+    against = entry.against or sweep.baseline or ""
+    return Planned(entry.name, entry.asks, against, stage, seed, config, before)
 
 
 def _pretraining(part: PretrainPart, keys: Mapping[str, Any], seed: int, out: Path) -> Planned:
     """It takes over on which data and with what network the run that starts from it goes on."""
     shared = {key: value for key, value in keys.items() if key.split(".")[0] in ("data", "runtime", "backbone")}
     config = _config("pretrain", part.config, shared | flatten(part.keys), f"pretrain-{seed}", out)
-    return Planned("", "", "pretrain", seed, config)
+    return Planned("", "", "", "pretrain", seed, config)
 
 
 def _config(stage: str, file: Path | None, keys: Mapping[str, Any], name: str, out: Path) -> StageConfig:

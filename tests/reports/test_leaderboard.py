@@ -42,8 +42,8 @@ def write_run(folder, quality, seed, *, rows=None, stage="finetune"):
     return ranking
 
 
-def made(entry, folder, status="finished", stage="finetune"):
-    return Made(entry, f"what of {entry}?", stage, folder, status)
+def made(entry, folder, status="finished", against=""):
+    return Made(entry, f"what of {entry}?", against, "finetune", folder, status)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def board(tmp_path):
     runs = [made(name, tmp_path / f"{name}{seed}") for seed in range(3) for name in ("weak", "strong")]
     runs += [made("strong", tmp_path / "gone", "diverged"), made("strong", tmp_path / "gone", "failed")]
     runs += [made("hopeless", tmp_path / "gone", "diverged"), made("hopeless", tmp_path / "gone", "")]
-    return found, leaderboard(runs, None).set_index("entry")
+    return found, leaderboard(runs).set_index("entry")
 
 
 def test_the_mean_over_seeds_with_its_interval(board):
@@ -86,10 +86,22 @@ def test_the_difference_is_to_the_baseline_on_the_same_samples(board, tmp_path):
     assert np.isnan(table.loc["weak", "auroc_difference"])  # the first entry is the baseline
     write_run(tmp_path / "half", 1.0, 0, rows=np.arange(30))
     write_run(tmp_path / "whole", 1.0, 1)
-    halves = leaderboard([made("whole", tmp_path / "whole"), made("half", tmp_path / "half")], None).set_index("entry")
+    halves = leaderboard([made("whole", tmp_path / "whole"), made("half", tmp_path / "half")]).set_index("entry")
     assert np.isnan(halves.loc["half", "auroc_difference"])  # judged on other samples
-    named = leaderboard([made("half", tmp_path / "half"), made("whole", tmp_path / "whole")], "whole")
-    assert named["auroc_difference"].isna().all()
+
+
+def test_an_entry_is_compared_with_the_one_that_it_names(tmp_path):
+    found = {name: [write_run(tmp_path / f"{name}{seed}", quality, seed)["auroc"] for seed in range(3)]
+             for name, quality in (("a", 0.0), ("b", 1.0), ("c", 3.0))}  # fmt: skip
+    runs = [made(name, tmp_path / f"{name}{seed}", against="b" if name == "c" else "")
+            for name in "abc" for seed in range(3)]  # fmt: skip
+    table = leaderboard(runs).set_index("entry")
+    assert table["against"].to_dict() == {"a": "a", "b": "a", "c": "b"}
+    assert table.loc["c", "auroc_difference"] == pytest.approx(np.mean(found["c"]) - np.mean(found["b"]))
+    low, high = stats.ttest_ind(found["c"], found["b"], equal_var=False).confidence_interval()
+    ends = table.loc["c", ["auroc_difference_seeds_low", "auroc_difference_seeds_high"]].tolist()
+    assert ends == pytest.approx([low, high])
+    assert low < np.mean(found["c"]) - np.mean(found["b"]) < high
 
 
 def test_rows_in_another_order_are_matched(tmp_path):
@@ -97,7 +109,7 @@ def test_rows_in_another_order_are_matched(tmp_path):
     write_run(tmp_path / "b", 1.0, 0)
     shuffled = pd.read_csv(tmp_path / "b" / "predictions.csv").sample(frac=1, random_state=0)
     shuffled.to_csv(tmp_path / "b" / "predictions.csv", index=False)
-    table = leaderboard([made("a", tmp_path / "a"), made("b", tmp_path / "b")], None).set_index("entry")
+    table = leaderboard([made("a", tmp_path / "a"), made("b", tmp_path / "b")]).set_index("entry")
     assert table.loc["b", "auroc_difference"] == table.loc["b", "auroc_difference_high"] == 0
 
 
@@ -110,6 +122,6 @@ def test_costs(board):
 
 def test_one_seed_has_no_interval(tmp_path):
     write_run(tmp_path / "a", 1.0, 0)
-    (row,) = leaderboard([made("a", tmp_path / "a")], None).to_dict("records")
+    (row,) = leaderboard([made("a", tmp_path / "a")]).to_dict("records")
     assert row["auroc"] > 0
     assert np.isnan(row["auroc_low"])
