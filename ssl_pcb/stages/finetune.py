@@ -72,7 +72,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     counts = class_counts(sampler, labels, len(LABELS))
     torch.manual_seed(derive_seed(runtime.seed, "head"))
     head = build_head(config.head, config.loss, backbone.dim, len(LABELS))
-    classifier = FeatureClassifier(head, build_loss(config.loss), torch.from_numpy(counts))
+    classifier = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), torch.from_numpy(counts))
     model = ImageClassifier(backbone, classifier, build_augment(config.augment, size), size)
     disk = checkpoint_bytes(model, best=True)
     refuse_full_disk(disk, run, fabric)
@@ -127,6 +127,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
         model.load_state_dict(progress.kept["model"])
+        classifier.correct()
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
         if not fabric.is_global_zero:
             return
