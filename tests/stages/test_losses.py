@@ -2,12 +2,14 @@
 
 import json
 from itertools import product
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from ssl_pcb.cli.stages import run_stage
@@ -68,6 +70,7 @@ def test_every_loss_trains_a_classifier(workplace, case):
     assert np.isfinite(rows(folder)[-1]["loss"])
     scores = pd.read_csv(folder / "predictions.csv")["score"]
     assert scores.nunique() > len(scores) / 2
+    assert (folder / "temperature.png").exists() is (case["loss.name"] == "temperature")
 
 
 @pytest.mark.parametrize("case", BY_FEATURES, ids=name_of)
@@ -127,6 +130,19 @@ def test_the_correction_by_class_ratios_is_part_of_the_saved_head_and_of_all_sco
     bias, bare = (load_file(folder / "head.safetensors")["layer.bias"].diff().item() for folder in folders)
     assert bias - bare == pytest.approx(shift, abs=1e-6)
     assert tables[0]["verdict"].equals(tables[1]["verdict"])  # the threshold moves along
+
+
+def test_the_picture_of_a_temperature_shows_the_networks_own_among_others(workplace):
+    folder = start("finetune", "warm", {"loss.name": "temperature", "loss.temperature": 3})
+    layer = load_file(folder / "head.safetensors")
+    assert layer["layer.log_temperature"].exp().item() == pytest.approx(3)
+    with Image.open(folder / "temperature.png") as picture:
+        wide = picture.width
+        assert np.asarray(picture).std() > 5
+    # One panel more than where the temperature is among those compared with.
+    with Image.open(start("finetune", "cool", {"loss.name": "temperature"}) / "temperature.png") as picture:
+        assert picture.width < wide
+    assert "temperature, 3, and at others" in Path("warm/log.txt").read_text()
 
 
 SUPCON = {"loss.name": "supcon"}
