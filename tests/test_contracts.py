@@ -9,14 +9,20 @@ import pytest
 import torch
 from pydantic import BaseModel, ValidationError
 from torch import nn
+from torch.func import functional_call
 
 import ssl_pcb.losses
-from ssl_pcb.config.loss import CrossEntropyConfig, FocalConfig, LogitAdjustedConfig, LossConfig
+from ssl_pcb.config.loss import ClassRatioConfig, CrossEntropyConfig, FocalConfig, LogitAdjustedConfig, LossConfig
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, LDAMConfig, TemperatureConfig
+from ssl_pcb.config.model import LinearHeadConfig
 from ssl_pcb.config.sampler import SamplerConfig
 from ssl_pcb.data.loaders import ArrayDataset, Share, batches
 from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.models.heads import build_head
+from ssl_pcb.models.layers import build_layer
+from ssl_pcb.objectives.classification import FeatureClassifier
 
 
 def variants(union):
@@ -198,11 +204,21 @@ def test_ratio(variant, ratio, under, over):
 
 # Losses -----------------------------------------------------------------------------------------------------
 
+DIM = 5
+MARGIN_ALONE = {"lambda_start": 0.01, "lambda_end": 0.01}
 LOSSES = [config for variant in variants(LossConfig) for config in settings(variant)]
 LOSSES += [
     *(each.model_copy(update={"label_smoothing": 0.1}) for each in settings(CrossEntropyConfig)),
     FocalConfig(gamma=0), FocalConfig(gamma=1), FocalConfig(alpha=0.25), LogitAdjustedConfig(tau=0.5),
+    ClassRatioConfig(swapped=True), TemperatureConfig(learned=True), LDAMConfig(reweight_after=0),
+    *(each.model_copy(update=MARGIN_ALONE) for each in settings(LargeMarginSoftmaxConfig)),
 ]  # fmt: skip
+
+
+def built(config):
+    """The loss as it stands at the beginning of a training, which the call of it does not change."""
+    torch.manual_seed(0)
+    return build_loss(config, DIM).eval()
 
 
 def log_shares(logits):
@@ -215,7 +231,18 @@ def arrays(inputs):
     return inputs.logits.double().numpy(), inputs.targets.numpy(), inputs.class_counts.double().numpy()
 
 
-def naive_cross_entropy(config, inputs):
+def lengths_of(inputs):
+    """Features, weights, and the length of each row."""
+    features, weight = inputs.features.double().numpy(), inputs.weight.double().numpy()
+    return features, weight, np.linalg.norm(features, axis=1), np.linalg.norm(weight, axis=1)
+
+
+def mean_cross_entropy(logits, targets, weights=(1.0, 1.0)):
+    losses = [-weights[k] * row[k] for row, k in zip(log_shares(logits), targets, strict=True)]
+    return sum(losses) / sum(weights[k] for k in targets)
+
+
+def naive_cross_entropy(config, inputs, state):
     logits, targets, counts = arrays(inputs)
     weight = {
         "none": lambda n: 1.0,
@@ -231,7 +258,7 @@ def naive_cross_entropy(config, inputs):
     return total / weights
 
 
-def naive_focal(config, inputs):
+def naive_focal(config, inputs, state):
     logits, targets, _ = arrays(inputs)
     each = []
     for row, target in zip(log_shares(logits), targets, strict=True):
@@ -240,46 +267,129 @@ def naive_focal(config, inputs):
     return np.mean(each)
 
 
-def naive_logit_adjusted(config, inputs):
+def naive_logit_adjusted(config, inputs, state):
     logits, targets, counts = arrays(inputs)
-    adjusted = log_shares(logits + config.tau * np.log(counts / counts.sum()))
-    return -np.mean([row[target] for row, target in zip(adjusted, targets, strict=True)])
+    return mean_cross_entropy(logits + config.tau * np.log(counts / counts.sum()), targets)
 
 
-NAIVE = {"cross_entropy": naive_cross_entropy, "focal": naive_focal, "logit_adjusted": naive_logit_adjusted}
+def naive_class_ratio(config, inputs, state):
+    logits, targets, counts = arrays(inputs)
+    ratios = [counts.sum() / (2 * n) for n in counts]
+    if config.swapped:
+        ratios.reverse()
+    common = total = 0.0
+    for row, target in zip(np.exp(log_shares(logits)), targets, strict=True):
+        for k, predicted in enumerate(row):
+            common += ratios[k] * predicted * (k == target)
+            total += ratios[k] * predicted + ratios[k] * (k == target)
+    return 1 - 2 * common / total
 
 
-def some_inputs(dtype=torch.float32, counts=(90, 10), batch=12):
+def naive_large_margin_softmax(config, inputs, state):
+    logits, targets, _ = arrays(inputs)
+    features, weight, longs, wides = lengths_of(inputs)
+    m, share = config.margin, config.lambda_start  # of the first step
+    logits = logits.copy()
+    for row, target in enumerate(targets):
+        angle = np.arccos(features[row] @ weight[target] / (longs[row] * wides[target]))
+        k = int(angle // (np.pi / m))
+        asked = (-1) ** k * np.cos(m * angle) - 2 * k
+        logits[row, target] = longs[row] * wides[target] * (share * np.cos(angle) + asked) / (share + 1)
+    return mean_cross_entropy(logits, targets)
+
+
+def naive_l2_constrained_softmax(config, inputs, state):
+    features, weight, longs, _ = lengths_of(inputs)
+    return mean_cross_entropy(config.alpha * features / longs[:, None] @ weight.T, inputs.targets.numpy())
+
+
+def naive_temperature(config, inputs, state):
+    features, weight, _, _ = lengths_of(inputs)
+    return mean_cross_entropy(features @ weight.T / config.temperature, inputs.targets.numpy())
+
+
+def naive_ldam(config, inputs, state):
+    _, targets, counts = arrays(inputs)
+    features, weight, longs, wides = lengths_of(inputs)
+    cosines = features @ weight.T / np.outer(longs, wides)
+    margins = config.max_margin * counts**-0.25 / max(counts**-0.25)
+    for row, target in enumerate(targets):
+        cosines[row, target] -= margins[target]
+    weights = [1.0, 1.0] if config.reweight_after is None else (1 - config.beta) / (1 - config.beta**counts)
+    return mean_cross_entropy(config.scale * cosines, targets, weights)
+
+
+def naive_supcon(config, inputs, state):
+    logits, targets, _ = arrays(inputs)
+    first, last = ({part: state[f"projector.layers.{i}.{part}"] for part in ("weight", "bias")} for i in (0, 2))
+    hidden = np.maximum(inputs.features.double().numpy() @ first["weight"].T + first["bias"], 0)
+    z = hidden @ last["weight"].T + last["bias"]
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    each = []
+    for i in range(len(z)):
+        others = [j for j in range(len(z)) if j != i]
+        near = {j: np.exp(z[i] @ z[j] / config.temperature) for j in others}
+        each.append(-np.mean([np.log(near[j] / sum(near.values())) for j in others if targets[j] == targets[i]]))
+    contrast, classes = np.mean(each), mean_cross_entropy(logits, targets)
+    if config.mode == "two_stage":
+        return contrast + classes
+    return config.weight * contrast + (1 - config.weight) * classes
+
+
+NAIVE = {
+    "cross_entropy": naive_cross_entropy, "focal": naive_focal, "logit_adjusted": naive_logit_adjusted,
+    "class_ratio": naive_class_ratio, "large_margin_softmax": naive_large_margin_softmax,
+    "l2_constrained_softmax": naive_l2_constrained_softmax, "temperature": naive_temperature, "ldam": naive_ldam,
+    "supcon": naive_supcon,
+}  # fmt: skip
+BY_LAYER = {"l2_constrained_softmax", "temperature"}  # cross entropy behind a layer of their own
+
+
+def layer_of(config, weight):
+    """The last layer that the loss is made for, in double precision, without offset."""
+    layer = build_layer(config, DIM, 2).double()
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        if layer.bias is not None:
+            layer.bias.zero_()
+    return layer
+
+
+def some_inputs(config=None, dtype=torch.float32, counts=(90, 10), batch=12):
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(batch, 5, generator=generator, dtype=torch.float64)
-    weight = torch.randn(2, 5, generator=generator, dtype=torch.float64)
+    features = torch.randn(batch, DIM, generator=generator, dtype=torch.float64)
+    weight = torch.randn(2, DIM, generator=generator, dtype=torch.float64)
     targets = torch.randint(0, 2, (batch,), generator=generator)
-    logits = features @ weight.T
+    logits = layer_of(config or CrossEntropyConfig(), weight)(features).detach()
     return LossInputs(features.to(dtype), weight.to(dtype), logits.to(dtype), targets, torch.tensor(counts))
 
 
-OTHERS = {"__init__", "inputs", "build", "reconstruction", "nt_xent"}  # the last two compare pictures, not classes
+OTHERS = {"__init__", "inputs", "build", "supervised", "class_weights"}
+PICTURES = {"reconstruction", "nt_xent"}  # compare these, not classes
 
 
 def test_every_loss_file_is_a_variant_and_every_variant_a_file():
-    files = {file.stem for file in Path(ssl_pcb.losses.__file__).parent.glob("*.py")} - OTHERS
-    assert files == {variant().name for variant in variants(LossConfig)} == set(NAIVE)
+    files = {file.stem for file in Path(ssl_pcb.losses.__file__).parent.glob("*.py")} - OTHERS - PICTURES
+    assert files | BY_LAYER == {variant().name for variant in variants(LossConfig)} == set(NAIVE)
+    assert not files & BY_LAYER
 
 
 @pytest.mark.parametrize("config", LOSSES, ids=name_of)
 class TestLoss:
     def test_it_equals_the_naive_version(self, config):
-        inputs = some_inputs()
-        loss = build_loss(config)(inputs)
-        assert loss.shape == ()
-        assert loss.dtype == torch.float32
-        assert loss.item() == pytest.approx(NAIVE[config.name](config, inputs), rel=1e-5)
+        inputs, loss = some_inputs(config), built(config)
+        value = loss(inputs)
+        assert value.shape == ()
+        assert value.dtype == torch.float32
+        state = {name: tensor.double().numpy() for name, tensor in loss.state_dict().items()}
+        assert value.item() == pytest.approx(NAIVE[config.name](config, inputs, state), rel=1e-5)
 
     def test_its_gradient_is_that_of_its_value(self, config):
-        inputs, loss = some_inputs(torch.float64, batch=6), build_loss(config)
+        inputs, loss = some_inputs(config, torch.float64, batch=6), built(config).double()
+        layer = layer_of(config, inputs.weight)
 
         def value(features, weight):
-            logits = features @ weight.T
+            logits = functional_call(layer, {"weight": weight}, features)
             return loss(LossInputs(features, weight, logits, inputs.targets, inputs.class_counts))
 
         variables = (inputs.features.requires_grad_(), inputs.weight.requires_grad_())
@@ -288,18 +398,50 @@ class TestLoss:
 
     @pytest.mark.parametrize("sign", [1, -1], ids=["right", "wrong"])
     def test_extreme_logits_in_bfloat16_stay_finite(self, config, sign):
-        inputs = some_inputs(torch.bfloat16)
+        inputs = some_inputs(config, torch.bfloat16)
         right = nn.functional.one_hot(inputs.targets, 2) * 2 - 1
         logits = (sign * 1e4 * right).to(torch.bfloat16).requires_grad_()
         extreme = LossInputs(inputs.features, inputs.weight, logits, inputs.targets, inputs.class_counts)
-        loss = build_loss(config)(extreme)
+        loss = built(config).bfloat16()(extreme)
         loss.backward()
         assert torch.isfinite(loss)
         assert torch.isfinite(logits.grad).all()
-        assert (loss > 3000) == (sign < 0)  # smoothed labels make a perfect prediction cost a little
+        if config.name == "class_ratio":
+            assert (loss > 0.99) == (sign < 0)  # it has an upper limit
+        else:
+            assert (loss > 3000) == (sign < 0)  # smoothed labels make a perfect prediction cost a little
+
+    def test_extreme_features_in_bfloat16_stay_finite(self, config):
+        inputs, losses = some_inputs(config, torch.bfloat16), []
+        towards = 1e4 * (inputs.weight[inputs.targets] - inputs.weight[1 - inputs.targets])
+        for features in (towards.requires_grad_(), (-towards).detach().requires_grad_()):
+            features.retain_grad()
+            layer, loss = layer_of(config, inputs.weight).bfloat16(), built(config).bfloat16()
+            logits = layer(features)
+            value = loss(LossInputs(features, layer.weight, logits, inputs.targets, inputs.class_counts))
+            value.backward()
+            losses.append(value.item())
+            assert torch.isfinite(features.grad).all()
+            assert torch.isfinite(layer.weight.grad).all()
+        assert np.isfinite(losses).all()
+        assert losses[0] < losses[1]  # features towards the own class, and away from it
+
+    def test_it_teaches_a_layer_to_tell_the_classes_apart(self, config):
+        torch.manual_seed(0)
+        targets = torch.tensor([0] * 30 + [1] * 10)
+        features = torch.randn(40, DIM) + 3 * targets[:, None] - 1.5
+        head = build_head(LinearHeadConfig(), config, DIM, 2)
+        model = FeatureClassifier(head, build_loss(config, DIM), targets.bincount())
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+        for _ in range(40):
+            optimizer.zero_grad()
+            model.step(features, targets).loss.backward()
+            optimizer.step()
+        scores = model.eval().scores(features)
+        assert scores[targets == 1].min() > scores[targets == 0].max()
 
     def test_a_class_that_is_never_shown_breaks_nothing(self, config):
-        assert torch.isfinite(build_loss(config)(some_inputs(counts=(100, 0))))
+        assert torch.isfinite(built(config)(some_inputs(config, counts=(100, 0))))
 
 
 class SwappedCounts(nn.Module):
@@ -330,6 +472,11 @@ PULLS = {
                          (1 - 0.99**60) / (1 - 0.99**15)),
     # An undecided network is pulled by the probability that the shares give to the other class.
     "logit adjusted": (LogitAdjustedConfig(), 4),
+    # With ratios 5/8 and 5/2, twice the common part is half of the whole.
+    "class ratio": (ClassRatioConfig(), (3 * 5 / 2 + 5 / 8) / (3 * 5 / 8 + 5 / 2)),
+    # It is pulled by the probability that the margins, in the ratio of the fourth root of 4, give to the other class.
+    "ldam": (LDAMConfig(scale=1), (1 + np.exp(-0.5 * 4**-0.25)) / (1 + np.exp(-0.5))),
+    "ldam, re-weighted": (LDAMConfig(max_margin=0, reweight_after=0, beta=0.99), (1 - 0.99**60) / (1 - 0.99**15)),
 }  # fmt: skip
 
 
@@ -337,24 +484,40 @@ PULLS = {
 @pytest.mark.parametrize(("config", "times"), PULLS.values(), ids=PULLS.keys())
 def test_what_knows_the_counts_pulls_harder_on_the_rarer_class(config, times, labels):
     rare = int(np.bincount(labels).argmin())
-    pulls = pull(build_loss(config), labels)
+    pulls = pull(built(config), labels)
     assert pulls[rare] == pytest.approx(times * pulls[1 - rare], rel=1e-4)
-    planted = pull(SwappedCounts(build_loss(config)), labels)
+    planted = pull(SwappedCounts(built(config)), labels)
     assert planted[rare] < planted[1 - rare]
+
+
+@pytest.mark.parametrize("labels", [LABELS["few defective"], LABELS["few good"]], ids=["few defective", "few good"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_class_ratios_favour_the_rarer_class_unless_swapped_to_compare(swapped, labels):
+    rare = int(np.bincount(labels).argmin())
+    loss = built(ClassRatioConfig(swapped=swapped) if swapped else ClassRatioConfig())
+    pulls = pull(loss, labels)
+    assert (pulls[rare] < pulls[1 - rare]) is swapped
+    correction = loss.correction(torch.from_numpy(np.bincount(labels)))
+    assert (correction[rare] - correction[1 - rare]).item() == pytest.approx(np.log(4) * (-1 if swapped else 1))
 
 
 def test_a_loss_at_its_neutral_setting_is_cross_entropy():
     inputs = some_inputs()
-    expected = build_loss(CrossEntropyConfig())(inputs).item()
+    expected = built(CrossEntropyConfig())(inputs).item()
     neutral = [FocalConfig(gamma=0), LogitAdjustedConfig(tau=0)]
-    assert [build_loss(each)(inputs).item() for each in neutral] == pytest.approx([expected] * 2, rel=1e-6)
+    assert [built(each)(inputs).item() for each in neutral] == pytest.approx([expected] * 2, rel=1e-6)
     level = some_inputs(counts=(50, 50))
-    assert build_loss(LogitAdjustedConfig())(level).item() == pytest.approx(expected, rel=1e-6)
+    assert built(LogitAdjustedConfig())(level).item() == pytest.approx(expected, rel=1e-6)
+    for config in (
+        LargeMarginSoftmaxConfig(margin=1, lambda_start=0.01, lambda_end=0.01),
+        TemperatureConfig(temperature=1),
+    ):
+        assert built(config)(some_inputs(config)).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_focal_alpha_is_the_weight_of_defective():
     labels = LABELS["alike"]
-    pulls = pull(build_loss(FocalConfig(alpha=0.8)), labels)
+    pulls = pull(built(FocalConfig(alpha=0.8)), labels)
     assert pulls[1] == pytest.approx(4 * pulls[0], rel=1e-5)
 
 

@@ -5,6 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
+from ssl_pcb.config.margin_losses import (
+    L2ConstrainedSoftmaxConfig,
+    LargeMarginSoftmaxConfig,
+    LDAMConfig,
+    TemperatureConfig,
+)
 
 
 class CrossEntropyConfig(Section):
@@ -56,4 +62,47 @@ class LogitAdjustedConfig(Section):
     tau: float = Field(1.0, ge=0, description="how strongly; 0 = cross entropy")
 
 
-LossConfig = Annotated[CrossEntropyConfig | FocalConfig | LogitAdjustedConfig, Field(discriminator="name")]
+class ClassRatioConfig(Section):
+    """Soft Dice overlap of values times class ratios (Sudre et al. 2017, arXiv 1707.03237)."""
+
+    name: Literal["class_ratio"] = Field(
+        "class_ratio",
+        description="overlap of predicted and true class values, those of the rarer class magnified by its ratio",
+    )
+    posthoc: bool = Field(
+        True, description="multiply predictions by the same ratios; changes no ranking, but how sure they sound"
+    )
+    swapped: bool = Field(
+        False, description="give each class the other's ratio: an error once made, kept to compare with"
+    )
+
+
+class SupConConfig(Section):
+    """Supervised contrastive learning (Khosla et al. 2020, arXiv 2004.11362)."""
+
+    name: Literal["supcon"] = Field(
+        "supcon", description="samples of one class are pulled together and pushed from the other's"
+    )
+    mode: Literal["two_stage", "joint"] = Field(
+        "two_stage",
+        description="two_stage = the network learns by contrast alone, and the last layer by cross entropy on its "
+        "features; joint = the network learns by both",
+    )
+    weight: float = Field(0.5, gt=0, lt=1, description="joint: weight of the contrast; cross entropy has the rest")
+    temperature: float = Field(0.1, gt=0, description="of the contrast: the lower, the more the nearest samples count")
+    output_dim: int = Field(128, ge=2, description="numbers of the projection in which samples are compared")
+    views: Literal[1, 2] = Field(2, description="random views of each sample in a batch; 2 double the cost of a step")
+
+
+LossConfig = Annotated[
+    CrossEntropyConfig
+    | FocalConfig
+    | LogitAdjustedConfig
+    | ClassRatioConfig
+    | LargeMarginSoftmaxConfig
+    | L2ConstrainedSoftmaxConfig
+    | TemperatureConfig
+    | LDAMConfig
+    | SupConConfig,
+    Field(discriminator="name"),
+]

@@ -9,6 +9,7 @@ from ssl_pcb.config.base import Section
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
+from ssl_pcb.config.loss_checks import refuse_equal_views, refuse_lonely_anchors, refuse_pixels, refuse_probe_in
 from ssl_pcb.config.method import MethodConfig, SimCLRConfig
 from ssl_pcb.config.model import BackboneConfig, HeadConfig, LinearHeadConfig
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
@@ -113,6 +114,12 @@ class LinearEvalConfig(Section):
         _refuse_odd_batch(self.sampler, self.training)
         return self
 
+    @model_validator(mode="after")
+    def _loss_fits(self) -> "LinearEvalConfig":
+        refuse_pixels(self.loss)
+        refuse_lonely_anchors(self.loss, self.sampler)
+        return self
+
 
 class SupervisedConfig(Section):
     """What trains a classifier end to end, once or once a fold."""
@@ -154,6 +161,14 @@ class SupervisedConfig(Section):
     @model_validator(mode="after")
     def _sampler_fits(self) -> "SupervisedConfig":
         _refuse_odd_batch(self.sampler, self.training)
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> "SupervisedConfig":
+        refuse_lonely_anchors(self.loss, self.sampler)
+        refuse_equal_views(self.loss, self.augment)
+        if self.head_start == "probe":
+            refuse_probe_in(self.loss)
         return self
 
 

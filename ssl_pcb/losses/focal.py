@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from ssl_pcb.config.loss import FocalConfig
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.supervised import SupervisedLoss
 
 EVEN = -1.0
 """What torchvision takes for no class weight."""
 
 
-class Focal(nn.Module):
+class Focal(SupervisedLoss):
     """Cross entropy times ``(1 - p) ** gamma``, p being the predicted probability of the true class.
 
     Lin et al. 2017 (arXiv 1708.02002), in torchvision's form for two classes, whose logits' difference is the log-odds

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssl_pcb.config.loss import LogitAdjustedConfig
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.supervised import SupervisedLoss
 
 
-class LogitAdjusted(nn.Module):
+class LogitAdjusted(SupervisedLoss):
     """Cross entropy of ``logits + tau * log(shares)``; Menon et al. 2021 (arXiv 2007.07314), equation 10.
 
     The shares are those of the classes as the sampler shows them. What frequency explains is taken from the network, so

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ssl_pcb.config.loss import LossConfig
 from ssl_pcb.config.model import HeadConfig, LinearHeadConfig
+from ssl_pcb.models.layers import build_layer
 
 
 class Head(nn.Module):
@@ -37,4 +38,4 @@ def build_head(config: HeadConfig, loss: LossConfig, dim: int, classes: int) -> 
     """
     match config:
         case LinearHeadConfig():
-            return Head(nn.Identity(), nn.Linear(dim, classes))
+            return Head(nn.Identity(), build_layer(loss, dim, classes))

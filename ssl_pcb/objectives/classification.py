@@ -9,6 +9,7 @@ from ssl_pcb.augment.build import Augment
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.supervised import SupervisedLoss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.models.heads import Head
@@ -18,7 +19,7 @@ from ssl_pcb.objectives.output import StepOutput
 class FeatureClassifier(nn.Module):
     """A head and its loss on ready features (B, D): the gradient probe of linear-eval."""
 
-    def __init__(self, head: Head, loss: nn.Module, class_counts: Tensor) -> None:
+    def __init__(self, head: Head, loss: SupervisedLoss, class_counts: Tensor) -> None:
         """Join them.
 
         Args:
@@ -38,9 +39,16 @@ class FeatureClassifier(nn.Module):
     def step(self, features: Tensor, targets: Tensor) -> StepOutput:
         """Loss of features (B, D) against targets (B,)."""
         hidden = self.head.trunk(features)
-        logits = self.head.layer(hidden)
+        logits = self.head.layer(hidden.detach() if self.loss.detached else hidden)
         loss = self.loss(LossInputs(hidden, self.head.layer.weight, logits, targets, self.class_counts))
         return StepOutput(loss, {"accuracy": (logits.argmax(1) == targets).float().mean()})
+
+    @torch.no_grad()
+    def correct(self) -> None:
+        """Build the loss's correction of predictions into the layer's bias, once, when training is over."""
+        correction = self.loss.correction(self.class_counts)
+        if correction is not None:
+            self.head.layer.bias.add_(correction)
 
     def scores(self, features: Tensor) -> Tensor:
         """Log-odds of Defective (B,) in float32, of features (B, D)."""
@@ -66,9 +74,10 @@ class ImageClassifier(nn.Module):
         self.augment, self.size = augment, size
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
-        """Loss of a batch of stored pixels, augmented."""
+        """Loss of a batch of stored pixels, augmented: of as many views of each sample as the loss asks for."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
-            shown = self.augment(batch.inputs, batch.labels, generator)
+            views = self.classifier.loss.views
+            shown = self.augment(torch.cat([batch.inputs] * views), torch.cat([batch.labels] * views), generator)
         return self.classifier.step(self.backbone(shown.images), shown.labels)
 
     def scores(self, pixels: Tensor) -> Tensor:

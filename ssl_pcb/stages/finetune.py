@@ -30,6 +30,7 @@ from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.heads import start_from_probe
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
+from ssl_pcb.stages.softening import picture_softening
 from ssl_pcb.stages.weights import describe_backbone, trained_on
 from ssl_pcb.training.checkpoint import checkpoint_bytes, copy_of, save_backbone, save_head
 from ssl_pcb.training.compiling import compile_networks
@@ -72,7 +73,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     counts = class_counts(sampler, labels, len(LABELS))
     torch.manual_seed(derive_seed(runtime.seed, "head"))
     head = build_head(config.head, config.loss, backbone.dim, len(LABELS))
-    classifier = FeatureClassifier(head, build_loss(config.loss), torch.from_numpy(counts))
+    classifier = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), torch.from_numpy(counts))
     model = ImageClassifier(backbone, classifier, build_augment(config.augment, size), size)
     disk = checkpoint_bytes(model, best=True)
     refuse_full_disk(disk, run, fabric)
@@ -127,12 +128,14 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
         model.load_state_dict(progress.kept["model"])
+        classifier.correct()
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
         if not fabric.is_global_zero:
             return
         log.info("kept epoch: %d of %d, by %s", progress.kept["epoch"], config.training.epochs, chosen_by)
         save_backbone(model.backbone, run.folder, seen)
         save_head(head.state_dict(), run.folder)
+        picture_softening(head.layer, scores["val"], samples, run.folder)
         if config.test:
             record_test(
                 run, runtime.ledger, samples, f"finetune {backbone.name} from {start.checkpoint}", scores["test"], start

@@ -88,7 +88,7 @@ def gradient_head(
     counts = torch.from_numpy(class_counts(sampler, y, len(LABELS)))
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
     head = build_head(LinearHeadConfig(), config.loss, x.shape[1], len(LABELS))
-    model = FeatureClassifier(head, build_loss(config.loss), counts)
+    model = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), counts)
     dataset = ArrayDataset((x - mean) / scale, y, np.arange(len(y)))
     size = config.training.batch_size
     fit(
@@ -96,6 +96,7 @@ def gradient_head(
         lambda epoch: batches(dataset, sampler.epoch(epoch), size, drop_last=False),
         fabric, seed=config.runtime.seed, label="gradient head", quiet=True,
     )  # fmt: skip
+    model.correct()
     model.eval()
     with torch.no_grad():
         return {

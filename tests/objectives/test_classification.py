@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from ssl_pcb.augment.build import build_augment
 from ssl_pcb.config.augment import StandardConfig, ViewConfig
@@ -11,6 +10,7 @@ from ssl_pcb.config.loss import CrossEntropyConfig
 from ssl_pcb.config.model import BackboneConfig, LinearHeadConfig
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.losses.build import build_loss
+from ssl_pcb.losses.supervised import SupervisedLoss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.heads import build_head
 from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
@@ -24,7 +24,7 @@ def generator(seed=0):
     return make_generator(torch.device("cpu"), seed)
 
 
-class Spy(nn.Module):
+class Spy(SupervisedLoss):
     """A loss that keeps what it was given."""
 
     def forward(self, inputs):
@@ -41,7 +41,8 @@ def model():
     torch.manual_seed(0)
     backbone = Backbone(BackboneConfig(name="test_resnet"), 1)
     augment = build_augment(StandardConfig(view=ViewConfig()), SIZE)
-    return ImageClassifier(backbone, on_features(backbone.dim, build_loss(CrossEntropyConfig())), augment, SIZE)
+    loss = build_loss(CrossEntropyConfig(), backbone.dim)
+    return ImageClassifier(backbone, on_features(backbone.dim, loss), augment, SIZE)
 
 
 @pytest.fixture
@@ -63,9 +64,25 @@ def test_a_loss_receives_features_head_logits_targets_and_counts():
     assert found.class_counts.tolist() == [30, 10]
 
 
+def test_a_loss_that_compares_views_gets_several_of_each_sample(batch):
+    class Views(Spy):
+        views = 2
+
+    torch.manual_seed(0)
+    backbone = Backbone(BackboneConfig(name="test_resnet"), 1).eval()
+    model = ImageClassifier(backbone, on_features(backbone.dim, Views()), build_augment(StandardConfig(), SIZE), SIZE)
+    model(batch, generator())
+    found = model.classifier.loss.inputs
+    assert torch.equal(found.targets, batch.labels.repeat(2))
+    first, second = found.features.split(8)
+    near, far = (first - second).norm(dim=1), (first - second.roll(1, 0)).norm(dim=1)
+    assert (near > 0).all()  # drawn anew
+    assert near.mean() < far.mean()  # of the same sample
+
+
 def test_loss_and_accuracy_of_the_linear_head():
     torch.manual_seed(0)
-    model = on_features(5, build_loss(CrossEntropyConfig()))
+    model = on_features(5, build_loss(CrossEntropyConfig(), 5))
     features, targets = torch.randn(20, 5), torch.randint(0, 2, (20,))
     output, layer = model(Batch(features, targets), generator()), model.head.layer
     logits = (features @ layer.weight.T + layer.bias).detach().double().numpy()
@@ -75,7 +92,7 @@ def test_loss_and_accuracy_of_the_linear_head():
 
 
 def test_counts_follow_the_device_but_are_no_weights():
-    model = on_features(5, build_loss(CrossEntropyConfig()))
+    model = on_features(5, build_loss(CrossEntropyConfig(), 5))
     assert set(model.state_dict()) == {"head.layer.weight", "head.layer.bias"}
     assert model.to("meta").class_counts.device.type == "meta"
 

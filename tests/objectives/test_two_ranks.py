@@ -17,9 +17,12 @@ from pydantic import TypeAdapter
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ssl_pcb.config.loss import LossConfig
 from ssl_pcb.config.method import MethodConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.data.loaders import Batch
+from ssl_pcb.losses.build import build_loss
+from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.nt_xent import nt_xent
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.build import build_objective
@@ -35,6 +38,7 @@ METHODS = {
     "byol": {"momentum": 0.5},
 }
 NORMS = ("group", "frozen")
+BATCH_LOSSES = ("class_ratio", "supcon")
 
 
 class FixedViews:
@@ -102,6 +106,18 @@ def hard_nt_xent(rank=0, world=1):
     return {"loss": loss.item(), "gradients": [each.grad for each in inputs]}
 
 
+def supervised(name, rank=0, world=1):
+    """A loss of classes that looks at the whole batch, and its gradients; half of the classes differ between ranks."""
+    torch.manual_seed(0)
+    config = TypeAdapter(LossConfig).validate_python({"name": name})
+    loss, weight = build_loss(config, 4), torch.randn(2, 4)
+    features = torch.randn(B, 4)[rank::world].requires_grad_()
+    targets = torch.tensor([0, 0, 0, 1, 1, 1, 0, 0])[rank::world]
+    value = loss(LossInputs(features, weight, features @ weight.T, targets, torch.tensor([5, 3])))
+    value.backward()
+    return {"loss": value.item(), "gradient": features.grad}
+
+
 def work(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/meeting", timedelta(seconds=60), world_size=WORLD, rank=rank)
@@ -112,6 +128,7 @@ def work(rank, folder):
         }
         found["batch norm"] = train("simclr", "group", {}, rank, WORLD, batch_norm=True)
         found["own negatives"] = hard_nt_xent(rank, WORLD)
+        found |= {name: supervised(name, rank, WORLD) for name in BATCH_LOSSES}
         found["lightly's"] = lightlys_barlow_twins(rank, WORLD)
         torch.save(found, folder / f"{rank}.pt")
     finally:
@@ -155,6 +172,15 @@ def test_own_negatives_and_gathered_views_make_one_loss(ranks):
     for rank, each in enumerate(found):
         for own, whole in zip(each["gradients"], alone["gradients"], strict=True):
             torch.testing.assert_close(own / WORLD, whole[rank::WORLD])  # averaged, as gradients of weights are
+
+
+@pytest.mark.parametrize("name", BATCH_LOSSES)
+def test_losses_of_a_batch_of_classes_are_those_of_all_processes(ranks, name):
+    alone = supervised(name)
+    found = [rank[name] for rank in ranks]
+    assert sum(each["loss"] for each in found) / WORLD == pytest.approx(alone["loss"], rel=1e-5)
+    for rank, each in enumerate(found):
+        torch.testing.assert_close(each["gradient"] / WORLD, alone["gradient"][rank::WORLD])
 
 
 @pytest.mark.parametrize("norm", NORMS)

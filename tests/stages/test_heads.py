@@ -42,7 +42,7 @@ def test_finetuning_starts_at_the_probes_scores_of_unseen_boards(synthetic_board
     backbone = Backbone(BackboneConfig(name="test_resnet"), samples.store.spec.channels)
     loss = CrossEntropyConfig()
     head = build_head(LinearHeadConfig(), loss, backbone.dim, 2)
-    classifier = FeatureClassifier(head, build_loss(loss), torch.tensor([1, 1]))
+    classifier = FeatureClassifier(head, build_loss(loss, backbone.dim), torch.tensor([1, 1]))
     model = ImageClassifier(backbone, classifier, build_augment(StandardConfig(), SIZE), SIZE)
     fabric = alone(RuntimeConfig(device="cpu", precision="fp32"))
     rows, val_rows = (samples.supervised(split) for split in ("train", "val"))

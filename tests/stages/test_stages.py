@@ -21,7 +21,6 @@ from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.load import load_config, read_yaml
-from ssl_pcb.config.loss import LossConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import SamplerConfig
 from ssl_pcb.config.stages import STAGES, LinearEvalConfig
@@ -398,13 +397,6 @@ def test_every_sampler_trains_a_classifier_and_but_for_the_mirror_a_probe(workpl
             start("linear-eval", f"probe-{name}", sampler__name=name)
     else:
         start("linear-eval", f"probe-{name}", sampler__name=name, fractions=[1.0], checkpoint="none")
-
-
-@pytest.mark.parametrize("name", [variant().name for variant in get_args(get_args(LossConfig)[0])])
-def test_every_loss_trains_a_classifier_and_a_probe(workplace, name):
-    run = start("finetune", f"loss-{name}", loss__name=name, training__epochs=1)
-    assert np.isfinite(rows(run / "metrics.jsonl")[-1]["loss"])
-    start("linear-eval", f"probe-loss-{name}", loss__name=name, fractions=[1.0], checkpoint="none")
 
 
 @pytest.mark.parametrize("stage", ["finetune", "linear-eval"])

@@ -137,7 +137,7 @@ def test_scores_are_those_of_the_saved_network_also_with_batch_norm(workplace, m
     table = pd.read_csv("runs/saved/predictions.csv")
     pixels = samples.pixels(table["row"].to_numpy()).__getitems__(list(range(len(table)))).inputs
     with torch.no_grad():
-        logits = backbone(plain_view(pixels, 32)).numpy() @ head["weight"].T + head["bias"]
+        logits = backbone(plain_view(pixels, 32)).numpy() @ head["layer.weight"].T + head["layer.bias"]
     np.testing.assert_allclose(table["score"], logits[:, 1] - logits[:, 0], atol=1e-4)
 
 

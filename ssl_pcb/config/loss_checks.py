@@ -1,0 +1,58 @@
+"""What a loss does not go together with."""
+
+from ssl_pcb.config.augment import AugmentConfig
+from ssl_pcb.config.loss import LossConfig, SupConConfig
+from ssl_pcb.config.margin_losses import OwnLayer
+from ssl_pcb.config.sampler import SamplerConfig
+
+
+def refuse_lonely_anchors(loss: LossConfig, sampler: SamplerConfig) -> None:
+    """Refuse contrast between samples of which too few have one of their own class beside them.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if isinstance(loss, SupConConfig) and loss.views == 1 and sampler.name != "balanced_batch":
+        raise ValueError(
+            "loss.views: with one view a sample of the rarer class often has no other of it in the batch; set "
+            "loss.views=2 or sampler.name=balanced_batch"
+        )
+
+
+def refuse_equal_views(loss: LossConfig, augment: AugmentConfig) -> None:
+    """Refuse contrast between a picture and itself.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if isinstance(loss, SupConConfig) and loss.views == 2 and augment.name == "none":
+        raise ValueError(
+            "loss.views: without augmentation both views are the same picture; set augment.name=symmetries, or "
+            "loss.views=1 and sampler.name=balanced_batch"
+        )
+
+
+def refuse_pixels(loss: LossConfig) -> None:
+    """Refuse a loss that needs more than ready features.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if isinstance(loss, SupConConfig) and (loss.views == 2 or loss.mode == "two_stage"):
+        raise ValueError(
+            "loss: supcon trains a network by views of pixels, and these heads see ready features; set "
+            "loss.mode=joint, loss.views=1 and sampler.name=balanced_batch"
+        )
+
+
+def refuse_probe_in(loss: LossConfig) -> None:
+    """Refuse a loss whose last layer cannot begin as a probe.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if isinstance(loss, OwnLayer):
+        raise ValueError(
+            f"head_start: a probe is a linear layer with a bias, and loss.name={loss.name} has another; set "
+            "head_start=random, or another loss"
+        )
