@@ -21,6 +21,11 @@ class BackboneConfig(Section):
         description="own = as the network comes (mostly batch norm); group norm instead, which neither ties samples "
         "together nor needs their statistics; or frozen batch norm (for start weights)",
     )
+    antialias: bool = Field(
+        False,
+        description="blur before pixels are skipped (Zhang 2019), so that a shift by a pixel changes features less; "
+        "for resnet, resnext, densenet, efficientnet, mobilenet and relatives; costs some time",
+    )
     strides: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (),
         description="pool the network's maps of these strides (8 = a value for 8 x 8 pixels) in place of its own end, "

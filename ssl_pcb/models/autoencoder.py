@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ssl_pcb.config.method import AutoencoderConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.last_map import set_rest_aside
 
 STRIDE = 32
 """Image pixels per step of the encoder's feature map."""
@@ -41,7 +42,7 @@ class Autoencoder(nn.Module):
         self.backbone, self.dim, self.size = backbone, config.dim, size
         side = math.ceil(size / STRIDE)
         depth = backbone.map_depth(STRIDE)
-        _set_rest_aside(backbone)
+        set_rest_aside(backbone)
         if config.dim > depth * side**2:
             raise UserError(
                 f"method.dim: {config.dim} numbers are more than the {depth * side**2} of {backbone.name}'s last "
@@ -93,29 +94,6 @@ def mirror_pad(images: Tensor, multiple: int) -> Tensor:
     line = line.remainder(2 * size)
     line = torch.minimum(line, 2 * size - 1 - line)
     return images[..., line, :][..., line]
-
-
-def _set_rest_aside(backbone: Backbone) -> None:
-    """Leave out of the training what lies behind the feature map: nothing in an autoencoder would train it.
-
-    Raises:
-        UserError: If that is more than a norm: pooled features would pass through layers that stay random.
-    """
-    was_training = backbone.training
-    named = [(name, value) for name, value in backbone.named_parameters() if value.requires_grad]
-    with torch.enable_grad():
-        shown = backbone.mean.new_zeros(1, backbone.channels, 2 * STRIDE, 2 * STRIDE)
-        total = backbone.eval().feature_map(shown).sum()
-    reached = torch.autograd.grad(total, [value for _, value in named], allow_unused=True)
-    backbone.train(was_training)
-    rest = [each for each, gradient in zip(named, reached, strict=True) if gradient is None]
-    if deep := [name for name, value in rest if value.ndim > 1]:
-        raise UserError(
-            f"backbone.name: the pooled features of '{backbone.name}' pass through layers behind its feature map "
-            f"({deep[0]}), which an autoencoder does not train; choose another, for instance resnet18"
-        )
-    for _, value in rest:
-        value.requires_grad_(False)
 
 
 def _doubling(before: int, after: int) -> nn.Sequential:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
+from ssl_pcb.models.creation import create_network
+from ssl_pcb.models.feature_maps import PROBE, stages_at
 from ssl_pcb.models.neck import Neck
 from ssl_pcb.models.norms import with_norm
-
-GEM, GEM_LEAST = 3.0, 1e-6
-"""Power of the generalised mean: 1 is the mean, infinity the maximum. And what smaller values count as."""
-
-PROBE = 64
-"""Side in pixels of the images that tell a network's strides; any stride up to it divides it."""
+from ssl_pcb.models.pooling import pool_map
 
 
 class Backbone(nn.Module):
@@ -31,6 +26,7 @@ class Backbone(nn.Module):
         name: timm model name.
         channels: Input channels: 1 or 3, twice that with golden images.
         norm: ``own``, ``group`` or ``frozen``, as in the config.
+        antialias: Whether it blurs before it skips pixels.
         strides: Pixels per step of the maps that are pooled; empty = the network's own end.
         wide_depths: Channels of each of these maps.
         neck: Fuses them into one, or ``None``.
@@ -49,17 +45,16 @@ class Backbone(nn.Module):
 
         Raises:
             UserError: If timm has no model of that name, its weights cannot be had, it takes one image size only, it
-                has no map of a stride, or the norm does not go with network or weights.
+                has no map of a stride or no anti-aliasing, or the norm does not go with network or weights.
         """
         super().__init__()
-        self.name, self.channels, self.norm = config.name, channels, config.norm
+        self.name, self.channels, self.norm, self.antialias = config.name, channels, config.norm, config.antialias
         self.strides, self.pool = config.strides, config.pool
-        self.network = with_norm(_create(config, channels), config)
-        pretrained = config.weights == "timm"
-        recipe: Any = self.network.pretrained_cfg if pretrained else {"mean": [0.5], "std": [0.25]}
-        for key in ("mean", "std"):
-            value = torch.tensor(recipe[key])
-            self.register_buffer(key, (value if len(value) == channels else value.mean()).reshape(-1, 1, 1))
+        self.network = with_norm(create_network(config, channels), config)
+        self.register_buffer("mean", torch.full((channels, 1, 1), 0.5))
+        self.register_buffer("std", torch.full((channels, 1, 1), 0.25))
+        if config.weights == "timm":
+            self.scale_as_timm()
         self.set_aside: tuple[str, ...] = ()
         self.wide_depths: tuple[int, ...] = ()
         if self.strides:
@@ -71,7 +66,14 @@ class Backbone(nn.Module):
     def design(self) -> str:
         """What the weights do not tell of the network: two of one design with the same weights compute the same."""
         strides = ",".join(map(str, self.strides)) or "end"
-        return f"{self.name} {self.norm} {strides} {self.pool}"
+        return f"{self.name} {self.norm} {strides} {self.pool}" + " antialiased" * self.antialias
+
+    def scale_as_timm(self) -> None:
+        """Scale images as timm's weights of this network expect them; other than three channels all by the mean."""
+        recipe: Any = self.network.pretrained_cfg
+        for scale, key in ((self.mean, "mean"), (self.std, "std")):
+            value = torch.tensor(recipe[key])
+            scale.copy_((value if len(value) == self.channels else value.mean()).reshape(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, H, W) in [0, 1]."""
@@ -100,50 +102,58 @@ class Backbone(nn.Module):
 
     def pooled(self, maps: list[Tensor]) -> Tensor:
         """Features (B, dim) of :meth:`maps`."""
-        return torch.cat([part for each in maps for part in _pool(each, self.pool)], 1)
+        return torch.cat([part for each in maps for part in pool_map(each, self.pool)], 1)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """The last feature map (B, D, h, w), before pooling, of images (B, C, H, W) in [0, 1]."""
+        if self.strides:
+            return self.maps(images)[-1]
         found: Tensor = self.network.forward_features(self._scaled(images))  # type: ignore[operator]
         return found
+
+    def map_and_stage(self, images: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """:meth:`feature_map`, and on the way there the map (B, depth, h, w) of a stage, by its number."""
+        last, (found,) = self.network.forward_intermediates(self._scaled(images), indices=[number])  # type: ignore[operator]
+        return last, found
+
+    def pooled_end(self, last: Tensor) -> Tensor:
+        """Features (B, dim) of :meth:`feature_map`, where that is the network's own end."""
+        features: Tensor = self.network.forward_head(last)  # type: ignore[operator]
+        return features
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for key, scale in (("mean", self.mean), ("std", self.std)):
+            if prefix + key in state_dict:  # earlier files hold one number for all channels
+                state_dict[prefix + key] = state_dict[prefix + key].expand_as(scale)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _scaled(self, images: Tensor) -> Tensor:
         return torch.addcmul(-self.mean / self.std, images, 1 / self.std)  # fresh memory once, not twice
 
-    @torch.no_grad()
     def _keep_maps(self) -> None:
         """Find the last map of each stride, and drop the parts of the network behind the last of them."""
         network: Any = self.network
-        if not hasattr(network, "forward_intermediates"):
-            raise UserError(f"backbone.strides: '{self.name}' gives out no maps; leave strides empty")
-        images = torch.zeros(1, self.channels, PROBE, PROBE)
-        found = network.eval().forward_intermediates(images, intermediates_only=True)
-        last = {PROBE // each.shape[-1]: (number, each.shape[1]) for number, each in enumerate(found)}
-        lost = [stride for stride in self.strides if stride not in last]
-        if lost:
-            offered = ", ".join(str(stride) for stride in sorted(last))
-            raise UserError(f"backbone.strides: '{self.name}' has no map of stride {lost[0]}, only of {offered}")
-        self._indices = [last[stride][0] for stride in self.strides]
-        self.wide_depths = tuple(last[stride][1] for stride in self.strides)
+        stages = stages_at(network, self.name, self.channels, self.strides, "backbone.strides")
+        self._indices = [stage.number for stage in stages]
+        self.wide_depths = tuple(stage.depth for stage in stages)
         before = set(network.state_dict())
         network.prune_intermediate_layers(self._indices, prune_norm=True, prune_head=True)
         self.set_aside = tuple(sorted(before - set(network.state_dict())))
-        network.train()
 
     @torch.no_grad()
-    def map_depth(self, stride: int) -> int:
+    def map_depth(self, stride: int | None = None) -> int:
         """Channels of :meth:`feature_map`.
 
         Raises:
-            UserError: If it is not a map of one value for ``stride`` x ``stride`` pixels.
+            UserError: If it is not a map, or not one of one value for ``stride`` x ``stride`` pixels.
         """
-        was_training = self.training
-        shape = tuple(self.eval().feature_map(self.mean.new_zeros(1, self.channels, 2 * stride, 2 * stride)).shape)
+        was_training, side = self.training, 2 * stride if stride else PROBE
+        shape = tuple(self.eval().feature_map(self.mean.new_zeros(1, self.channels, side, side)).shape)
         self.train(was_training)
-        if len(shape) != 4 or shape[2:] != (2, 2):
+        if len(shape) != 4 or shape[2] != shape[3] or (stride and shape[2] != 2):
+            where = f" at stride {stride}" if stride else ""
             raise UserError(
-                f"backbone.name: '{self.name}' ends in no feature map at stride {stride}; "
-                "choose another, for instance resnet18"
+                f"backbone.name: '{self.name}' ends in no feature map{where}; choose another, for instance resnet18"
             )
         return shape[1]
 
@@ -164,41 +174,6 @@ def refuse_size(network: nn.Module, channels: int, size: int) -> None:
             "or a convolutional backbone"
         ) from None
     network.train(was_training)
-
-
-def _pool(values: Tensor, how: str) -> list[Tensor]:
-    match how:
-        case "avg":
-            return [values.mean((2, 3))]
-        case "max":
-            return [values.amax((2, 3))]
-        case "avg_max":
-            return [values.mean((2, 3)), values.amax((2, 3))]
-        case _:  # gem (Radenovic et al. 2019, arXiv 1711.02512); bfloat16 has too few digits for its powers
-            return [values.float().clamp(min=GEM_LEAST).pow(GEM).mean((2, 3)).pow(1 / GEM)]
-
-
-def _create(config: BackboneConfig, channels: int) -> nn.Module:
-    if not timm.is_model(config.name):
-        near = difflib.get_close_matches(config.name, timm.list_models(), n=1)
-        raise UserError(
-            f"backbone.name: timm has no model '{config.name}'" + (f", did you mean {near[0]}?" if near else "")
-        )
-    try:
-        return timm.create_model(
-            config.name,
-            pretrained=config.weights == "timm",
-            in_chans=channels,
-            num_classes=0,
-            drop_rate=config.drop_rate,
-        )
-    except (OSError, RuntimeError) as error:
-        if config.weights == "none":
-            raise
-        raise UserError(
-            f"backbone.weights: timm could not give weights for '{config.name}' "
-            f"({str(error).splitlines()[0]}); set backbone.weights=none or pass a file with --checkpoint"
-        ) from None
 
 
 @torch.no_grad()

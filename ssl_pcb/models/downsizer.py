@@ -69,6 +69,7 @@ class DownsizedBackbone(nn.Module):
         name: Names both networks, so that the weights are not taken for a bare backbone's.
         channels: Input channels, 1 or 3.
         norm: Of the classifier's backbone.
+        antialias: Of the classifier's backbone.
         dim: Number of features.
         design: What the weights do not tell of both networks.
     """
@@ -92,11 +93,19 @@ class DownsizedBackbone(nn.Module):
             nn.Conv2d(self.downsizer.depth, config.channels, 1, bias=False), nn.GroupNorm(1, config.channels)
         )
         self.backbone = Backbone(classifier, config.channels)
-        self.norm, self.dim = self.backbone.norm, self.backbone.dim
+        self.norm, self.antialias, self.dim = self.backbone.norm, self.backbone.antialias, self.backbone.dim
         frozen = "frozen" if config.frozen else "trained"
-        self.design = f"{self.backbone.design} behind {encoder.name} {encoder.norm} {frozen} at {config.stride}"
+        self.design = f"{self.backbone.design} behind {encoder.design} {frozen} at {config.stride}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, S, S) in [0, 1]."""
-        features: Tensor = self.backbone(self.squeeze(self.downsizer(images)))
+        features: Tensor = self.backbone(self._small(images))
         return features
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """The last feature map (B, D, h, w), before pooling, of images (B, C, S, S) in [0, 1]."""
+        return self.backbone.feature_map(self._small(images))
+
+    def _small(self, images: Tensor) -> Tensor:
+        small: Tensor = self.squeeze(self.downsizer(images))
+        return small

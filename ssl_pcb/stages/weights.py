@@ -23,6 +23,9 @@ from ssl_pcb.training.runtime import derive_seed
 
 log = logging.getLogger(__name__)
 
+BEFORE = {"norm": "own", "antialias": False, "strides": [], "neck": 0}
+"""Of the network of a run that does not say."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -121,6 +124,7 @@ def describe_backbone(config: BackboneConfig, channels: int) -> dict[str, object
         "name": config.name,
         "channels": channels,
         "norm": config.norm,
+        "antialias": config.antialias,
         "strides": list(config.strides),
         "neck": config.neck,
     }
@@ -138,9 +142,7 @@ def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path
         record = read_run(file.parent)
         if record.get("stage") != "pretrain" or record.get("status") != "finished":
             continue
-        same_network = ({"norm": "own", "strides": [], "neck": 0} | record["backbone"]) == describe_backbone(
-            config, samples.channels
-        )
+        same_network = (BEFORE | record["backbone"]) == describe_backbone(config, samples.channels)
         if same_network and record["data"]["images_fingerprint"] == images:
             found.append((record["ended"], file.parent))
     if not found:

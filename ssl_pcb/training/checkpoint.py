@@ -15,6 +15,7 @@ from ssl_pcb.data.files import whole_stream
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.training.bare import classifier_names, fit_channels
 from ssl_pcb.training.lineage import IMAGES, TrainedOn
 
 BACKBONE = "backbone.safetensors"
@@ -37,7 +38,12 @@ def checkpoint_bytes(objective: nn.Module, *, best: bool) -> int:
 def save_backbone(backbone: Backbone | DownsizedBackbone, folder: Path, seen: TrainedOn) -> None:
     """Write ``folder``/backbone.safetensors with the record of what it has seen, whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
-    described = {"backbone": backbone.name, "channels": str(backbone.channels), "norm": backbone.norm}
+    described = {
+        "backbone": backbone.name,
+        "channels": str(backbone.channels),
+        "norm": backbone.norm,
+        "antialias": str(backbone.antialias).lower(),
+    }
     _save_tensors(tensors | seen.tensors(), folder / BACKBONE, described | seen.metadata())
 
 
@@ -65,28 +71,24 @@ def weights_file(path: Path) -> Path:
 def load_backbone(backbone: Backbone, path: Path) -> None:
     """Load weights into ``backbone``.
 
+    A file of another program holds the bare timm network, usually with its classifier. It is taken to expect the scale
+    of images that timm's weights of that network do, and its first layer is adapted to the number of channels.
+
     Args:
         backbone: A freshly built network.
         path: A run folder, a ``.safetensors`` file, or a ``.pt``/``.pth`` state dict without pickled objects.
 
     Raises:
-        UserError: If the file is missing or none of these, or holds another network or one with another norm.
+        UserError: If the file is missing or none of these, or holds another network or one with another norm or other
+            downsampling.
     """
-    file = weights_file(path)
-    tensors, described = read_weights(file)
-    ours = f"{backbone.name} with {backbone.channels} channel(s)"
-    theirs = f"{described.get('backbone')} with {described.get('channels')} channel(s)"
-    if "backbone" in described and theirs != ours:
-        raise UserError(f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint")
-    norm = described.get("norm", "own")
-    # Frozen batch norm is batch norm at its running statistics; no other two are alike.
-    if "backbone" in described and backbone.norm != norm and (norm, backbone.norm) != ("own", "frozen"):
-        raise UserError(
-            f"{path}: was trained with backbone.norm={norm}, but the config asks for {backbone.norm}; "
-            f"set backbone.norm={norm} or change --checkpoint"
-        )
-    # A file from elsewhere holds the bare timm network, usually with its classifier.
-    module = backbone if "backbone" in described else backbone.network
+    tensors, described = read_weights(weights_file(path))
+    bare, ours = "backbone" not in described, f"{backbone.name} with {backbone.channels} channel(s)"
+    if bare:
+        tensors = fit_channels(backbone, tensors)
+    else:
+        _refuse_other_design(backbone, described, path)
+    module = backbone.network if bare else backbone
     try:
         missing, unexpected = module.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
@@ -94,12 +96,30 @@ def load_backbone(backbone: Backbone, path: Path) -> None:
     if missing:
         raise UserError(f"{path}: is not a checkpoint of {ours}: {len(missing)} tensors missing, first '{missing[0]}'")
     # A deeper network of the same family has all of a shallower one's tensors.
-    known = (*_classifiers(backbone), *backbone.set_aside, *(f"network.{name}" for name in backbone.set_aside))
-    extra = [name for name in unexpected if not name.startswith(known)]
+    aside = (*backbone.set_aside, *(f"network.{name}" for name in backbone.set_aside))
+    extra = [name for name in unexpected if not name.startswith((*classifier_names(backbone), *aside))]
     if extra:
         raise UserError(
             f"{path}: is not a checkpoint of {ours}, which has no place for {len(extra)} tensors, first '{extra[0]}'"
         )
+    if bare:
+        backbone.scale_as_timm()
+
+
+def _refuse_other_design(backbone: Backbone, described: Mapping[str, str], path: Path) -> None:
+    """Refuse weights of a network that computes something else, as far as its file says."""
+    ours = f"{backbone.name} with {backbone.channels} channel(s)"
+    theirs = f"{described['backbone']} with {described.get('channels')} channel(s)"
+    if theirs != ours:
+        raise UserError(f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint")
+    had = {"norm": described.get("norm", "own"), "antialias": described.get("antialias", "false")}
+    for key, asked in {"norm": backbone.norm, "antialias": str(backbone.antialias).lower()}.items():
+        # Frozen batch norm is batch norm at its running statistics; no other two are alike.
+        if had[key] != asked and (had[key], asked) != ("own", "frozen"):
+            raise UserError(
+                f"{path}: was trained with backbone.{key}={had[key]}, but the config asks for {asked}; "
+                f"set backbone.{key}={had[key]} or change --checkpoint"
+            )
 
 
 def save_state(folder: Path, **parts: Any) -> None:
@@ -117,12 +137,6 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 def copy_of(module: nn.Module) -> dict[str, Tensor]:
     """The module's state on the CPU, detached from further training."""
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-
-
-def _classifiers(backbone: Backbone) -> tuple[str, ...]:
-    recipe: Any = backbone.network.pretrained_cfg
-    names = recipe.get("classifier") or ()
-    return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
 
 
 def _save_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None) -> None:

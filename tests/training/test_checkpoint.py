@@ -112,14 +112,12 @@ def test_a_foreign_safetensors_file_loads(tmp_path):
     assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.network.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    ("name", "other", "channels"), [("resnet18", "resnet34", 1), ("resnet18", "resnet50", 1), (TINY, TINY, 3)]
-)
-def test_a_foreign_file_of_another_network_is_refused(tmp_path, name, other, channels):
+@pytest.mark.parametrize("other", ["resnet34", "resnet50"])
+def test_a_foreign_file_of_another_network_is_refused(tmp_path, other):
     """resnet34 has every tensor of resnet18, with equal shapes: only what is left over tells them apart."""
-    torch.save(timm_state(other, channels), tmp_path / "w.pth")
-    line, _ = refusal(tmp_path / "w.pth", name=name)
-    assert name in line
+    torch.save(timm_state(other), tmp_path / "w.pth")
+    line, _ = refusal(tmp_path / "w.pth", name="resnet18")
+    assert "resnet18" in line
 
 
 def test_a_partial_file_is_refused(tmp_path):
