@@ -59,4 +59,30 @@ class LinearHeadConfig(Section):
     name: Literal["linear"] = Field("linear", description="one linear layer on the pooled features")
 
 
-HeadConfig = LinearHeadConfig
+class MLPHeadConfig(Section):
+    """A hidden layer before the last one."""
+
+    name: Literal["mlp"] = Field("mlp", description="a hidden layer between the pooled features and the last layer")
+    hidden_dim: int = Field(256, ge=1, description="width of the hidden layer")
+    drop_rate: float = Field(0.0, ge=0, lt=1, description="dropout behind the hidden layer")
+
+
+class AttentionHeadConfig(Section):
+    """Attention pooling (Zhai et al. 2022, arXiv 2106.04560, without what follows it there)."""
+
+    name: Literal["attention"] = Field(
+        "attention",
+        description="a learned query looks at the places of the last feature map, which are not averaged; then one "
+        "linear layer",
+    )
+    heads: int = Field(8, ge=1, description="attention heads; must divide the map's channels")
+
+
+HeadConfig = Annotated[LinearHeadConfig | MLPHeadConfig | AttentionHeadConfig, Field(discriminator="name")]
+
+
+class AuxiliaryConfig(Section):
+    """A second classifier inside the network (Lee et al. 2015, arXiv 1409.5185)."""
+
+    stride: int = Field(16, ge=1, description="stride of the stage whose map it sees, averaged (8 or 16, say)")
+    weight: float = Field(0.4, gt=0, description="of its loss beside the head's (0.3 in Szegedy et al. 2015)")

@@ -11,7 +11,7 @@ from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
 from ssl_pcb.config.loss_checks import refuse_equal_views, refuse_lonely_anchors, refuse_pixels, refuse_probe_in
 from ssl_pcb.config.method import MethodConfig, SimCLRConfig
-from ssl_pcb.config.model import BackboneConfig, HeadConfig, LinearHeadConfig
+from ssl_pcb.config.model import AuxiliaryConfig, BackboneConfig, HeadConfig, LinearHeadConfig
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
@@ -142,6 +142,9 @@ class SupervisedConfig(Section):
         description="where the linear head begins: at random, or as the logistic probe of the start weights' features",
     )
     head: HeadConfig = Field(LinearHeadConfig(), description="from the network's features to the classes")
+    auxiliary: AuxiliaryConfig | None = Field(
+        None, description="a second classifier on an intermediate stage, for training alone; none = it does without"
+    )
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
@@ -169,6 +172,33 @@ class SupervisedConfig(Section):
         refuse_equal_views(self.loss, self.augment)
         if self.head_start == "probe":
             refuse_probe_in(self.loss)
+        return self
+
+    @model_validator(mode="after")
+    def _head_fits(self) -> "SupervisedConfig":
+        if self.head_start == "probe" and self.head.name != "linear":
+            raise ValueError(
+                f"head_start: a probe is a linear layer, which {self.head.name} is not; set head.name=linear, or "
+                "head_start=random"
+            )
+        several = len(self.backbone.strides) > 1 and not self.backbone.neck
+        if self.head.name == "attention" and several:
+            raise ValueError(
+                "head.name: attention looks at one map; give backbone.strides one stride, or fuse them with "
+                "backbone.neck"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _auxiliary_fits(self) -> "SupervisedConfig":
+        if self.auxiliary is None:
+            return self
+        other = "backbone.strides" if self.backbone.strides else "downsizer" if self.downsizer else None
+        if other:
+            raise ValueError(
+                f"auxiliary: it sees a stage on the way to the network's own end, and not beside {other}; leave one of "
+                "them out"
+            )
         return self
 
 

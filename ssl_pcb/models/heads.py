@@ -5,15 +5,16 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ssl_pcb.config.loss import LossConfig
-from ssl_pcb.config.model import HeadConfig, LinearHeadConfig
+from ssl_pcb.config.model import HeadConfig
 from ssl_pcb.models.layers import build_layer
+from ssl_pcb.models.trunks import AttentionPooling, build_trunk
 
 
 class Head(nn.Module):
     """A trunk, and the layer in which each class has a row of weights.
 
     Attributes:
-        trunk: Features (B, D) to what the layer sees (B, H); of a linear head the identity.
+        trunk: Features (B, D), or for attention a map (B, D, h, w), to what the layer sees (B, H).
         layer: To logits (B, K).
     """
 
@@ -21,8 +22,13 @@ class Head(nn.Module):
         super().__init__()
         self.trunk, self.layer = trunk, layer
 
+    @property
+    def on_map(self) -> bool:
+        """Whether it sees the network's last feature map in place of its pooled features."""
+        return isinstance(self.trunk, AttentionPooling)
+
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (B, K) of features (B, D)."""
+        """Logits (B, K) of what the trunk takes."""
         logits: Tensor = self.layer(self.trunk(features))
         return logits
 
@@ -33,9 +39,8 @@ def build_head(config: HeadConfig, loss: LossConfig, dim: int, classes: int) -> 
     Args:
         config: Of the head.
         loss: Of the loss.
-        dim: Number of features D.
+        dim: Number of features D, from :func:`ssl_pcb.models.trunks.input_dim`.
         classes: Number of classes K.
     """
-    match config:
-        case LinearHeadConfig():
-            return Head(nn.Identity(), build_layer(loss, dim, classes))
+    trunk, width = build_trunk(config, dim)
+    return Head(trunk, build_layer(loss, width, classes))

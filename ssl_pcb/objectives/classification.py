@@ -56,6 +56,29 @@ class FeatureClassifier(nn.Module):
         return logits[:, 1] - logits[:, 0]
 
 
+class Auxiliary(nn.Module):
+    """A linear classifier on the average of an intermediate map, whose loss joins that of the head in training.
+
+    It brings the early stages a gradient of their own (Lee et al. 2015, arXiv 1409.5185; Szegedy et al. 2015,
+    arXiv 1409.4842). Scores do not come from it, and it is not kept.
+
+    Attributes:
+        stage: Number of the stage whose map it sees.
+        classifier: On the averaged map.
+        weight: Of its loss.
+    """
+
+    def __init__(self, stage: int, classifier: FeatureClassifier, weight: float) -> None:
+        super().__init__()
+        self.stage, self.classifier, self.weight = stage, classifier, weight
+
+    def join(self, main: StepOutput, maps: Tensor, targets: Tensor) -> StepOutput:
+        """``main`` with the loss of the stage's maps (B, D, h, w) against targets (B,) added."""
+        aside = self.classifier.step(maps.mean((2, 3)), targets)
+        logs = {"auxiliary_loss": aside.loss.detach(), "auxiliary_accuracy": aside.logs["accuracy"]}
+        return StepOutput(main.loss + self.weight * aside.loss, main.logs | logs)
+
+
 class ImageClassifier(nn.Module):
     """Network, head and loss on augmented images: what finetune trains.
 
@@ -64,22 +87,43 @@ class ImageClassifier(nn.Module):
         classifier: Head and loss.
         augment: What training images are made by.
         size: Side of a sample, in pixels.
+        auxiliary: A second classifier for training alone, or ``None``.
     """
 
     def __init__(
-        self, backbone: Backbone | DownsizedBackbone, classifier: FeatureClassifier, augment: Augment, size: int
+        self,
+        backbone: Backbone | DownsizedBackbone,
+        classifier: FeatureClassifier,
+        augment: Augment,
+        size: int,
+        auxiliary: Auxiliary | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.classifier = backbone, classifier
         self.augment, self.size = augment, size
+        self.auxiliary = auxiliary
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """Loss of a batch of stored pixels, augmented: of as many views of each sample as the loss asks for."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
             views = self.classifier.loss.views
             shown = self.augment(torch.cat([batch.inputs] * views), torch.cat([batch.labels] * views), generator)
-        return self.classifier.step(self.backbone(shown.images), shown.labels)
+        if self.auxiliary is None:
+            return self.classifier.step(self._seen(shown.images), shown.labels)
+        seen, maps = self._seen_beside_stage(shown.images, self.auxiliary.stage)
+        return self.auxiliary.join(self.classifier.step(seen, shown.labels), maps, shown.labels)
 
     def scores(self, pixels: Tensor) -> Tensor:
         """Log-odds of Defective (B,) in float32, of stored pixels without augmentation."""
-        return self.classifier.scores(self.backbone(plain_view(pixels, self.size)))
+        return self.classifier.scores(self._seen(plain_view(pixels, self.size)))
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """What the head sees of images (B, C, S, S): features (B, D), or a map (B, D, h, w)."""
+        seen: Tensor = self.backbone.feature_map(images) if self.classifier.head.on_map else self.backbone(images)
+        return seen
+
+    def _seen_beside_stage(self, images: Tensor, stage: int) -> tuple[Tensor, Tensor]:
+        """The same and the map of a stage (B, depth, h, w), from one pass."""
+        assert isinstance(self.backbone, Backbone)
+        last, maps = self.backbone.map_and_stage(images, stage)
+        return last if self.classifier.head.on_map else self.backbone.pooled_end(last), maps

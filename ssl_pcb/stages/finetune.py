@@ -22,6 +22,8 @@ from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import refuse_size
 from ssl_pcb.models.heads import build_head
+from ssl_pcb.models.trunks import input_dim
+from ssl_pcb.objectives.auxiliary import build_auxiliary
 from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
@@ -72,9 +74,10 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
     torch.manual_seed(derive_seed(runtime.seed, "head"))
-    head = build_head(config.head, config.loss, backbone.dim, len(LABELS))
+    head = build_head(config.head, config.loss, input_dim(config.head, backbone), len(LABELS))
     classifier = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), torch.from_numpy(counts))
-    model = ImageClassifier(backbone, classifier, build_augment(config.augment, size), size)
+    auxiliary = build_auxiliary(config.auxiliary, config.loss, backbone, torch.from_numpy(counts))
+    model = ImageClassifier(backbone, classifier, build_augment(config.augment, size), size, auxiliary)
     disk = checkpoint_bytes(model, best=True)
     refuse_full_disk(disk, run, fabric)
     fabric = make_fabric(runtime)
