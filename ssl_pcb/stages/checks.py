@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_pcb.config.load import flatten
-from ssl_pcb.config.stages import FinetuneConfig, StageConfig
+from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig, StageConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import Run, read_config, read_run
@@ -70,6 +72,21 @@ def warn_of_queue(keys: int, available: int, unit: str) -> None:
             "set it well below the number of %ss",
             keys, available, unit, keys / available, unit,
         )  # fmt: skip
+
+
+def warn_of_head_norm(config: PretrainConfig, objective: nn.Module, backbone: nn.Module) -> None:
+    """Say when a projection head brings back the batch norm that the backbone was chosen to do without."""
+    has_key = getattr(config.method, "head_batch_norm", False)
+    if has_key and _has_batch_norm(objective) and not _has_batch_norm(backbone):
+        log.warning(
+            "method.head_batch_norm: %s has no batch norm, but the projection head has, and so ties the samples of a "
+            "batch together all the same; set it to false to do without",
+            config.backbone.name,
+        )
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    return any(isinstance(each, _BatchNorm) for each in module.modules())
 
 
 def refuse_shared_images(samples: Samples) -> None:

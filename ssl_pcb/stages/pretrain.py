@@ -25,6 +25,7 @@ from ssl_pcb.stages.checks import (
     refuse_full_disk,
     refuse_shared_images,
     refuse_small,
+    warn_of_head_norm,
     warn_of_queue,
 )
 from ssl_pcb.stages.costs import announce_cost
@@ -85,6 +86,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
         )  # fmt: skip
         if isinstance(config.method, MoCoConfig):
             warn_of_queue(config.method.queue, len(pool), pool.unit)
+        warn_of_head_norm(config, objective, start.backbone)
         if not run.resumed:
             announce_cost(objective, shown, batch_size, steps, disk, fabric)
         if config.compile:

@@ -10,10 +10,21 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.downsizer import DownsizerConfig
+from ssl_pcb.config.method import BYOLConfig, DefectPretextConfig, MoCoConfig, SimCLRConfig
+from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig
 from ssl_pcb.errors import UserError
-from ssl_pcb.stages.checks import refuse_full_disk, refuse_missing_weights, refuse_small, warn_of_queue
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.objectives.build import build_objective
+from ssl_pcb.stages.checks import (
+    refuse_full_disk,
+    refuse_missing_weights,
+    refuse_small,
+    warn_of_head_norm,
+    warn_of_queue,
+)
 from ssl_pcb.stages.costs import PATIENCE, _least_seconds
 
 
@@ -22,6 +33,30 @@ def test_a_queue_that_holds_all_samples_is_said(keys, said, caplog):
     warn_of_queue(keys, 1000, "tile")
     assert said in caplog.text
     assert bool(caplog.text) == bool(said)
+
+
+MAPPED = {"name": "test_nfnet", "strides": (8, 16), "neck": 10, "pool": "max"}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "method", "said"),
+    [
+        ({"name": "test_nfnet"}, SimCLRConfig(), True),
+        ({"name": "test_nfnet"}, SimCLRConfig(head_batch_norm=False), False),
+        ({"name": "test_resnet", "norm": "group"}, SimCLRConfig(), True),
+        ({"name": "test_resnet"}, SimCLRConfig(), False),
+        ({"name": "test_nfnet"}, MoCoConfig(), False),
+        ({"name": "test_nfnet"}, BYOLConfig(), False),  # whose heads have no such key
+        (MAPPED, DefectPretextConfig(), False),  # nor a projection head
+        (MAPPED, DefectPretextConfig(nt_xent_weight=0.1), True),
+    ],
+    ids=str,
+)
+def test_a_head_with_the_batch_norm_that_the_backbone_does_without_is_said(backbone, method, said, caplog):
+    config = PretrainConfig(backbone=BackboneConfig(**backbone), method=method)
+    network = Backbone(config.backbone, 1)
+    warn_of_head_norm(config, build_objective(method, network, ViewMaker(config.view, 32)), network)
+    assert ("method.head_batch_norm: test_" in caplog.text) == said
 
 
 @pytest.mark.parametrize(
