@@ -12,8 +12,8 @@ from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.resolve import probe_files, resolve
 from ssl_pcb.data.synthetic.embedded import embedded_manifest
-from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import write_json
+from ssl_pcb.stages.checks import refuse_used_folder
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,7 @@ def audit_views(config: PretrainConfig | FinetuneConfig, out: Path, *, samples: 
     Raises:
         UserError: If ``out`` is in use, or the manifest has no boxes.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: exists and is not empty; choose another --out")
+    refuse_used_folder(out)
     manifest = Manifest.read(config.data.manifest or embedded_manifest())
     data = resolve(config.data, manifest, probe_files(manifest, config.data)[0])
     view = config.view if isinstance(config, PretrainConfig) else config.augment.view

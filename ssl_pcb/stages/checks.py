@@ -43,6 +43,12 @@ def refuse_small(name: str, available: int, batch_size: int, processes: int) -> 
     )
 
 
+def refuse_used_folder(out: Path) -> None:
+    """Refuse to write beside what ``out`` holds already."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: exists and is not empty; choose another --out")
+
+
 def refuse_missing_weights(config: StageConfig) -> None:
     """Refuse checkpoints that are not there or not finished, before anything is packed for them."""
     downsizer = config.downsizer if isinstance(config, FinetuneConfig) else None

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.stages import STAGES, PretrainConfig
 from ssl_pcb.data.synthetic.generate import synthesize
-from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import read_config
 from ssl_pcb.stages.audit_augmentations import audit_views
+from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.start import start_stage
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,7 @@ def run_demo(out: Path, seed: int) -> None:
     Raises:
         UserError: If ``out`` is in use.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: exists and is not empty; choose another --out")
+    refuse_used_folder(out)
     began = time.perf_counter()
     log.info("1 of 5: %d synthetic boards with known defects", BOARDS)
     with tqdm(desc="painting", total=BOARDS * IMAGES_PER_BOARD, unit="image", disable=None, leave=False) as bar:

@@ -11,7 +11,6 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ssl_pcb.augment.build import build_augment
 from ssl_pcb.config.stages import FinetuneConfig
 from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.manifest import LABELS
@@ -19,15 +18,12 @@ from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import DivergedError
 from ssl_pcb.evaluation.probes import label_fraction_indices
-from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import refuse_size
-from ssl_pcb.models.heads import build_head
-from ssl_pcb.models.trunks import input_dim
-from ssl_pcb.objectives.auxiliary import build_auxiliary
-from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
+from ssl_pcb.objectives.classification import ImageClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
 from ssl_pcb.stages.checks import refuse_changed_data, refuse_full_disk, refuse_shared_images, refuse_small
+from ssl_pcb.stages.classifier import build_classifier
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.heads import start_from_probe
@@ -40,7 +36,7 @@ from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.loop import Progress, fit
 from ssl_pcb.training.optim import build_optimizer
 from ssl_pcb.training.processes import gather_shares, make_fabric, resolve_together, share_of
-from ssl_pcb.training.runtime import derive_seed, memory_format
+from ssl_pcb.training.runtime import memory_format
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +69,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     runtime = resolve_together(config.runtime, fabric, Workload.of(backbone, size))
     config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
-    torch.manual_seed(derive_seed(runtime.seed, "head"))
-    head = build_head(config.head, config.loss, input_dim(config.head, backbone), len(LABELS))
-    classifier = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), torch.from_numpy(counts))
-    auxiliary = build_auxiliary(config.auxiliary, config.loss, backbone, torch.from_numpy(counts))
-    model = ImageClassifier(backbone, classifier, build_augment(config.augment, size), size, auxiliary)
+    model = build_classifier(config, backbone, counts)
     disk = checkpoint_bytes(model, best=True)
     refuse_full_disk(disk, run, fabric)
     fabric = make_fabric(runtime)
@@ -131,14 +123,14 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
         model.load_state_dict(progress.kept["model"])
-        classifier.correct()
+        model.classifier.correct()
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
         if not fabric.is_global_zero:
             return
         log.info("kept epoch: %d of %d, by %s", progress.kept["epoch"], config.training.epochs, chosen_by)
         save_backbone(model.backbone, run.folder, seen)
-        save_head(head.state_dict(), run.folder)
-        picture_softening(head.layer, scores["val"], samples, run.folder)
+        save_head(model.classifier.head.state_dict(), run.folder)
+        picture_softening(model.classifier.head.layer, scores["val"], samples, run.folder)
         if config.test:
             record_test(
                 run, runtime.ledger, samples, f"finetune {backbone.name} from {start.checkpoint}", scores["test"], start
