@@ -1,13 +1,15 @@
 """The auxiliary classifier: what its loss is of, and that nothing of it is left outside training."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from ssl_pcb.augment.build import build_augment
 from ssl_pcb.config.augment import NoAugmentConfig
-from ssl_pcb.config.loss import CrossEntropyConfig
-from ssl_pcb.config.model import AttentionHeadConfig, AuxiliaryConfig, BackboneConfig, LinearHeadConfig
+from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
+from ssl_pcb.config.model import AttentionHeadConfig, AuxiliaryConfig, BackboneConfig, LinearHeadConfig, MLPHeadConfig
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.errors import UserError
 from ssl_pcb.losses.build import build_loss
@@ -75,6 +77,18 @@ def test_one_pass_gives_both(name):
         assert middle.shape[2:] == (SIZE // 16, SIZE // 16)
         torch.testing.assert_close(last, model.backbone.feature_map(images))
         torch.testing.assert_close(model.backbone.pooled_end(last), model.backbone(images))
+
+
+@pytest.mark.parametrize("variant", get_args(get_args(LossConfig)[0]), ids=lambda variant: variant().name)
+@pytest.mark.parametrize("head", [MLPHeadConfig(), AttentionHeadConfig()], ids=lambda config: config.name)
+def test_it_and_every_head_go_with_every_loss(variant, head):
+    model = make(head=head, loss=variant()).train()
+    output = loss_of(model)
+    output.loss.backward()
+    assert torch.isfinite(output.loss)
+    for name, value in model.named_parameters():
+        assert value.grad is not None, name
+        assert torch.isfinite(value.grad).all(), name
 
 
 def test_it_sends_the_early_stages_a_gradient_of_its_own():
