@@ -8,6 +8,7 @@ from ssl_pcb.config.augment import AugmentConfig, StandardConfig, ViewConfig
 from ssl_pcb.config.base import Section
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.downsizer import DownsizerConfig
+from ssl_pcb.config.head_checks import refuse_cut_networks, refuse_probe_for, refuse_several_maps
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
 from ssl_pcb.config.loss_checks import refuse_equal_views, refuse_lonely_anchors, refuse_pixels, refuse_probe_in
 from ssl_pcb.config.method import MethodConfig, SimCLRConfig
@@ -176,29 +177,10 @@ class SupervisedConfig(Section):
 
     @model_validator(mode="after")
     def _head_fits(self) -> "SupervisedConfig":
-        if self.head_start == "probe" and self.head.name != "linear":
-            raise ValueError(
-                f"head_start: a probe is a linear layer, which {self.head.name} is not; set head.name=linear, or "
-                "head_start=random"
-            )
-        several = len(self.backbone.strides) > 1 and not self.backbone.neck
-        if self.head.name == "attention" and several:
-            raise ValueError(
-                "head.name: attention looks at one map; give backbone.strides one stride, or fuse them with "
-                "backbone.neck"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _auxiliary_fits(self) -> "SupervisedConfig":
-        if self.auxiliary is None:
-            return self
-        other = "backbone.strides" if self.backbone.strides else "downsizer" if self.downsizer else None
-        if other:
-            raise ValueError(
-                f"auxiliary: it sees a stage on the way to the network's own end, and not beside {other}; leave one of "
-                "them out"
-            )
+        if self.head_start == "probe":
+            refuse_probe_for(self.head)
+        refuse_several_maps(self.head, self.backbone)
+        refuse_cut_networks(self.auxiliary, self.backbone, self.downsizer)
         return self
 
 
