@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
+from ssl_pcb.models.initialisation import begin_as_he
 from ssl_pcb.models.neck import Neck
 from ssl_pcb.models.norms import with_norm
 
@@ -54,7 +55,10 @@ class Backbone(nn.Module):
         super().__init__()
         self.name, self.channels, self.norm = config.name, channels, config.norm
         self.strides, self.pool = config.strides, config.pool
-        self.network = with_norm(_create(config, channels), config)
+        network = _create(config, channels)
+        if config.init == "he":
+            begin_as_he(network)
+        self.network = with_norm(network, config)
         pretrained = config.weights == "timm"
         recipe: Any = self.network.pretrained_cfg if pretrained else {"mean": [0.5], "std": [0.25]}
         for key in ("mean", "std"):
