@@ -17,8 +17,8 @@ from ssl_pcb.config.stages import STAGES
 from ssl_pcb.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 FOLDERS = {"crossval": "crossval", "pretrain": "pretrain", "linear_eval": "linear-eval", "finetune": "finetune"}
+FILES = sorted(file for folder in FOLDERS for file in (ROOT / "configs" / folder).rglob("*.yaml"))
 
 
 def folder_of(file):

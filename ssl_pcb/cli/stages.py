@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ssl_pcb.config.load import flatten, load_config, parse_set, read_yaml
+from ssl_pcb.config.presets import PRESETS
 from ssl_pcb.config.show import Key, describe
 from ssl_pcb.config.stages import STAGES, CrossvalConfig
 
@@ -27,6 +28,8 @@ FLAGS = {
     "--augment": "augment.name",
     "--optimizer": "optimizer.name",
     "--lr": "optimizer.lr",
+    "--schedule": "training.schedule.name",
+    "--freeze": "freeze",
     "--head": "head.name",
     "--sampler": "sampler.name",
     "--loss": "loss.name",
@@ -47,7 +50,7 @@ FLAGS = {
 }
 """The settings that people change daily, and the config key behind each; the rest goes through --set."""
 
-VARIANTS = ("--method", "--augment", "--optimizer", "--head", "--sampler", "--loss")
+VARIANTS = ("--method", "--augment", "--optimizer", "--schedule", "--head", "--sampler", "--loss")
 """The flags that choose among named variants."""
 
 CHOICES = ("--device", "--precision", "--layout", "--hard-negatives", "--test-balance")
@@ -68,6 +71,7 @@ def stage_command(stage: str) -> click.Command:
     keys = describe(STAGES[stage])
     options: list[click.Parameter] = [
         click.Option(["--config", "config_file"], type=click.Path(path_type=Path), help="YAML file with any keys."),
+        *([_preset()] if stage == "finetune" else []),
         *(_option(flag, found) for flag, name in FLAGS.items() if (found := [k for k in keys if k.name == name])),
         click.Option(
             ["--resume"], is_flag=True, help="Go on with the unfinished run in --out, or with the newest one."
@@ -78,24 +82,29 @@ def stage_command(stage: str) -> click.Command:
         ),
     ]  # fmt: skip
 
-    def run(config_file: Path | None, sets: tuple[str, ...], resume: bool, **flags: Any) -> None:
+    def run(
+        config_file: Path | None, sets: tuple[str, ...], resume: bool, preset: str | None = None, **flags: Any
+    ) -> None:
         asked = {FLAGS["--" + name.replace("_", "-")]: value for name, value in flags.items() if value is not None}
-        run_stage(stage, config_file, asked | parse_set(sets), resume=resume)
+        keys = PRESETS[preset].keys if preset else {}
+        run_stage(stage, config_file, asked | parse_set(sets), resume=resume, preset=keys)
 
     return click.Command(stage, params=options, callback=run, help=INTROS[stage])
 
 
-def run_stage(stage: str, file: Path | None, asked: Mapping[str, Any], *, resume: bool) -> Path:
+def run_stage(
+    stage: str, file: Path | None, asked: Mapping[str, Any], *, resume: bool, preset: Mapping[str, Any] | None = None
+) -> Path:
     """Run ``stage``; returns its run folder."""
     from ssl_pcb.stages.crossval import crossval  # torch is imported from here on
     from ssl_pcb.stages.start import start_stage
     from ssl_pcb.stages.weights import backbone_of
 
-    everything = {**(flatten(read_yaml(file)) if file else {}), **asked}
+    everything = {**(flatten(read_yaml(file)) if file else {}), **(preset or {}), **asked}
     if not any(key.split(".")[0] == "backbone" for key in everything):  # then it is that of the weights
         found = backbone_of(str(everything.get("checkpoint", "none")))
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
-    config = load_config(STAGES[stage], file, asked)
+    config = load_config(STAGES[stage], file, asked, preset=preset)
     if isinstance(config, CrossvalConfig):
         return crossval(config, everything, resume=resume)
     return start_stage(stage, config, everything, resume=resume)
@@ -119,6 +128,14 @@ def _option(flag: str, keys: list[Key]) -> click.Option:
         metavar=None if choices else {"WHOLE": "INTEGER", "AUTO": "INTEGER"}.get(kind, kind),
         help=f"{meaning}.  [default: {default}]",
     )
+
+
+def _preset() -> click.Option:
+    recipes = "; ".join(f"{name}: {preset.meaning}" for name, preset in PRESETS.items())
+    return click.Option(
+        ["--preset"], type=click.Choice(list(PRESETS)),
+        help=f"Keys of a paper's recipe, which override --config and are overridden by flags and --set. {recipes}.",
+    )  # fmt: skip
 
 
 def _sentence(text: str) -> str:

@@ -1,8 +1,14 @@
 """What every config section shares."""
 
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda given: [each.strip() for each in given.split(",")] if isinstance(given, str) else given),
+]
+"""A list that a flag takes as words with commas between them."""
 
 
 class Section(BaseModel):

@@ -19,14 +19,21 @@ from ssl_pcb.errors import UserError
 Stage = TypeVar("Stage", bound=BaseModel)
 
 
-def load_config(schema: type[Stage], file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Stage:
-    """Build a validated config: defaults, then ``file``, then ``overrides``.
+def load_config(
+    schema: type[Stage],
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    preset: Mapping[str, Any] | None = None,
+) -> Stage:
+    """Build a validated config: defaults, then ``file``, then ``preset``, then ``overrides``.
 
     Args:
         schema: The stage's config class.
         file: A YAML file with any of the schema's keys, or ``None``.
         overrides: Dotted key to value. Overriding ``x.name`` drops the keys of ``x`` that belonged to the
             variant named before.
+        preset: The same, as a recipe has them together.
 
     Raises:
         UserError: One line naming the key, and the nearest known one where a key is unknown.
@@ -35,7 +42,11 @@ def load_config(schema: type[Stage], file: Path | None = None, overrides: Mappin
     names = Counter(key.name for key in describe(schema))
     unions = {name.removesuffix(".name") for name, count in names.items() if count > 1}
     # A variant is chosen before its keys are set, in whatever order they were given.
-    ordered = sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".name"))
+    ordered = [
+        item
+        for layer in (preset or {}, overrides or {})
+        for item in sorted(layer.items(), key=lambda item: not item[0].endswith(".name"))
+    ]
     try:
         if file is not None:
             values = _merge(values, read_yaml(file), unions)

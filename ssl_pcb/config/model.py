@@ -1,10 +1,12 @@
 """The network."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
+
+Stage = TypeVar("Stage", bound=Any)
 
 
 class BackboneConfig(Section):
@@ -14,6 +16,12 @@ class BackboneConfig(Section):
     weights: Literal["none", "timm"] = Field(
         "none",
         description="start weights where no checkpoint is given: none, or timm's download (needs a network)",
+    )
+    init: Literal["own", "he"] = Field(
+        "own",
+        description="random weights that a network without start weights begins with: its own kind's, or he = those of "
+        "the ResNet and DenseNet papers (convolutions from He et al.'s normal distribution, norms 1 and 0, biases of "
+        "linear layers 0, also of finetune's head)",
     )
     drop_rate: float = Field(0.0, ge=0, lt=1, description="dropout before the pooled features")
     norm: Literal["own", "group", "frozen"] = Field(
@@ -41,6 +49,12 @@ class BackboneConfig(Section):
     )
 
     @model_validator(mode="after")
+    def _one_beginning(self) -> "BackboneConfig":
+        if self.init != "own" and self.weights != "none":
+            raise ValueError(f"init={self.init} draws other weights than weights={self.weights}; set one of them alone")
+        return self
+
+    @model_validator(mode="after")
     def _strides_go_with_pool(self) -> "BackboneConfig":
         if list(self.strides) != sorted(set(self.strides)):
             raise ValueError("strides must ascend, each once, as in [8, 16]")
@@ -51,6 +65,17 @@ class BackboneConfig(Section):
         if self.neck and not self.strides:
             raise ValueError("neck fuses the maps of strides; set strides as well, as in [8, 16]")
         return self
+
+
+def refuse_two_beginnings(config: Stage) -> Stage:
+    """A validator of configs with ``backbone`` and ``checkpoint``: weights are either drawn or brought."""
+    init, checkpoint = config.backbone.init, config.checkpoint
+    if init != "own" and checkpoint != "none":
+        raise ValueError(
+            f"backbone.init: {init} draws other weights than checkpoint={checkpoint} brings; set --checkpoint none, or "
+            "leave backbone.init out"
+        )
+    return config
 
 
 class LinearHeadConfig(Section):

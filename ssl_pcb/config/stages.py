@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ssl_pcb.config.augment import AugmentConfig, StandardConfig, ViewConfig
-from ssl_pcb.config.base import Section
+from ssl_pcb.config.base import Section, Words
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.head_checks import refuse_cut_networks, refuse_probe_for, refuse_several_maps
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
 from ssl_pcb.config.loss_checks import refuse_equal_views, refuse_lonely_anchors, refuse_pixels, refuse_probe_in
 from ssl_pcb.config.method import MethodConfig, SimCLRConfig
-from ssl_pcb.config.model import AuxiliaryConfig, BackboneConfig, HeadConfig, LinearHeadConfig
+from ssl_pcb.config.model import AuxiliaryConfig, BackboneConfig, HeadConfig, LinearHeadConfig, refuse_two_beginnings
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
@@ -31,6 +31,8 @@ TEST_BALANCE = (
     "what the reports count: all samples, or as many of either class, drawn from the larger one by the seed; "
     "thresholds are chosen on all either way"
 )
+
+CURVE = "length, learning-rate curve and clipping"
 
 PROFILE = "write where a step's time goes into the run folder: profile.md"
 
@@ -56,7 +58,7 @@ class PretrainConfig(Section):
     method: MethodConfig = Field(SimCLRConfig(), description="self-supervised method")
     checkpoint: str = Field("none", description="weights to start from: a run folder, a weights file, or 'none'")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
-    training: TrainingConfig = Field(TrainingConfig(epochs=20), description="length and learning-rate curve")
+    training: TrainingConfig = Field(TrainingConfig(epochs=20), description=CURVE)
     monitor_every: int = Field(
         5, ge=1, description="epochs between looks at the representation (kNN, spread, effective rank)"
     )
@@ -64,6 +66,8 @@ class PretrainConfig(Section):
     profile: bool = Field(False, description=PROFILE)
     compile: bool = Field(False, description=COMPILE)
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
+
+    _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
 
     @model_validator(mode="after")
     def _golden_images_have_a_use(self) -> "PretrainConfig":
@@ -101,7 +105,7 @@ class LinearEvalConfig(Section):
     loss: LossConfig = Field(CrossEntropyConfig(), description="loss of the gradient head")
     optimizer: OptimizerConfig = Field(AdamWConfig(lr=3e-3), description="optimiser of the gradient head")
     training: TrainingConfig = Field(
-        TrainingConfig(epochs=30, batch_size=256), description="length of the gradient head's training"
+        TrainingConfig(epochs=30, batch_size=256), description=f"{CURVE}, of the gradient head's training"
     )
     test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
     test_balance: Literal["natural", "balanced"] = Field("natural", description=TEST_BALANCE)
@@ -119,6 +123,17 @@ class LinearEvalConfig(Section):
     def _loss_fits(self) -> "LinearEvalConfig":
         refuse_pixels(self.loss)
         refuse_lonely_anchors(self.loss, self.sampler)
+        return self
+
+    _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
+
+    @model_validator(mode="after")
+    def _clipping_has_a_use(self) -> "LinearEvalConfig":
+        if self.training.clip.name == "adaptive":
+            raise ValueError(
+                "training.clip: adaptive leaves the last layer alone, and this head has no other; "
+                "set training.clip.name=norm"
+            )
         return self
 
 
@@ -149,8 +164,20 @@ class SupervisedConfig(Section):
     sampler: SamplerConfig = Field(NaturalConfig(), description="which training samples an epoch shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="supervised loss")
     optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimiser")
-    training: TrainingConfig = Field(
-        TrainingConfig(epochs=30, batch_size=32), description="length and learning-rate curve"
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the next layer's rate at which each layer of the network learns; 1 = all alike",
+    )
+    freeze: Words = Field(
+        (), description="stages of the network to leave as they are, statistics included, as in stem,stage1"
+    )
+    training: TrainingConfig = Field(TrainingConfig(epochs=30, batch_size=32), description=CURVE)
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="decay of a moving average of the weights, which is judged and kept in their place; rises to it as "
+        "1 - steps^(-2/3); none = the weights themselves",
     )
     steps_per_epoch: Annotated[int, Field(ge=1)] | None = Field(
         None,
@@ -183,6 +210,16 @@ class SupervisedConfig(Section):
         refuse_cut_networks(self.auxiliary, self.backbone, self.downsizer)
         return self
 
+    @model_validator(mode="after")
+    def _layers_were_learned(self) -> "SupervisedConfig":
+        for key, given in {"freeze": self.freeze, "layer_decay": self.layer_decay < 1}.items():
+            if given and self.downsizer is not None:
+                raise ValueError(
+                    f"{key}: behind a downsizer the network begins at random, and all of it must learn; leave it out "
+                    "(downsizer.frozen is about the downsizer's own stages)"
+                )
+        return self
+
 
 class FinetuneConfig(SupervisedConfig):
     """End-to-end supervised training, from a checkpoint or from scratch."""
@@ -192,7 +229,20 @@ class FinetuneConfig(SupervisedConfig):
     select: Literal["auroc", "average_precision", "last"] = Field(
         "average_precision", description="validation measure that chooses the best epoch; last = the last one is kept"
     )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="epochs without a better validation measure after which training stops (the learning-rate curve is "
+        "still that of all epochs); none = it does not",
+    )
     test: bool = Field(False, description="also evaluate the test split; each look is recorded in the ledger")
+
+    _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
+
+    @model_validator(mode="after")
+    def _patience_has_a_measure(self) -> "FinetuneConfig":
+        if self.patience is not None and self.select == "last":
+            raise ValueError("patience: waits for a better validation measure, and select=last looks at none; set one")
+        return self
 
 
 class CrossvalConfig(SupervisedConfig):
@@ -210,6 +260,8 @@ class CrossvalConfig(SupervisedConfig):
     disjoint: Literal["board", "image"] = Field(
         "board", description="what never stands on both sides; image = boards do, and every output is marked so"
     )
+
+    _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
 
 
 def _refuse_odd_batch(sampler: SamplerConfig, training: TrainingConfig) -> None:

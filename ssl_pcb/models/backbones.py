@@ -11,6 +11,7 @@ from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.creation import create_network
 from ssl_pcb.models.feature_maps import PROBE, stages_at
+from ssl_pcb.models.initialisation import begin_as_he
 from ssl_pcb.models.neck import Neck
 from ssl_pcb.models.norms import with_norm
 from ssl_pcb.models.pooling import pool_map
@@ -50,7 +51,10 @@ class Backbone(nn.Module):
         super().__init__()
         self.name, self.channels, self.norm, self.antialias = config.name, channels, config.norm, config.antialias
         self.strides, self.pool = config.strides, config.pool
-        self.network = with_norm(create_network(config, channels), config)
+        network = create_network(config, channels)
+        if config.init == "he":
+            begin_as_he(network)
+        self.network = with_norm(network, config)
         self.register_buffer("mean", torch.full((channels, 1, 1), 0.5))
         self.register_buffer("std", torch.full((channels, 1, 1), 0.25))
         if config.weights == "timm":

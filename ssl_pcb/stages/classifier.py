@@ -12,6 +12,7 @@ from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.models.heads import build_head
+from ssl_pcb.models.initialisation import begin_as_he
 from ssl_pcb.models.trunks import input_dim
 from ssl_pcb.objectives.auxiliary import build_auxiliary
 from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
@@ -34,6 +35,8 @@ def build_classifier(
     counts, size = torch.from_numpy(class_counts), config.data.image_size
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
     head = build_head(config.head, config.loss, input_dim(config.head, backbone), len(counts))
+    if config.backbone.init == "he":
+        begin_as_he(head)
     classifier = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), counts)
     auxiliary = build_auxiliary(config.auxiliary, config.loss, backbone, counts)
     return ImageClassifier(backbone, classifier, build_augment(config.augment, size), size, auxiliary)

@@ -22,9 +22,19 @@ log = logging.getLogger(__name__)
 
 
 def announce_cost(
-    objective: nn.Module, dataset: ArrayDataset, batch_size: int, steps: int, disk: int, fabric: Fabric
+    objective: nn.Module,
+    dataset: ArrayDataset,
+    batch_size: int,
+    steps: int,
+    disk: int,
+    fabric: Fabric,
+    *,
+    at_most: bool = False,
 ) -> None:
-    """Say how long ``steps`` steps will take, from a trial on a copy, and that checkpoints need ``disk`` bytes."""
+    """Say how long ``steps`` steps will take, from a trial on a copy, and that checkpoints need ``disk`` bytes.
+
+    ``at_most`` says that training may stop before the last step.
+    """
     trial = copy.deepcopy(objective).to(fabric.device)
     count = min(batch_size, 16, len(dataset))  # more would only delay the first step
     batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
@@ -36,8 +46,8 @@ def announce_cost(
 
     seconds = _least_seconds(step, fabric) / fabric.world_size
     log.info(
-        "expected: about %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
-        duration(seconds / count * batch_size * steps), steps, batch_size, disk / 1e6,
+        "expected: %sabout %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
+        "at most " * at_most, duration(seconds / count * batch_size * steps), steps, batch_size, disk / 1e6,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from ssl_pcb.config.stages import FinetuneConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.depths import freeze_stages
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.stages.weights import Start, backbone_of, start_from
 from ssl_pcb.training.checkpoint import BACKBONE, read_weights
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 def start_network(
     config: FinetuneConfig, samples: Samples, beside: Path
 ) -> tuple[FinetuneConfig, Start, Backbone | DownsizedBackbone]:
-    """Build what ``config`` names and load its weights.
+    """Build what ``config`` names, load its weights and freeze its stages.
 
     Args:
         config: Of the run.
@@ -32,7 +33,7 @@ def start_network(
         ``config`` with its checkpoints decided, where weights came from, and the network.
 
     Raises:
-        UserError: If a checkpoint does not fit, or saw what it will be judged on.
+        UserError: If a checkpoint does not fit, or saw what it will be judged on, or there is no stage to freeze.
     """
     channels = samples.channels
     if config.downsizer is None:
@@ -40,6 +41,9 @@ def start_network(
             config.checkpoint, config.backbone, channels, config.runtime, samples=samples,
             transductive=config.transductive, beside=beside,
         )  # fmt: skip
+        freeze_stages(start.backbone, config.freeze)
+        if config.freeze and start.checkpoint == "none" and config.backbone.weights == "none":
+            log.warning("freeze: these stages are random and stay so; name weights with --checkpoint, or leave it out")
         return config.model_copy(update={"checkpoint": start.checkpoint}), start, start.backbone
     if config.checkpoint not in ("auto", "none"):
         raise UserError(

@@ -19,6 +19,7 @@ from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import DivergedError
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.models.backbones import refuse_size
+from ssl_pcb.models.depths import layer_scales
 from ssl_pcb.objectives.classification import ImageClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
@@ -28,9 +29,11 @@ from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.heads import start_from_probe
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
+from ssl_pcb.stages.selection import keep_best, kept_by, say_kept
 from ssl_pcb.stages.softening import picture_softening
 from ssl_pcb.stages.weights import describe_backbone, trained_on
-from ssl_pcb.training.checkpoint import checkpoint_bytes, copy_of, save_backbone, save_head
+from ssl_pcb.training.averaging import average_of
+from ssl_pcb.training.checkpoint import checkpoint_bytes, save_backbone, save_head
 from ssl_pcb.training.compiling import compile_networks
 from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.loop import Progress, fit
@@ -66,11 +69,12 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     channels, size = samples.channels, data.image_size
     config, start, backbone = start_network(config, samples, run.folder)
     refuse_size(backbone, channels, size)
+    scales = layer_scales(start.backbone, config.layer_decay)
     runtime = resolve_together(config.runtime, fabric, Workload.of(backbone, size))
     config = config.model_copy(update={"data": data, "runtime": runtime})
     counts = class_counts(sampler, labels, len(LABELS))
     model = build_classifier(config, backbone, counts)
-    disk = checkpoint_bytes(model, best=True)
+    disk = checkpoint_bytes(model, best=True, averaged=config.ema is not None)
     refuse_full_disk(disk, run, fabric)
     fabric = make_fabric(runtime)
     dataset = samples.pixels(rows)
@@ -94,31 +98,28 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         )  # fmt: skip
         if not run.resumed:
             steps = shown // batch_size * config.training.epochs
-            announce_cost(model, dataset, batch_size, steps, disk, fabric)
+            announce_cost(model, dataset, batch_size, steps, disk, fabric, at_most=config.patience is not None)
         if config.head_start == "probe" and not run.resumed:
             start_from_probe(model, samples, rows, val_rows, fabric)
+        average = average_of(model, config.ema)
+        judged: ImageClassifier = model if average is None else average.module
         if config.compile:
             compile_networks(model, fabric.device)
         val_labels = samples.labels[val_rows]
-        chosen_by = "being the last" if config.select == "last" else f"validation {config.select}"
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
-            scores = predict(model, samples, val_rows, fabric)
+            scores = predict(judged, samples, val_rows, fabric)
             logs["val_auroc"] = float(roc_auc_score(val_labels, scores))
             logs["val_average_precision"] = float(average_precision_score(val_labels, scores))
-            logs["best"] = progress.kept.get("score", -1.0)
-            score = float(progress.epoch) if config.select == "last" else logs[f"val_{config.select}"]
-            if score > logs["best"]:
-                logs["best"] = score
-                progress.kept = {"score": logs["best"], "epoch": progress.epoch, "model": copy_of(model)}
+            keep_best(judged, progress, logs, config)
             run.log_metrics({"epoch": progress.epoch, **logs})
 
         progress = fit(
-            model, build_optimizer(config.optimizer, model, batch_size), config.training,
+            model, build_optimizer(config.optimizer, model, batch_size, scales), config.training,
             lambda epoch: batches(
                 dataset, sampler.epoch(epoch), batch_size, drop_last=True, share=share_of(fabric)
             ),
-            fabric, seed=runtime.seed, layout=memory_format(runtime), state_folder=run.folder,
+            fabric, seed=runtime.seed, average=average, layout=memory_format(runtime), state_folder=run.folder,
             profile_folder=run.folder if config.profile else None,
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
@@ -127,7 +128,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}
         if not fabric.is_global_zero:
             return
-        log.info("kept epoch: %d of %d, by %s", progress.kept["epoch"], config.training.epochs, chosen_by)
+        say_kept(progress, config)
         save_backbone(model.backbone, run.folder, seen)
         save_head(model.classifier.head.state_dict(), run.folder)
         picture_softening(model.classifier.head.layer, scores["val"], samples, run.folder)
@@ -139,7 +140,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         reports = judge(scores, samples, run.folder / PREDICTIONS, said, Judging.of(config))
         summary: dict[str, Any] = {
             "stage": "finetune", "network": backbone.name, "checkpoint": start.checkpoint, "marks": said,
-            "best_epoch": progress.kept["epoch"], "selected_on": chosen_by,
+            "epochs": progress.epoch, "best_epoch": progress.kept["epoch"], "selected_on": kept_by(config),
             "reports": reports,
         }  # fmt: skip
         run.save_summary(summary)

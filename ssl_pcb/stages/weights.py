@@ -115,7 +115,8 @@ def backbone_of(checkpoint: str) -> BackboneConfig | None:
     """The network of the run folder ``checkpoint``; ``None`` if it is no run folder."""
     folder = Path(checkpoint)
     stage = read_run(folder).get("stage") if folder.is_dir() else None
-    return read_config(folder, stage).backbone.model_copy(update={"weights": "none"}) if stage else None
+    given = {"weights": "none", "init": "own"}
+    return read_config(folder, stage).backbone.model_copy(update=given) if stage else None
 
 
 def describe_backbone(config: BackboneConfig, channels: int) -> dict[str, object]:

@@ -24,15 +24,16 @@ STATE = "state.pt"
 FIRST_FOLD = "fold-1"
 
 
-def checkpoint_bytes(objective: nn.Module, *, best: bool) -> int:
+def checkpoint_bytes(objective: nn.Module, *, best: bool, averaged: bool = False) -> int:
     """The most that a training of ``objective`` has on disk at a time.
 
     That is the state for ``--resume`` (weights, two moments of what is trained, the weights of the best epoch if they
-    are kept) twice, because the next one is written beside the last, and the backbone.
+    are kept, the moving average if there is one) twice, because the next one is written beside the last, and the
+    backbone.
     """
     weights: int = sum(tensor.numel() * tensor.element_size() for tensor in objective.state_dict().values())
     trained = sum(each.numel() * each.element_size() for each in objective.parameters() if each.requires_grad)
-    return 2 * (weights * (1 + best) + 2 * trained) + weights
+    return 2 * (weights * (1 + best + averaged) + 2 * trained) + weights
 
 
 def save_backbone(backbone: Backbone | DownsizedBackbone, folder: Path, seen: TrainedOn) -> None:

@@ -78,9 +78,11 @@ class Workload:
         """Running ``backbone``, or the network ``around`` it, on images of ``size`` pixels."""
         network = around or backbone
         shapes = str([(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()])
-        widths = hashlib.sha256(shapes.encode()).hexdigest()[:8]
+        frozen = "".join(name for name, each in network.named_parameters() if not each.requires_grad)
+        widths = hashlib.sha256((shapes + frozen).encode()).hexdigest()[:8]
         name = f"{type(network).__name__} {backbone.design} {widths}"
-        return cls(name, network, backbone.channels, size, training)
+        learns = any(each.requires_grad for each in network.parameters())  # where not, there is no backward pass
+        return cls(name, network, backbone.channels, size, training and learns)
 
 
 def resolve_runtime(config: RuntimeConfig, work: Workload) -> RuntimeConfig:

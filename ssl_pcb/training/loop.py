@@ -13,19 +13,20 @@ from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.profiler import record_function
 from tqdm import tqdm
 
 from ssl_pcb.config.optim import TrainingConfig
 from ssl_pcb.data.loaders import Batch, fetched
 from ssl_pcb.errors import DivergedError
 from ssl_pcb.training.checkpoint import load_state, save_state
+from ssl_pcb.training.clipping import advise_clipping
 from ssl_pcb.training.norms import prepare_norms
-from ssl_pcb.training.optim import set_learning_rate
 from ssl_pcb.training.profiling import profiled
 from ssl_pcb.training.runtime import derive_seed, make_generator
+from ssl_pcb.training.step import Step
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,12 @@ class Progress:
 
     Attributes:
         epoch: Finished epochs.
+        stopped: Set by the caller when this epoch shall be the last.
         kept: What the caller keeps from epoch to epoch; plain values and tensors only.
     """
 
     epoch: int = 0
+    stopped: bool = False
     kept: dict[str, Any] = field(default_factory=dict)
 
 
@@ -58,6 +61,7 @@ def fit(
     fabric: Fabric,
     *,
     seed: int,
+    average: ModelEmaV3 | None = None,
     layout: torch.memory_format = torch.contiguous_format,
     state_folder: Path | None = None,
     profile_folder: Path | None = None,
@@ -65,7 +69,7 @@ def fit(
     label: str = "training",
     quiet: bool = False,
 ) -> Progress:
-    """Train for ``config.epochs`` epochs.
+    """Train for ``config.epochs`` epochs, or until the caller stops it.
 
     Every epoch starts from random states derived from the seed and its number alone. A training that is
     killed and taken up again after its last finished epoch therefore ends with the same bits as one that was
@@ -74,16 +78,17 @@ def fit(
     Args:
         objective: Called with (batch, generator), returns a ``StepOutput``.
         optimizer: Over the objective's parameters.
-        config: Epochs, batch size, warm-up.
+        config: Epochs, learning-rate curve, clipping.
         batches_of: Epoch number to its batches; with several processes, to this one's share of each.
         fabric: Device, precision and processes.
         seed: The run's seed.
+        average: Follows the objective, and is saved with it; ``None`` = nothing does.
         layout: Memory format of weights and images.
         state_folder: Where the state for ``--resume`` is saved after each epoch and taken up from; ``None``
             = nowhere.
         profile_folder: Where the profile of the first steps is written; ``None`` = nowhere.
         after_epoch: Called on every process with the progress and the epoch's mean logs, before the first one
-            saves the state; may add logs and fill ``progress.kept``.
+            saves the state; may add logs, fill ``progress.kept`` and set ``progress.stopped``.
         label: What the progress bar calls this.
         quiet: Say nothing: one of many short trainings.
 
@@ -95,19 +100,23 @@ def fit(
     """
     progress = Progress()
     prepare_norms(objective, fabric)
-    objective.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
-    # Fabric hands back the same module inside a wrapper that applies the precision.
-    module, wrapped = fabric.setup(objective, optimizer)
+    networks = {"objective": objective, **({} if average is None else {"average": average})}
+    for network in networks.values():
+        network.to(fabric.device, memory_format=layout)  # type: ignore[call-overload]
+    if not quiet:
+        advise_clipping(config.clip, objective)
+    step = Step(objective, optimizer, config, fabric, average)
     state = load_state(state_folder) if state_folder else None
     if state is not None:
-        objective.load_state_dict(state["objective"])
+        for name, network in networks.items():
+            network.load_state_dict(state[name])
         optimizer.load_state_dict(state["optimizer"])
-        progress = Progress(state["epoch"], state["kept"])
+        progress = Progress(state["epoch"], state.get("stopped", False), state["kept"])
         log.info("resumed after epoch %d of %d", progress.epoch, config.epochs)
     show_bar = sys.stderr.isatty() and not quiet and fabric.is_global_zero
     said = began = time.perf_counter()
     first = progress.epoch
-    while progress.epoch < config.epochs:
+    while progress.epoch < config.epochs and not progress.stopped:
         # Dropout and its like draw from the global generator; no two processes may draw alike.
         purpose = (progress.epoch, *([fabric.global_rank] if fabric.global_rank else []))
         torch.manual_seed(derive_seed(seed, "epoch", *purpose))
@@ -122,61 +131,50 @@ def fit(
             unit="step",
         ) as bar:
             profile = profile_folder if progress.epoch == first and fabric.is_global_zero else None
-            logs = _epoch(module, wrapped, config, bar, len(batches), progress.epoch, generator, fabric, profile)
+            logs = _epoch(step, bar, len(batches), progress.epoch, generator, profile)
         progress.epoch += 1
-        _share_buffers(objective, fabric)
+        for network in networks.values():
+            _share_buffers(network, fabric)
         if after_epoch is not None:
             after_epoch(progress, logs)
         if state_folder is not None and fabric.is_global_zero:
             save_state(
                 state_folder,
-                objective=objective.state_dict(),
+                **{name: network.state_dict() for name, network in networks.items()},
                 optimizer=optimizer.state_dict(),
-                epoch=progress.epoch,
-                kept=progress.kept,
+                **vars(progress),
             )
         now = time.perf_counter()
-        left = (now - began) / (progress.epoch - first) * (config.epochs - progress.epoch)
+        to_go = 0 if progress.stopped else config.epochs - progress.epoch
+        left = (now - began) / (progress.epoch - first) * to_go
         # Long epochs get a line each; of short ones only some, so that no page of them scrolls by.
-        due = not quiet and (now - said > SAY_EVERY or progress.epoch in (1, config.epochs))
+        due = not quiet and (now - said > SAY_EVERY or progress.epoch == 1 or not to_go)
         log.log(logging.INFO if due else logging.DEBUG, _line(progress.epoch, config.epochs, logs, left))
         said = now if due else said
     return progress
 
 
 def _epoch(
-    module: Any,
-    optimizer: Any,
-    config: TrainingConfig,
-    bar: Any,
-    steps: int,
-    epoch: int,
-    generator: torch.Generator,
-    fabric: Fabric,
-    profile: Path | None,
+    step: Step, bar: Any, steps: int, epoch: int, generator: torch.Generator, profile: Path | None
 ) -> dict[str, float]:
+    """Take ``steps`` steps; returns means over them and over the processes."""
+    fabric, total = step.fabric, step.config.epochs * steps
     sums: dict[str, Tensor] = {}
-    start, samples, lr = time.perf_counter(), 0, 0.0
+    start, samples = time.perf_counter(), 0
     ready = fetched(bar, fabric.device)
-    for step, batch in enumerate(profiled(ready, profile, fabric.device) if profile else ready):
-        lr = set_learning_rate(optimizer, config, epoch * steps + step, config.epochs * steps)
-        with record_function("forward"):
-            output = module(batch, generator)
-        with record_function("backward"):
-            fabric.backward(output.loss)
-        optimizer.step()
-        optimizer.zero_grad()
+    for number, batch in enumerate(profiled(ready, profile, fabric.device) if profile else ready):
+        found = step(batch, generator, epoch * steps + number, total)
         samples += len(batch.labels) * fabric.world_size
-        for name, value in {"loss": output.loss.detach(), **output.logs}.items():
+        for name, value in found.items():
             sums[name] = value.float() + sums[name] if name in sums else value.float()
-        if step % 10 == 0 or step == steps - 1:  # reading the loss makes a GPU wait, so not every step
-            loss = float(_mean(sums["loss"], fabric)) / (step + 1)
+        if number % 10 == 0 or number == steps - 1:  # reading the loss makes a GPU wait, so not every step
+            loss = float(_mean(sums["loss"], fabric)) / (number + 1)
             _refuse_divergence(loss, epoch)
             rate = samples / (time.perf_counter() - start)
             bar.set_postfix_str(f"loss {loss:.4f}, {rate:.0f} samples/s")
     seconds = time.perf_counter() - start
     means = dict(zip(sums, (_mean(torch.stack([*sums.values()]), fabric) / steps).tolist(), strict=True))
-    return {**means, "lr": lr, "seconds": seconds, "samples_per_second": samples / seconds}
+    return {**means, "lr": step.lr, "seconds": seconds, "samples_per_second": samples / seconds}
 
 
 def _share_buffers(module: nn.Module, fabric: Fabric) -> None:

@@ -1,44 +1,58 @@
-"""Optimisers and the learning-rate curve."""
+"""Optimisers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from lightly.utils.lars import LARS
-from lightly.utils.scheduler import cosine_warmup_schedule
 from timm.optim._param_groups import param_groups_weight_decay
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ssl_pcb.config.optim import AdamWConfig, LARSConfig, OptimizerConfig, TrainingConfig
+from ssl_pcb.config.optim import AdamConfig, AdamWConfig, LARSConfig, OptimizerConfig, SGDConfig
 
 
-def build_optimizer(config: OptimizerConfig, module: nn.Module, batch_size: int) -> Optimizer:
-    """The optimiser that ``config`` names, without weight decay on biases and norms."""
-    groups = param_groups_weight_decay(module, config.weight_decay)
+def build_optimizer(
+    config: OptimizerConfig,
+    module: nn.Module,
+    batch_size: int,
+    scales: Mapping[nn.Parameter, float] | None = None,
+) -> Optimizer:
+    """The optimiser that ``config`` names, over what is not frozen.
+
+    Biases and norms have no weight decay, unless ``config`` says so.
+
+    Args:
+        config: Of the optimiser.
+        module: Whose parameters it trains.
+        batch_size: Samples per step, over all processes together.
+        scales: By which share of the rate some parameters learn; all others at the whole rate.
+    """
+    spare = not (isinstance(config, SGDConfig) and config.decay_all)
+    lr = config.lr * batch_size / 256 if isinstance(config, LARSConfig) else config.lr
+    by_decay = param_groups_weight_decay(module, config.weight_decay, weight_decay_exclude_1d=spare)
+    groups = _split_by_rate(by_decay, lr, scales or {})
     match config:
         case AdamWConfig():
-            return AdamW(groups, lr=config.lr, fused=True)
+            return AdamW(groups, lr=lr, fused=True)
+        case AdamConfig():
+            return Adam(groups, lr=lr, fused=True)
+        case SGDConfig():
+            return SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
         case LARSConfig():
-            lars: Optimizer = LARS(groups, lr=config.lr * batch_size / 256, momentum=config.momentum)
+            lars: Optimizer = LARS(groups, lr=lr, momentum=config.momentum)
             return lars
 
 
-def set_learning_rate(optimizer: Optimizer, config: TrainingConfig, step: int, steps: int) -> float:
-    """Set every group's rate for ``step`` of ``steps``: linear warm-up, then cosine to zero.
-
-    The peak is the rate that each group was built with. Being a function of the step alone, the curve needs
-    no state of its own in a checkpoint.
-
-    Returns:
-        The first group's rate.
-    """
-    factor = cosine_warmup_schedule(
-        step=step,
-        max_steps=steps,
-        start_value=1.0,
-        end_value=0.0,
-        warmup_steps=int(config.warmup * steps),
-        warmup_start_value=0.0,
-    )
-    for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("peak_lr", group["lr"]) * factor
-    return float(optimizer.param_groups[0]["lr"])
+def _split_by_rate(
+    groups: Iterable[dict[str, Any]], lr: float, scales: Mapping[nn.Parameter, float]
+) -> list[dict[str, Any]]:
+    """The same groups, each split into those of one learning rate."""
+    split: dict[tuple[int, float], dict[str, Any]] = {}
+    for number, group in enumerate(groups):
+        for parameter in group["params"]:
+            scale = scales.get(parameter, 1.0)
+            part = split.setdefault((number, scale), {**group, "params": [], "lr": lr * scale})
+            part["params"].append(parameter)
+    return list(split.values())

@@ -124,6 +124,24 @@ def test_two_processes_finetune_and_probe_as_one_does(workplace):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("clip", ["norm", "adaptive"])
+def test_two_processes_clip_and_average_as_one_does(workplace, clip):
+    keys = SMALL | {
+        "augment.name": "none", "checkpoint": "none", "resamples": 100, "training.epochs": 3, "patience": 2,
+        "optimizer.name": "sgd", "training.clip.name": clip, "ema": 0.9, "freeze": "stem", "layer_decay": 0.8,
+    }  # fmt: skip
+    run(workplace, "finetune", keys, f"runs/{clip}-one")
+    run(workplace, "finetune", keys, f"runs/{clip}-two", "--devices", "2")
+    one, two = (metrics(workplace / f"runs/{clip}-{n}") for n in ("one", "two"))
+    assert [row["epoch"] for row in one] == [row["epoch"] for row in two]
+    norms = [[row.get("gradient_norm", 0.0) for row in rows] for rows in (one, two)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+    tensors = [load_file(workplace / f"runs/{clip}-{n}" / "backbone.safetensors") for n in ("one", "two")]
+    for name, tensor in tensors[0].items():
+        np.testing.assert_allclose(tensor, tensors[1][name], atol=2e-3, err_msg=name)
+
+
+@pytest.mark.slow
 def test_scores_are_those_of_the_saved_network_also_with_batch_norm(workplace, monkeypatch):
     keys = SMALL | {"backbone.norm": "own", "checkpoint": "none", "resamples": 100, "training.epochs": 3}
     run(workplace, "finetune", keys, "runs/saved", "--devices", "2")

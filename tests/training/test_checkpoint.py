@@ -130,8 +130,9 @@ def test_a_partial_file_is_refused(tmp_path):
 # Room on the disk --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("averaged", [False, True])
 @pytest.mark.parametrize("best", [False, True])
-def test_the_room_asked_for_is_what_a_second_epoch_takes(best, tmp_path):
+def test_the_room_asked_for_is_what_a_second_epoch_takes(best, averaged, tmp_path):
     """While the next state is written the last one is still there, and the backbone may be beside them."""
     network = nn.Sequential(nn.Linear(200, 300), nn.BatchNorm1d(300), nn.Linear(300, 200))
     network[0].requires_grad_(False)
@@ -139,10 +140,13 @@ def test_the_room_asked_for_is_what_a_second_epoch_takes(best, tmp_path):
     network(torch.rand(8, 200)).sum().backward()
     optimizer.step()
     kept = {"model": copy_of(network)} if best else {}
-    save_state(tmp_path, objective=network.state_dict(), optimizer=optimizer.state_dict(), epoch=1, kept=kept)
+    average = {"average": copy_of(network)} if averaged else {}
+    save_state(
+        tmp_path, objective=network.state_dict(), optimizer=optimizer.state_dict(), epoch=1, kept=kept, **average
+    )
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     taken = 2 * (tmp_path / "state.pt").stat().st_size + weights
-    assert checkpoint_bytes(network, best=best) == pytest.approx(taken, rel=0.03)
+    assert checkpoint_bytes(network, best=best, averaged=averaged) == pytest.approx(taken, rel=0.03)
 
 
 # Files that are none ----------------------------------------------------------------------------------------

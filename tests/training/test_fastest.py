@@ -11,6 +11,7 @@ from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.depths import freeze_stages
 from ssl_pcb.training import fastest
 from ssl_pcb.training.fastest import Workload, resolve_runtime
 
@@ -113,6 +114,19 @@ def test_networks_that_cost_differently_are_told_apart():
     names = [*(name(**each) for each in keys), *(name(around=each) for each in around)]
     assert len(set(names)) == len(names)
     assert name() == name(size=64)
+
+
+def test_what_is_frozen_costs_less_and_with_all_frozen_there_is_no_backward_pass():
+    def work(*stages):
+        backbone = Backbone(BackboneConfig(name="test_resnet", norm="group"), 3)
+        freeze_stages(backbone, stages)
+        return Workload.of(backbone, 32)
+
+    everything = ("stem", "stage1", "stage2", "stage3", "stage4")
+    assert len({work().name, work("stem").name, work("stem", "stage1").name}) == 3
+    assert work("stem").training
+    assert not work(*everything).training
+    assert resolve_runtime(RuntimeConfig(device="cpu", threads=1), work(*everything)).precision in ("fp32", "bf16")
 
 
 class Refusing(Slow):

@@ -1,4 +1,4 @@
-"""The one training loop: bit-equal after a resume, loud when it diverges, and a curve computed by hand."""
+"""The one training loop: bit-equal after a resume, loud when it diverges, and ended where the caller stops it."""
 
 import itertools
 import math
@@ -8,17 +8,34 @@ import pytest
 import torch
 from torch import nn
 
-from ssl_pcb.config.optim import AdamWConfig, LARSConfig, TrainingConfig
+from ssl_pcb.config.optim import (
+    AdamConfig,
+    AdamWConfig,
+    AdaptiveClipConfig,
+    ConstantConfig,
+    CosineConfig,
+    LARSConfig,
+    NoClipConfig,
+    NormClipConfig,
+    SGDConfig,
+    StepConfig,
+    TrainingConfig,
+)  # fmt: skip
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.loaders import ArrayDataset, batches
 from ssl_pcb.errors import UserError
 from ssl_pcb.objectives.output import StepOutput
+from ssl_pcb.training.averaging import average_of
 from ssl_pcb.training.checkpoint import load_state
 from ssl_pcb.training.loop import fit
-from ssl_pcb.training.optim import build_optimizer, set_learning_rate
+from ssl_pcb.training.optim import build_optimizer
 from ssl_pcb.training.processes import make_fabric
 
-OPTIMIZERS = {"adamw": AdamWConfig(lr=1e-2), "lars": LARSConfig(lr=3.0)}
+OPTIMIZERS = {
+    "adamw": AdamWConfig(lr=1e-2), "adam": AdamConfig(lr=1e-2), "sgd": SGDConfig(lr=1e-1), "lars": LARSConfig(lr=3.0),
+}  # fmt: skip
+CLIPS = {"none": NoClipConfig(), "norm": NormClipConfig(max_norm=0.1), "adaptive": AdaptiveClipConfig()}
+SCHEDULES = {"cosine": CosineConfig(), "step": StepConfig(), "constant": ConstantConfig()}
 
 
 class Objective(nn.Module):
@@ -47,17 +64,21 @@ def dataset():
     return ArrayDataset(rng.integers(0, 256, (24, 8, 8, 1), np.uint8), rng.integers(0, 2, 24), np.arange(24))
 
 
-def train(dataset, folder=None, *, epochs=4, precision="fp32", optimizer="adamw", after_epoch=None, **keys):
+def train(
+    dataset, folder=None, *, epochs=4, precision="fp32", optimizer="adamw", clip="none", schedule="cosine", ema=None,
+    after_epoch=None, objective=None, **keys,
+):  # fmt: skip
     torch.manual_seed(5)
-    objective = Objective()
-    config = TrainingConfig(epochs=epochs, batch_size=8)
+    objective = objective or Objective()
+    config = TrainingConfig(epochs=epochs, batch_size=8, clip=CLIPS[clip], schedule=SCHEDULES[schedule])
+    average = average_of(objective, ema)
     progress = fit(
         objective, build_optimizer(OPTIMIZERS[optimizer], objective, 8), config,
         lambda epoch: batches(dataset, np.random.default_rng(epoch).permutation(24), 8, drop_last=True),
         make_fabric(RuntimeConfig(device="cpu", precision=precision, threads=1)),
-        seed=keys.pop("seed", 7), state_folder=folder, after_epoch=after_epoch, quiet=True, **keys,
+        seed=keys.pop("seed", 7), average=average, state_folder=folder, after_epoch=after_epoch, quiet=True, **keys,
     )  # fmt: skip
-    return objective, progress
+    return objective if average is None else nn.ModuleList([objective, average.module]), progress
 
 
 def bits(objective):
@@ -96,6 +117,45 @@ def test_a_resumed_training_ends_bit_equal_to_a_straight_one(dataset, tmp_path, 
     assert straight.dtypes == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("clip", CLIPS)
+def test_so_does_one_with_clipping_and_a_moving_average(dataset, tmp_path, clip, schedule):
+    keys = {"clip": clip, "schedule": schedule, "ema": 0.9, "optimizer": "sgd"}
+    straight, _ = train(dataset, **keys)
+
+    def kill(progress, logs):
+        if progress.epoch == 3:  # behind the first drop of the schedule
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(dataset, tmp_path, after_epoch=kill, **keys)
+    resumed, _ = train(dataset, tmp_path, **keys)
+    assert same(bits(straight), bits(resumed))
+    assert not same(bits(straight[0]), bits(straight[1]))
+
+
+def test_it_ends_where_the_caller_stops_it_and_is_not_taken_up_again(dataset, tmp_path):
+    def stop(progress, logs):
+        progress.stopped = progress.epoch == 2
+
+    two, _ = train(dataset, tmp_path, after_epoch=stop)
+    again, progress = train(dataset, tmp_path, after_epoch=lambda *_: pytest.fail("trained again"))
+    assert (progress.epoch, progress.stopped) == (2, True)
+    assert same(bits(two), bits(again))
+
+
+def test_a_stopped_training_followed_the_curve_of_all_epochs(dataset):
+    rates = {}
+    for last in (2, 4):
+
+        def after_epoch(progress, logs, last=last):
+            progress.stopped = progress.epoch == last
+            rates.setdefault(last, []).append(logs["lr"])
+
+        train(dataset, after_epoch=after_epoch)
+    assert rates[2] == rates[4][:2]
+
+
 def test_the_seed_decides_the_weights(dataset):
     assert same(bits(train(dataset)[0]), bits(train(dataset)[0]))
     assert not same(bits(train(dataset)[0]), bits(train(dataset, seed=8)[0]))
@@ -117,6 +177,32 @@ def test_it_learns(dataset):
     losses = []
     train(dataset, epochs=40, after_epoch=lambda progress, logs: losses.append(logs["loss"]))
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_gradients_norm_is_logged_where_it_is_clipped(dataset):
+    logged = {}
+    for clip in CLIPS:
+        train(dataset, clip=clip, epochs=1, after_epoch=lambda progress, logs, clip=clip: logged.update({clip: logs}))
+    assert logged["norm"]["gradient_norm"] > 0.1  # before it is clipped
+    assert "gradient_norm" not in logged["none"] | logged["adaptive"]
+
+
+def test_gradients_are_clipped_before_they_move_anything(dataset):
+    """Plain SGD at a rate of 1 moves all weights together by the norm of what is left of their gradients."""
+    moved = {}
+    for clip in ("none", "norm"):
+        torch.manual_seed(5)
+        objective = Objective()
+        before = nn.utils.parameters_to_vector(objective.parameters()).detach()
+        fit(
+            objective, build_optimizer(SGDConfig(lr=1, momentum=0, nesterov=False, weight_decay=0), objective, 8),
+            TrainingConfig(epochs=1, batch_size=8, warmup=0, schedule=ConstantConfig(), clip=CLIPS[clip]),
+            lambda epoch: batches(dataset, np.arange(8), 8, drop_last=True),
+            make_fabric(RuntimeConfig(device="cpu", precision="fp32")), seed=0, quiet=True,
+        )  # fmt: skip
+        moved[clip] = (nn.utils.parameters_to_vector(objective.parameters()).detach() - before).norm().item()
+    assert moved["none"] > 0.2
+    assert moved["norm"] == pytest.approx(0.1, rel=1e-3)
 
 
 def test_logs_are_means_over_the_steps(dataset):
@@ -160,47 +246,3 @@ def test_a_diverged_loss_is_refused_and_not_saved(dataset, tmp_path, bad_step):
         )  # fmt: skip
     assert "\n" not in str(refused.value)
     assert load_state(tmp_path)["epoch"] == 1
-
-
-# The learning-rate curve ------------------------------------------------------------------------------------
-
-
-def curve(config, steps, peak=1.0):
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=peak)
-    return [set_learning_rate(optimizer, config, step, steps) for step in range(steps)], optimizer
-
-
-def test_linear_warmup_then_half_a_cosine_to_zero():
-    """20 steps with a tenth of warm-up: 1/2 and 2/2 of the peak, then cos from step 2 (1) to step 19 (0)."""
-    rates, _ = curve(TrainingConfig(warmup=0.1), 20, peak=0.4)
-    assert rates[:3] == pytest.approx([0.2, 0.4, 0.4])
-    assert rates[2:] == pytest.approx([0.4 * 0.5 * (1 + math.cos(math.pi * i / 17)) for i in range(18)], abs=1e-12)
-    assert rates[-1] == pytest.approx(0)
-    assert max(rates) == pytest.approx(0.4)
-
-
-def test_without_warmup_the_first_step_has_the_peak():
-    rates, _ = curve(TrainingConfig(warmup=0), 5)
-    assert rates == pytest.approx([1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 0])
-
-
-def test_each_group_keeps_its_own_peak():
-    groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.1, 1.0)]
-    optimizer = torch.optim.SGD(groups, lr=1)
-    for step in range(10):
-        set_learning_rate(optimizer, TrainingConfig(), step, 20)
-    assert optimizer.param_groups[1]["lr"] == pytest.approx(10 * optimizer.param_groups[0]["lr"])
-
-
-def test_weight_decay_spares_biases_and_norms():
-    objective = Objective()
-    optimizer = build_optimizer(AdamWConfig(weight_decay=0.1), objective, 8)
-    decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] for p in group["params"]}
-    names = {name for name, p in objective.named_parameters() if id(p) in decayed}
-    assert names == {"net.0.weight", "net.5.weight"}
-    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(objective.parameters()))
-
-
-def test_lars_rate_grows_with_the_batch():
-    rates = [build_optimizer(LARSConfig(lr=0.3), Objective(), size).param_groups[0]["lr"] for size in (256, 1024)]
-    assert rates == pytest.approx([0.3, 1.2])

@@ -1,0 +1,43 @@
+"""Recipes of papers as plain tables of keys."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Keys that are set together.
+
+    Attributes:
+        meaning: One sentence.
+        keys: Dotted key to value. They override a file, and are overridden by keys that are given by themselves.
+    """
+
+    meaning: str
+    keys: Mapping[str, Any]
+
+
+# The paper does not say which weights decay; its code (github.com/liuzhuang13/DenseNet, train.lua) decays all.
+DENSENET = {
+    "optimizer.name": "sgd",
+    "optimizer.lr": 0.1,
+    "optimizer.momentum": 0.9,
+    "optimizer.nesterov": True,
+    "optimizer.weight_decay": 1e-4,
+    "optimizer.decay_all": True,
+    "training.warmup": 0.0,
+    "training.schedule.name": "step",
+    "training.schedule.milestones": [0.5, 0.75],
+    "training.schedule.factor": 0.1,
+}
+"""Huang et al. 2017, arXiv 1608.06993, section 4.2. Their batches are of 64 images."""
+
+PRESETS = {
+    "densenet_paper": Preset(
+        "SGD with Nesterov momentum 0.9, weight decay 1e-4 on all weights, rate 0.1 divided by 10 after 50 % and 75 % "
+        "of the epochs (its initialisation is backbone.init=he)",
+        DENSENET,
+    ),
+}
+"""Preset by name; of finetune."""
