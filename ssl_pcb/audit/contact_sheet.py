@@ -14,8 +14,7 @@ from torch import Tensor
 
 from ssl_pcb.audit.augmentations import IN_VIEW, boxed_rows
 from ssl_pcb.audit.pixels import BoxedSample, PixelSource
-from ssl_pcb.audit.polygons import Point
-from ssl_pcb.audit.view_measures import polygons_in_view, shares_in_view
+from ssl_pcb.audit.view_measures import Point, polygons_in_view, shares_in_view
 from ssl_pcb.augment.views import ViewMaker, plain_view
 from ssl_pcb.config.augment import ViewConfig
 from ssl_pcb.config.data import DataConfig

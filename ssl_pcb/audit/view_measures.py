@@ -7,17 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_pcb.audit.pixels import BoxedSample, Neighbour
-from ssl_pcb.audit.polygons import Point, area, area_in_square
+from ssl_pcb.augment.areas import shares_shown, whole_view
 from ssl_pcb.augment.geometric import boxes_in_view
 from ssl_pcb.augment.views import ViewDraw, ViewMaker, plain_view
+from ssl_pcb.imaging.tiling import area
+
+Point = tuple[float, float]
 
 
 def shares_in_view(boxes: Tensor, maps: Tensor, size: int) -> list[list[float]]:
     """Share of each box's area inside the view, for boxes (K, 4) under maps (V, 2, 3); V lists of K."""
-    return [
-        [area_in_square(corners, size) / area(corners) for corners in polygons]
-        for polygons in polygons_in_view(boxes, maps, size)
-    ]
+    each = (boxes / size).expand(len(maps), -1, -1)
+    shares: list[list[float]] = shares_shown(each, maps, whole_view(maps.device)).tolist()
+    return shares
 
 
 def polygons_in_view(boxes: Tensor, maps: Tensor, size: int) -> list[list[list[Point]]]:
@@ -55,8 +57,8 @@ def _rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
 
 def brought_in(neighbour: Neighbour, maps: Tensor, size: int) -> list[float]:
     """Share of a neighbour that each view shows beyond what the sample itself shows of it."""
-    parts = torch.tensor([neighbour.whole, neighbour.around, neighbour.own])
-    return [
-        (area_in_square(around, size) - area_in_square(own, size)) / area(whole)
-        for whole, around, own in polygons_in_view(parts, maps, size)
-    ]
+    shown = torch.zeros(len(maps), dtype=torch.float64)
+    for part, sign in ((neighbour.around, 1), (neighbour.own, -1)):
+        if area(part) > 0:
+            shown += sign * area(part) * torch.tensor(shares_in_view(torch.tensor([part]), maps, size))[:, 0]
+    return [float(share) for share in shown / area(neighbour.whole)]
