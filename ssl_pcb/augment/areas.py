@@ -32,7 +32,7 @@ def shares_shown(boxes: Tensor, maps: Tensor, region: Tensor) -> Tensor:
     x1, y1, x2, y2 = region.double().unbind()
     corners = torch.stack([x1, y1, x2, y1, x2, y2, x1, y2]).view(4, 2) * 2 - 1
     outline = ((corners @ maps[:, :, :2].transpose(1, 2) + maps[:, None, :, 2]) + 1) / 2
-    low, high = boxes[:, :, None].split(2, -1)
+    low, high = boxes[:, :, None, :2], boxes[:, :, None, 2:]
     return _area_in_unit_square((outline[:, None] - low) / (high - low))
 
 
