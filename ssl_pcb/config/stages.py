@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.augment import AugmentConfig, StandardConfig, ViewConfig
+from ssl_pcb.config.augment import StandardConfig, ViewConfig
 from ssl_pcb.config.base import Section
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.downsizer import DownsizerConfig
@@ -12,6 +12,7 @@ from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
 from ssl_pcb.config.method import MethodConfig, SimCLRConfig
 from ssl_pcb.config.model import BackboneConfig, HeadConfig, LinearHeadConfig
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
+from ssl_pcb.config.policy import AugmentConfig, refuse_two_labels
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
 
@@ -154,6 +155,11 @@ class SupervisedConfig(Section):
     @model_validator(mode="after")
     def _sampler_fits(self) -> "SupervisedConfig":
         _refuse_odd_batch(self.sampler, self.training)
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> "SupervisedConfig":
+        refuse_two_labels(self.augment, self.loss.name)
         return self
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ssl_pcb.augment.build import Augment
+from ssl_pcb.augment.augmented import Augment, Augmented
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.jensen_shannon import jensen_shannon
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.models.heads import Head
-from ssl_pcb.objectives.output import StepOutput
+from ssl_pcb.objectives.output import StepOutput, blended
 
 
 class FeatureClassifier(nn.Module):
@@ -38,7 +39,22 @@ class FeatureClassifier(nn.Module):
     def step(self, features: Tensor, targets: Tensor) -> StepOutput:
         """Loss of features (B, D) against targets (B,)."""
         hidden = self.head.trunk(features)
-        logits = self.head.layer(hidden)
+        return self._judged(hidden, self.head.layer(hidden), targets)
+
+    def learn(self, features: Tensor, shown: Augmented) -> StepOutput:
+        """Loss of the features (copies * B, D) of augmented images."""
+        hidden = self.head.trunk(features)
+        logits, count = self.head.layer(hidden), len(shown.labels)
+        output = self._judged(hidden[:count], logits[:count], shown.labels)
+        if shown.mixture is not None and shown.others is not None:
+            other = self._judged(hidden[:count], logits[:count], shown.others)
+            output = blended(other, output, shown.mixture.share)
+        if shown.copies > 1:
+            apart = jensen_shannon(logits.unflatten(0, (shown.copies, count)))
+            output = StepOutput(output.loss + shown.consistency * apart, output.logs | {"consistency": apart.detach()})
+        return output
+
+    def _judged(self, hidden: Tensor, logits: Tensor, targets: Tensor) -> StepOutput:
         loss = self.loss(LossInputs(hidden, self.head.layer.weight, logits, targets, self.class_counts))
         return StepOutput(loss, {"accuracy": (logits.argmax(1) == targets).float().mean()})
 
@@ -68,8 +84,8 @@ class ImageClassifier(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """Loss of a batch of stored pixels, augmented."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
-            shown = self.augment(batch.inputs, batch.labels, generator)
-        return self.classifier.step(self.backbone(shown.images), shown.labels)
+            shown = self.augment(batch.inputs, batch.labels, generator, batch.boxes)
+        return self.classifier.learn(self.backbone(shown.images), shown)
 
     def scores(self, pixels: Tensor) -> Tensor:
         """Log-odds of Defective (B,) in float32, of stored pixels without augmentation."""

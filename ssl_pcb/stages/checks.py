@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from ssl_pcb.config.load import flatten
+from ssl_pcb.config.policy import AugmentConfig, needs_boxes
 from ssl_pcb.config.stages import FinetuneConfig, StageConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
@@ -39,6 +41,15 @@ def refuse_small(name: str, available: int, batch_size: int, processes: int) -> 
         f"{name}: {available} training samples an epoch are fewer than a batch of {batch_size} for {processes} "
         f"process{'es' if processes > 1 else ''}; {mend}"
     )
+
+
+def refuse_boxless(samples: Samples, rows: NDArray[np.int64], augment: AugmentConfig) -> None:
+    """Refuse labels that follow the boxes of training ``rows`` if none of these has any."""
+    if needs_boxes(augment) and not any(samples.column("boxes", rows)):
+        raise UserError(
+            f"{samples.name}: no training sample has defect boxes, which augment.labels=defect_aware follows; fill the "
+            "column 'boxes', or set augment.labels=area or kept"
+        )
 
 
 def refuse_missing_weights(config: StageConfig) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ssl_pcb.augment.build import build_augment
+from ssl_pcb.config.policy import needs_boxes
 from ssl_pcb.config.stages import FinetuneConfig
 from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.manifest import LABELS
@@ -25,7 +26,13 @@ from ssl_pcb.models.heads import build_head
 from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_full_disk, refuse_shared_images, refuse_small
+from ssl_pcb.stages.checks import (
+    refuse_boxless,
+    refuse_changed_data,
+    refuse_full_disk,
+    refuse_shared_images,
+    refuse_small,
+)
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
 from ssl_pcb.stages.heads import start_from_probe
@@ -55,6 +62,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         every[label_fraction_indices(samples.labels[every], config.fraction, config.runtime.seed)]
         for every in (samples.supervised("train"), samples.supervised("val"))
     )
+    refuse_boxless(samples, rows, config.augment)
     splits = splits_to_judge(samples, config.test)
     if config.test:
         open_ledger(config.runtime.ledger)
@@ -77,7 +85,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     disk = checkpoint_bytes(model, best=True)
     refuse_full_disk(disk, run, fabric)
     fabric = make_fabric(runtime)
-    dataset = samples.pixels(rows)
+    dataset = samples.pixels(rows, boxes=needs_boxes(config.augment))
 
     seen = trained_on(samples, rows) | start.seen
 
