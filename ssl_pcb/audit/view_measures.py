@@ -38,18 +38,18 @@ def contrast_kept(sample: BoxedSample, maker: ViewMaker, draw: ViewDraw) -> list
         return []
     pair = torch.stack([sample.pixels, sample.twin])
     upright = torch.eye(2, 3)[None]
-    before = _rms_in_boxes(plain_view(pair, maker.size)[:, None], sample.boxes, upright)[0]
+    before = rms_in_boxes(plain_view(pair, maker.size)[:, None], sample.boxes, upright)[0]
     views = torch.stack([maker.apply(image.expand(len(draw.maps), -1, -1, -1), draw) for image in pair])
-    after = _rms_in_boxes(views, sample.boxes, draw.maps)
+    after = rms_in_boxes(views, sample.boxes, draw.maps)
     return [float(share) for share in (after / before)[:, before > 0].flatten()]
 
 
-def _rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
-    """RMS difference of two stacked (V, C, S, S) batches inside boxes (K, 4) mapped to the views; (V, K)."""
+def rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
+    """RMS difference (V, K) of two stacked (V, C, S, S) batches in boxes (K, 4), or (V, K, 4), mapped to the views."""
     squared = (pair[0] - pair[1]).square().mean(1)[:, None]
     grid = F.affine_grid(maps, [len(maps), 1, *squared.shape[-2:]], align_corners=False)
     x, y = ((grid + 1) * squared.shape[-1] / 2)[:, None].unbind(-1)
-    x1, y1, x2, y2 = boxes.T[..., None, None]
+    x1, y1, x2, y2 = (each[..., None, None] for each in boxes.unbind(-1))
     inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
     mean: Tensor = (squared * inside).sum((2, 3)) / inside.sum((2, 3)).clamp(min=1)
     return mean.sqrt()

@@ -9,7 +9,8 @@ from PIL import Image
 from scipy.stats import beta
 
 from ssl_pcb.audit.augmentations import audit_augmentations
-from ssl_pcb.audit.contact_sheet import CUT, HEADER, KEPT, TILE, contact_sheet
+from ssl_pcb.audit.contact_sheet import contact_sheet
+from ssl_pcb.audit.drawing import CUT, HEADER, KEPT, TILE
 from ssl_pcb.audit.proportion import Proportion
 from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, RandomCropConfig, ViewConfig
 from ssl_pcb.config.data import DataConfig
