@@ -8,19 +8,20 @@ from torch import Tensor
 from ssl_pcb.audit.batches import AuditBatch
 from ssl_pcb.audit.view_measures import rms_in_boxes
 from ssl_pcb.augment.areas import shares_shown, whole_view
-from ssl_pcb.augment.augmented import Augmented
+from ssl_pcb.augment.augmented import Augmented, Mixture
 from ssl_pcb.augment.mixing import HALF
 from ssl_pcb.augment.views import plain_view
 
 
 def own_shares(shown: Augmented, boxes: Tensor) -> Tensor:
     """Share (B, M) of each box (B, M, 4) that is left in its own picture; NaN where there is none."""
-    shares, mixture = shares_shown(boxes, shown.maps, whole_view(boxes.device)), shown.mixture
+    whole, mixture = shares_shown(boxes, shown.maps, whole_view(boxes.device)), shown.mixture
     if mixture is None:
-        return shares
-    if mixture.pasted is None:
-        return shares * mixture.share
-    return shares - shares_shown(boxes, shown.maps, mixture.pasted)
+        return whole
+    left = whole * mixture.share
+    if mixture.pasted is not None:
+        left = whole - shares_shown(boxes, shown.maps, mixture.pasted)
+    return torch.where(_unmixed(mixture), whole, left)
 
 
 def brought_shares(shown: Augmented, boxes: Tensor) -> Tensor:
@@ -28,11 +29,15 @@ def brought_shares(shown: Augmented, boxes: Tensor) -> Tensor:
     mixture = shown.mixture
     if mixture is None:
         return torch.full(boxes.shape[:2], torch.nan)
+    brought = shares_shown(boxes, shown.maps, whole_view(boxes.device) if mixture.pasted is None else mixture.pasted)
     if mixture.pasted is None:
-        shares = shares_shown(boxes, shown.maps, whole_view(boxes.device)) * (1 - mixture.share)
-    else:
-        shares = shares_shown(boxes, shown.maps, mixture.pasted)
-    return shares[mixture.partners]
+        brought = brought * (1 - mixture.share)
+    return torch.where(_unmixed(mixture), torch.nan, brought[mixture.partners])
+
+
+def _unmixed(mixture: Mixture) -> Tensor:
+    """(B, 1) bool: pictures whose partner is themselves."""
+    return (mixture.partners == torch.arange(len(mixture.partners)))[:, None]
 
 
 def defective_mass(shown: Augmented) -> Tensor:
