@@ -27,7 +27,7 @@ from PIL import Image
 
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.data import DataConfig
-from ssl_pcb.config.stages import PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.data import packing
 from ssl_pcb.data.loaders import ArrayDataset, batches
 from ssl_pcb.data.manifest import Manifest, parse_boxes

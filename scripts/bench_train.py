@@ -34,8 +34,8 @@ from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.augment import ViewConfig
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.model import BackboneConfig
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.runtime import RuntimeConfig
-from ssl_pcb.config.stages import LinearEvalConfig
 from ssl_pcb.data.loaders import ArrayDataset, images_at_once
 from ssl_pcb.data.parallel import cores
 from ssl_pcb.data.store import open_store

@@ -23,7 +23,7 @@ from torch import nn
 
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.model import BackboneConfig
-from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.reports.run import read_config, read_run

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from ssl_pcb.config.stages import LinearEvalConfig
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.decision.thresholds import choose_threshold

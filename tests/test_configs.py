@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -10,8 +11,15 @@ import yaml
 from pydantic import BaseModel
 
 from ssl_pcb.cli.stages import FLAGS, stage_command
+from ssl_pcb.config.augment import StandardConfig
 from ssl_pcb.config.load import as_yaml, explain, flatten, load_config, parse_set
+from ssl_pcb.config.loss import CrossEntropyConfig, SupConConfig
+from ssl_pcb.config.loss_checks import refuse_two_labels
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig
+from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
+from ssl_pcb.config.operations import AugMixConfig
 from ssl_pcb.config.optim import AdamWConfig, LARSConfig
+from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.show import describe
 from ssl_pcb.config.stages import STAGES
 from ssl_pcb.errors import UserError
@@ -91,6 +99,19 @@ def test_shown_defaults_are_the_schemas(stage):
             assert ([float(item) for item in said] if numbers else said) == (pytest.approx(value) if numbers else value)
         else:
             assert said == value, key
+
+
+@pytest.mark.parametrize("variant", get_args(get_args(AugmentConfig)[0]), ids=lambda variant: variant().name)
+def test_each_variant_shows_its_own_defaults(variant):
+    """Those of augment.view are another variant's each."""
+    keys = [key for key in describe(STAGES["finetune"]) if variant().name in key.variant.split(", ")]
+    shown = {key.name.removeprefix("augment."): key.default for key in keys}
+    if not isinstance(getattr(type(variant()), "view", None), property):
+        values = flatten(variant().model_dump(mode="json"))
+        assert shown.keys() >= values.keys() - {"name"}
+        for key, value in values.items():
+            if isinstance(value, float | bool):
+                assert yaml.safe_load(shown[key]) == pytest.approx(value), key
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -199,6 +220,36 @@ def test_a_key_of_several_types_says_all_it_may_be():
     assert "16" in line
 
 
+def test_augmix_needs_two_changed_copies():
+    line = refusal("finetune", {"augment.name": "augmix", "augment.copies": 2})
+    assert line.startswith("augment.copies: the Jensen-Shannon loss compares the clean picture with two changed ones; ")
+    assert line.endswith("set 3 or more (got 2)")
+
+
+@pytest.mark.parametrize("loss", [LargeMarginSoftmaxConfig(), SupConConfig()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        (MixUpConfig(), r"^augment\.name: mixup gives .* two labels, and loss \w+ takes one; set another"),
+        (CutMixConfig(labels="area"), r"^augment\.labels: area gives .* takes one; set defect_aware or kept"),
+    ],
+    ids=["mixup", "cutmix"],
+)
+def test_losses_that_take_one_class_refuse_two_labels(loss, augment, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        refuse_two_labels(loss, augment)
+    assert "\n" not in str(refused.value)
+    refuse_two_labels(CrossEntropyConfig(), augment)
+    for one_label in (CutMixConfig(), CutMixConfig(labels="kept"), AugMixConfig(), StandardConfig()):
+        refuse_two_labels(loss, one_label)
+
+
+def test_predictions_that_teach_the_network_nothing_are_not_held_together():
+    keys = {"loss.name": "supcon", "augment.name": "augmix"}
+    assert refusal("finetune", keys).startswith("augment.name: augmix holds predictions together, and those of ")
+    load_config(STAGES["finetune"], None, keys | {"loss.mode": "joint"})
+
+
 def test_random_crops_need_leave():
     crop = {"view.geometry.random_crop": {"min_area": 0.2}}
     assert "allow_crops=true" in refusal("pretrain", crop)
@@ -217,6 +268,22 @@ def test_changing_the_variant_clears_the_old_ones_keys(tmp_path):
     assert config.optimizer == AdamWConfig()
     again = load_config(STAGES["pretrain"], tmp_path / "c.yaml", {"optimizer.name": "lars", "optimizer.lr": 1.0})
     assert again.optimizer == LARSConfig(lr=1.0, momentum=0.5)
+
+
+def test_what_is_left_open_in_a_variants_group_is_as_that_variant_has_it(tmp_path):
+    (tmp_path / "c.yaml").write_text("augment: {name: augmix, view: {geometry: {rotation: 3}}}\n")
+    asked = {"augment.name": "augmix", "augment.view.geometry.rotation": 3}
+    for view in (
+        load_config(STAGES["finetune"], tmp_path / "c.yaml").augment.view,
+        load_config(STAGES["finetune"], None, asked).augment.view,
+    ):
+        assert view.geometry == AugMixConfig().view.geometry.model_copy(update={"rotation": 3})
+        assert view.photometry == AugMixConfig().view.photometry
+    mixed = load_config(
+        STAGES["finetune"], None, {"augment.name": "cutmix", "augment.view.photometry.noise": 0}
+    ).augment
+    assert mixed.view.geometry.surroundings is False
+    assert mixed.view.photometry.blur == CutMixConfig().view.photometry.blur
 
 
 @pytest.mark.parametrize("order", [1, -1])

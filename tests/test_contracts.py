@@ -365,7 +365,7 @@ def some_inputs(config=None, dtype=torch.float32, counts=(90, 10), batch=12):
 
 
 OTHERS = {"__init__", "inputs", "build", "supervised", "class_weights"}
-PICTURES = {"reconstruction", "nt_xent"}  # compare these, not classes
+PICTURES = {"reconstruction", "nt_xent", "jensen_shannon"}  # compare these, not classes
 
 
 def test_every_loss_file_is_a_variant_and_every_variant_a_file():

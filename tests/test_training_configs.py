@@ -8,7 +8,8 @@ from ssl_pcb.config.load import as_yaml, load_config, parse_set
 from ssl_pcb.config.optim import AdamConfig, ConstantConfig, CosineConfig, NormClipConfig, SGDConfig, StepConfig
 from ssl_pcb.config.presets import PRESETS
 from ssl_pcb.config.show import describe
-from ssl_pcb.config.stages import STAGES, FinetuneConfig
+from ssl_pcb.config.stages import STAGES
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.errors import UserError
 
 PAPER = PRESETS["densenet_paper"].keys

@@ -31,6 +31,10 @@ CONTRAST = 0.5
 INTRUSION = 0.1
 """Share of a neighbouring defect's area that makes a clean sample's view show a defect."""
 
+NO_BOX = (
+    "manifest: no sample shows a defect box; the audit needs the column 'boxes', in rows that are not of split 'test'"
+)
+
 
 @dataclass(frozen=True)
 class AugmentationAudit:
@@ -60,10 +64,7 @@ class AugmentationAudit:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: ``audit``, ``status`` ("pass" or "finding"), ``figures`` and ``settings``."""
-        figures: dict[str, Any] = {"in_view": self.in_view.to_dict()}
-        if self.contrast and self.contrast_kept:
-            median, low = self.contrast_kept
-            figures["contrast"] = self.contrast.to_dict() | {"median_kept": median, "percentile_5_kept": low}
+        figures = {"in_view": self.in_view.to_dict()} | contrast_figures(self.contrast, self.contrast_kept)
         if self.label_noise:
             figures["label_noise"] = self.label_noise.to_dict()
         status = "pass" if self.passed else "finding"
@@ -75,17 +76,37 @@ class AugmentationAudit:
         if not self.passed:
             lost = self.in_view.total - self.in_view.hits
             lines.append(f"  {lost:,} times a view loses more than {1 - IN_VIEW:.0%} of a defect")
-        if self.contrast and self.contrast_kept:
-            median, low = self.contrast_kept
-            lines.append(f"defects that keep at least half of their contrast: {self.contrast}")
-            lines.append(f"  contrast kept: median {median:.0%}, 5th percentile {low:.0%}")
-        else:
-            lines.append("contrast: not measured (it needs clean twins, column 'twin')")
-        if self.label_noise:
-            lines.append(f"clean samples whose view shows a neighbour's defect: {self.label_noise}")
-        else:
-            lines.append("neighbours' defects: not measured (it needs clean crops shown with surroundings)")
-        return lines
+        lines += contrast_lines(self.contrast, self.contrast_kept)
+        return [*lines, neighbours_line(self.label_noise)]
+
+
+def contrast_figures(contrast: Proportion | None, kept: tuple[float, float] | None) -> dict[str, Any]:
+    """For JSON: how often half of a defect's contrast survived, median and 5th percentile; nothing if not measured."""
+    if contrast is None or kept is None:
+        return {}
+    return {"contrast": contrast.to_dict() | {"median_kept": kept[0], "percentile_5_kept": kept[1]}}
+
+
+def contrast_lines(contrast: Proportion | None, kept: tuple[float, float] | None) -> list[str]:
+    """The same for the terminal."""
+    if contrast is None or kept is None:
+        return ["contrast: not measured (it needs clean twins, column 'twin')"]
+    return [
+        f"defects that keep at least half of their contrast: {contrast}",
+        f"  contrast kept: median {kept[0]:.0%}, 5th percentile {kept[1]:.0%}",
+    ]
+
+
+def neighbours_line(shown: Proportion | None) -> str:
+    """What :func:`neighbours_shown` found, for the terminal."""
+    if shown is None:
+        return "neighbours' defects: not measured (it needs clean crops shown with surroundings)"
+    return f"clean samples whose view shows a neighbour's defect: {shown}"
+
+
+def median_and_low(values: Sequence[float]) -> tuple[float, float] | None:
+    """Median and 5th percentile; ``None`` of nothing."""
+    return (float(np.median(values)), float(np.quantile(values, 0.05))) if values else None
 
 
 def audit_augmentations(
@@ -124,16 +145,12 @@ def audit_augmentations(
         in_view += chain.from_iterable(shares_in_view(sample.boxes, draw.maps, maker.size))
         kept += contrast_kept(sample, maker, draw)
     if not in_view:
-        raise UserError(
-            "manifest: no sample shows a defect box; the audit needs the column 'boxes', in rows that are not of "
-            "split 'test'"
-        )
-    intrusions = _intrusions(source, view, samples, views, generator)
+        raise UserError(NO_BOX)
     return AugmentationAudit(
-        in_view=_at_least(in_view, IN_VIEW),
-        contrast=_at_least(kept, CONTRAST) if kept else None,
-        contrast_kept=(float(np.median(kept)), float(np.quantile(kept, 0.05))) if kept else None,
-        label_noise=_at_least(intrusions, INTRUSION) if intrusions else None,
+        in_view=Proportion.at_least(in_view, IN_VIEW),
+        contrast=Proportion.at_least(kept, CONTRAST) if kept else None,
+        contrast_kept=median_and_low(kept),
+        label_noise=neighbours_shown(source, view, samples, views, generator),
         settings={"samples": samples, "views": views, "seed": seed, "view": view.model_dump(mode="json")},
     )
 
@@ -143,39 +160,38 @@ def boxed_rows(source: PixelSource, count: int, seed: int) -> list[int]:
 
     None is of split ``test``: views are chosen by what is seen here.
     """
-    return _pick(np.flatnonzero(_open_rows(source) & source.manifest.frame["boxes"].ne("")), count, seed)
+    return _pick(np.flatnonzero(open_rows(source) & source.manifest.frame["boxes"].ne("")), count, seed)
 
 
-def _open_rows(source: PixelSource) -> pd.Series[bool]:
+def open_rows(source: PixelSource) -> pd.Series[bool]:
     """Which rows may be looked at and can be read."""
     frame = source.manifest.frame
     return frame["split"].ne("test") & frame["path"].isin(source.sizes)
 
 
-def _intrusions(
+def neighbours_shown(
     source: PixelSource, view: ViewConfig, samples: int, views: int, generator: torch.Generator
-) -> list[float]:
-    """Largest share of a neighbouring defect that the surroundings bring in, per clean sample and view."""
+) -> Proportion | None:
+    """Views of clean samples into which the surroundings bring at least :data:`INTRUSION` of a neighbouring defect.
+
+    ``None`` where views show no surroundings or there is no clean crop.
+    """
     if source.margin == 0 or not view.geometry.surroundings:
-        return []
+        return None
     frame = source.manifest.frame
     known: dict[str, set[Box]] = {}
     for path, boxes in zip(frame["path"], frame["boxes"], strict=True):
         known.setdefault(path, set()).update(parse_boxes(boxes))
-    clean = _open_rows(source) & frame["label"].eq(LABELS[0]) & frame["crop"].ne("")
+    clean = open_rows(source) & frame["label"].eq(LABELS[0]) & frame["crop"].ne("")
     shares = []
     for row in _pick(np.flatnonzero(clean), samples, generator.initial_seed()):
         maps = draw_maps(view.geometry, views, generator)
         neighbours = source.neighbours(row, sorted(known[frame["path"].iloc[row]]))
         brought = [brought_in(neighbour, maps, source.data.image_size) for neighbour in neighbours]
         shares += [max(per_view, default=0.0) for per_view in zip(*brought, strict=True)] or [0.0] * views
-    return shares
+    return Proportion.at_least(shares, INTRUSION) if shares else None
 
 
 def _pick(rows: NDArray[np.intp], count: int, seed: int) -> list[int]:
     chosen = np.random.default_rng(seed).permutation(rows)[:count]
     return [int(row) for row in np.sort(chosen)]
-
-
-def _at_least(values: Sequence[float], bound: float) -> Proportion:
-    return Proportion(sum(value >= bound for value in values), len(values))

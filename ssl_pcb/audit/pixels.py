@@ -82,12 +82,19 @@ class PixelSource:
         Raises:
             UserError: On an unreadable image or twin, unless ``data.skip_bad``.
         """
+        shown = {row: self._boxes(row) for row in rows}
+        for row, pixels, twin in self.read([row for row in rows if shown[row]]):
+            yield BoxedSample(pixels, twin, torch.tensor(shown[row]))
+
+    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+        """The samples of ``rows`` in their order: row, pixels (C, H, H) uint8, and its clean twin's or ``None``.
+
+        Raises:
+            UserError: On an unreadable image or twin, unless ``data.skip_bad``.
+        """
         images: dict[Path, Image8] = {}
         for row in rows:
-            sample, size = self.manifest.sample(row), self.size_of(row)
-            boxes = map_boxes(sample.boxes, sample.crop, size, self.data.image_size)
-            if not boxes:
-                continue
+            sample = self.manifest.sample(row)
             paths = [sample.path, *self._twin(row)]
             try:
                 # Rows of one image follow each other: only the last image and twin are kept.
@@ -97,7 +104,7 @@ class PixelSource:
                     raise
                 continue
             pixels = [self._cut(images[path], sample) for path in paths]
-            yield BoxedSample(pixels[0], pixels[1] if len(pixels) > 1 else None, torch.tensor(boxes))
+            yield row, pixels[0], pixels[1] if len(pixels) > 1 else None
 
     def neighbours(self, row: int, boxes: Sequence[Box]) -> list[Neighbour]:
         """Those of the image's ``boxes`` (source pixels) that the sample or its ring shows."""
@@ -125,6 +132,10 @@ class PixelSource:
     def size_of(self, row: int) -> tuple[int, int]:
         """Width and height of the row's source image."""
         return self.sizes[self.manifest.frame["path"].iloc[row]]
+
+    def _boxes(self, row: int) -> list[Box]:
+        sample = self.manifest.sample(row)
+        return map_boxes(sample.boxes, sample.crop, self.size_of(row), self.data.image_size)
 
     def _twin(self, row: int) -> list[Path]:
         twin = self.manifest.frame["twin"].iloc[row] if "twin" in self.manifest.frame.columns else ""

@@ -7,17 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_pcb.audit.pixels import BoxedSample, Neighbour
-from ssl_pcb.audit.polygons import Point, area, area_in_square
+from ssl_pcb.augment.areas import shares_shown, whole_view
 from ssl_pcb.augment.geometric import boxes_in_view
 from ssl_pcb.augment.views import ViewDraw, ViewMaker, plain_view
+from ssl_pcb.imaging.tiling import area
+
+Point = tuple[float, float]
 
 
 def shares_in_view(boxes: Tensor, maps: Tensor, size: int) -> list[list[float]]:
     """Share of each box's area inside the view, for boxes (K, 4) under maps (V, 2, 3); V lists of K."""
-    return [
-        [area_in_square(corners, size) / area(corners) for corners in polygons]
-        for polygons in polygons_in_view(boxes, maps, size)
-    ]
+    each = (boxes / size).expand(len(maps), -1, -1)
+    shares: list[list[float]] = shares_shown(each, maps, whole_view(maps.device)).tolist()
+    return shares
 
 
 def polygons_in_view(boxes: Tensor, maps: Tensor, size: int) -> list[list[list[Point]]]:
@@ -36,18 +38,18 @@ def contrast_kept(sample: BoxedSample, maker: ViewMaker, draw: ViewDraw) -> list
         return []
     pair = torch.stack([sample.pixels, sample.twin])
     upright = torch.eye(2, 3)[None]
-    before = _rms_in_boxes(plain_view(pair, maker.size)[:, None], sample.boxes, upright)[0]
+    before = rms_in_boxes(plain_view(pair, maker.size)[:, None], sample.boxes, upright)[0]
     views = torch.stack([maker.apply(image.expand(len(draw.maps), -1, -1, -1), draw) for image in pair])
-    after = _rms_in_boxes(views, sample.boxes, draw.maps)
+    after = rms_in_boxes(views, sample.boxes, draw.maps)
     return [float(share) for share in (after / before)[:, before > 0].flatten()]
 
 
-def _rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
-    """RMS difference of two stacked (V, C, S, S) batches inside boxes (K, 4) mapped to the views; (V, K)."""
+def rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
+    """RMS difference (V, K) of two stacked (V, C, S, S) batches in boxes (K, 4), or (V, K, 4), mapped to the views."""
     squared = (pair[0] - pair[1]).square().mean(1)[:, None]
     grid = F.affine_grid(maps, [len(maps), 1, *squared.shape[-2:]], align_corners=False)
     x, y = ((grid + 1) * squared.shape[-1] / 2)[:, None].unbind(-1)
-    x1, y1, x2, y2 = boxes.T[..., None, None]
+    x1, y1, x2, y2 = (each[..., None, None] for each in boxes.unbind(-1))
     inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
     mean: Tensor = (squared * inside).sum((2, 3)) / inside.sum((2, 3)).clamp(min=1)
     return mean.sqrt()
@@ -55,8 +57,8 @@ def _rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
 
 def brought_in(neighbour: Neighbour, maps: Tensor, size: int) -> list[float]:
     """Share of a neighbour that each view shows beyond what the sample itself shows of it."""
-    parts = torch.tensor([neighbour.whole, neighbour.around, neighbour.own])
-    return [
-        (area_in_square(around, size) - area_in_square(own, size)) / area(whole)
-        for whole, around, own in polygons_in_view(parts, maps, size)
-    ]
+    shown = torch.zeros(len(maps), dtype=torch.float64)
+    for part, sign in ((neighbour.around, 1), (neighbour.own, -1)):
+        if area(part) > 0:
+            shown += sign * area(part) * torch.tensor(shares_in_view(torch.tensor([part]), maps, size))[:, 0]
+    return [float(share) for share in shown / area(neighbour.whole)]

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ssl_pcb.augment.augmented import Augment, Augmented
+from ssl_pcb.augment.augmix import AugMix
+from ssl_pcb.augment.mixing import CutMix, MixUp
+from ssl_pcb.augment.randaugment import RandAugment
 from ssl_pcb.augment.views import ViewMaker
-from ssl_pcb.config.augment import AugmentConfig, NoAugmentConfig, StandardConfig, SymmetriesConfig
-
-
-@dataclass(frozen=True)
-class Augmented:
-    """What a supervised step learns from.
-
-    Attributes:
-        images: (B, C, S, S) float in [0, 1].
-        labels: (B,) class indices.
-    """
-
-    images: Tensor
-    labels: Tensor
-
-
-class Augment(Protocol):
-    """Makes training images of stored samples."""
-
-    def __call__(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Augmented:
-        """Training images of (B, C, H, H) uint8 pixels, whose class indices are ``labels`` (B,)."""
-        ...
+from ssl_pcb.config.augment import NoAugmentConfig, StandardConfig, SymmetriesConfig
+from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
+from ssl_pcb.config.operations import AugMixConfig, RandAugmentConfig
+from ssl_pcb.config.policy import AugmentConfig
 
 
 @dataclass(frozen=True)
@@ -39,13 +24,25 @@ class OneView:
 
     views: ViewMaker
 
-    def __call__(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Augmented:
-        """See :class:`Augment`."""
-        return Augmented(self.views(pixels, generator), labels)
+    def __call__(
+        self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
+    ) -> Augmented:
+        """See :class:`~ssl_pcb.augment.augmented.Augment`."""
+        images, maps = self.views.with_maps(pixels, generator)
+        return Augmented(images, labels, maps)
 
 
 def build_augment(config: AugmentConfig, size: int) -> Augment:
     """What ``config`` names, for samples of ``size`` pixels."""
+    views = ViewMaker(config.view, size)
     match config:
         case NoAugmentConfig() | SymmetriesConfig() | StandardConfig():
-            return OneView(ViewMaker(config.view, size))
+            return OneView(views)
+        case CutMixConfig():
+            return CutMix(views, config)
+        case MixUpConfig():
+            return MixUp(views, config)
+        case AugMixConfig():
+            return AugMix(views, config)
+        case RandAugmentConfig():
+            return RandAugment(views, config)

@@ -57,10 +57,18 @@ class ViewMaker:
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """One random view of each of the (B, C, H, H) uint8 pixels."""
+        return self.with_maps(pixels, generator)[0]
+
+    def with_maps(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One random view of each of the (B, C, H, H) uint8 pixels, and the maps (B, 2, 3) from views to samples."""
         group = max(1, GROUP_VALUES // pixels.shape[1:].numel()) if pixels.is_cpu else max(1, len(pixels))
+        images, maps = [], []
         with record_function("views"):
-            parts = torch.split(pixels, group)
-            return torch.cat([self.apply(part, self.draw(len(part), part.shape[1], generator)) for part in parts])
+            for part in torch.split(pixels, group):
+                draw = self.draw(len(part), part.shape[1], generator)
+                images.append(self.apply(part, draw))
+                maps.append(draw.maps)
+            return torch.cat(images), torch.cat(maps)
 
 
 def centre(pixels: Tensor, size: int) -> Tensor:

@@ -11,12 +11,15 @@ from typing import Any
 import click
 
 from ssl_pcb.config.load import load_config, parse_set
-from ssl_pcb.config.stages import STAGES, FinetuneConfig
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.show import describe
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
 
 PATH = click.Path(path_type=Path)
+NAMES = [key.type for key in describe(FinetuneConfig) if key.name == "augment.name"]
 
 
 @click.group()
@@ -25,36 +28,71 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--data", type=PATH, help="Manifest with defect boxes.  [default: the embedded synthetic boards]")
+@click.option(
+    "--data", type=PATH,
+    help="Manifest with defect boxes (with --run, any).  [default: the embedded synthetic boards, or the run's]",
+)  # fmt: skip
 @click.option("--out", type=PATH, help="New folder for the results.  [default: runs/audit-augmentations-DATE-TIME]")
 @click.option(
-    "--stage", type=click.Choice(["pretrain", "finetune"]), default="pretrain", show_default=True,
-    help="Whose default views to audit.",
+    "--stage", type=click.Choice(["pretrain", "finetune"]),
+    help="Whose views to audit, if not of --augment.  [default: pretrain]",
+)  # fmt: skip
+@click.option(
+    "--augment", "names", multiple=True, type=click.Choice(NAMES),
+    help="An augmentation of finetune: what it does to defects, and how many labels it makes wrong; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--run", type=PATH,
+    help="Folder of a finished finetuning: how far its features and verdicts stay the same under each single change.",
 )  # fmt: skip
 @click.option("--config", "config_file", type=PATH, help="YAML config of that stage, if not the default.")
-@click.option("--samples", default=500, show_default=True, help="Most defective samples to look at.")
-@click.option("--views", default=4, show_default=True, help="Views of each.")
+@click.option("--samples", default=500, show_default=True, help="Most samples to look at.")
+@click.option("--views", default=4, show_default=True, help="Views of each; of --run one.")
 @click.option("--seed", default=0, show_default=True, help="Seed.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="Where --run computes.",
+)  # fmt: skip
 @click.option("--set", "sets", multiple=True, metavar="KEY.SUB=VALUE", help="Any key of that stage's config.")
 def augmentations(
     data: Path | None,
     out: Path | None,
-    stage: str,
+    stage: str | None,
+    names: tuple[str, ...],
+    run: Path | None,
     config_file: Path | None,
     samples: int,
     views: int,
     seed: int,
+    device: str,
     sets: tuple[str, ...],
 ) -> None:
-    """How many defects stay in view, and how much of their contrast survives, beside random crops."""
-    from ssl_pcb.stages.audit_augmentations import audit_views
+    """How many defects stay in view, and how much of their contrast survives, beside random crops.
 
+    With --augment also how many labels no longer say what the picture shows; with --run what a trained model minds.
+    """
     if samples < 1 or views < 1:
         raise UserError("--samples and --views must be at least 1")
-    asked = parse_set(sets) | ({"data.manifest": str(data)} if data else {})
-    config = load_config(STAGES[stage], config_file, asked)
     folder = out or Path("runs") / f"audit-augmentations-{datetime.now():%Y%m%d-%H%M%S}"
-    passed = audit_views(config, folder, samples=samples, views=views, seed=seed)  # type: ignore[arg-type]
+    if run is not None:
+        if stage or names or config_file or sets:
+            raise UserError("--run: asks a trained model as it is; leave out --stage, --augment, --config and --set")
+        from ssl_pcb.stages.audit_invariance import audit_run
+
+        audit_run(run, data, folder, samples=samples, seed=seed, device=device)
+        return
+    if names and stage == "pretrain":
+        raise UserError("--augment: pretrain has none, only views; leave out --stage, or --augment")
+    from ssl_pcb.stages.audit_augmentations import audit_policies, audit_views
+
+    asked = parse_set(sets) | ({"data.manifest": str(data)} if data else {})
+    if names or stage == "finetune":
+        named = [{"augment.name": name} for name in dict.fromkeys(names)] or [{}]
+        configs = [load_config(FinetuneConfig, config_file, asked | each) for each in named]
+        passed = audit_policies(configs, folder, samples=samples, views=views, seed=seed)
+    else:
+        config = load_config(PretrainConfig, config_file, asked)
+        passed = audit_views(config, folder, samples=samples, views=views, seed=seed)
     sys.exit(0 if passed else 1)
 
 

@@ -11,7 +11,8 @@ import click
 from ssl_pcb.config.load import flatten, load_config, parse_set, read_yaml
 from ssl_pcb.config.presets import PRESETS
 from ssl_pcb.config.show import Key, describe
-from ssl_pcb.config.stages import STAGES, CrossvalConfig
+from ssl_pcb.config.stages import STAGES
+from ssl_pcb.config.supervised import CrossvalConfig
 
 FLAGS = {
     "--data": "data.manifest",

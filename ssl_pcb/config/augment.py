@@ -1,6 +1,6 @@
 """How strongly a view may differ from its sample. Nothing here can cut a defect away unless crops are allowed."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -114,6 +114,3 @@ class StandardConfig(Section):
 
     name: Literal["standard"] = Field("standard", description="views that keep the defect, by the keys of view")
     view: ViewConfig = Field(SUPERVISED_VIEW, description="how a sample is shown")
-
-
-AugmentConfig = Annotated[NoAugmentConfig | SymmetriesConfig | StandardConfig, Field(discriminator="name")]

@@ -1,5 +1,6 @@
 """What every config section shares."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
@@ -23,3 +24,24 @@ class Section(BaseModel):
             return values
         optional = {name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation)}
         return {key: None if key in optional and value == "none" else value for key, value in values.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rest_by_default(cls, values: Any) -> Any:
+        """Keys of a group that are not given are as this section's default of the group has them."""
+        if not isinstance(values, dict):
+            return values
+        groups = {
+            name: field.default.model_dump()
+            for name, field in cls.model_fields.items()
+            if isinstance(field.default, Section)
+        }
+        return {key: _completed(value, groups.get(key)) for key, value in values.items()}
+
+
+def _completed(given: Any, default: Any) -> Any:
+    if not isinstance(given, Mapping) or not isinstance(default, Mapping):
+        return given
+    if given.get("name", default.get("name")) != default.get("name"):  # another variant, with defaults of its own
+        return given
+    return {**default, **{key: _completed(value, default.get(key)) for key, value in given.items()}}

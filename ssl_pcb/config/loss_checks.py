@@ -1,8 +1,10 @@
 """What a loss does not go together with."""
 
-from ssl_pcb.config.augment import AugmentConfig
 from ssl_pcb.config.loss import LossConfig, SupConConfig
-from ssl_pcb.config.margin_losses import OwnLayer
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, OwnLayer
+from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
+from ssl_pcb.config.operations import AugMixConfig
+from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.sampler import SamplerConfig
 
 
@@ -29,6 +31,39 @@ def refuse_equal_views(loss: LossConfig, augment: AugmentConfig) -> None:
         raise ValueError(
             "loss.views: without augmentation both views are the same picture; set augment.name=symmetries, or "
             "loss.views=1 and sampler.name=balanced_batch"
+        )
+
+
+def refuse_two_labels(loss: LossConfig, augment: AugmentConfig) -> None:
+    """Refuse pictures of two labels for a loss that asks which one class a sample is of.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if not isinstance(loss, LargeMarginSoftmaxConfig | SupConConfig):
+        return
+    if isinstance(augment, CutMixConfig) and augment.labels == "area":
+        raise ValueError(
+            f"augment.labels: area gives a picture two labels, and loss {loss.name} takes one; set defect_aware or "
+            "kept, or another loss"
+        )
+    if isinstance(augment, MixUpConfig):
+        raise ValueError(
+            f"augment.name: mixup gives a picture two labels, and loss {loss.name} takes one; set another, such as "
+            "cutmix with augment.labels=defect_aware, or another loss"
+        )
+
+
+def refuse_cut_gradient(loss: LossConfig, augment: AugmentConfig) -> None:
+    """Refuse to hold predictions together that teach the network nothing.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if isinstance(loss, SupConConfig) and loss.mode == "two_stage" and isinstance(augment, AugMixConfig):
+        raise ValueError(
+            "augment.name: augmix holds predictions together, and those of loss.mode=two_stage do not reach the "
+            "network; set loss.mode=joint, or another augmentation"
         )
 
 

@@ -32,23 +32,28 @@ class Key:
 
 
 def describe(schema: type[BaseModel]) -> list[Key]:
-    """All keys of ``schema``, in the order in which they are declared, variants one after the other."""
-    return list(_keys(schema, schema(), ""))
+    """All keys of ``schema``, in the order in which they are declared, variants one after the other.
+
+    A key that several variants have with the same default is one key of all of them.
+    """
+    variants: dict[Key, list[str]] = {}
+    for key in _keys(schema(), ""):
+        variants.setdefault(replace(key, variant=""), []).append(key.variant)
+    return [replace(key, variant=", ".join(filter(None, names))) for key, names in variants.items()]
 
 
-def _keys(schema: type[BaseModel], defaults: BaseModel | None, prefix: str, variant: str = "") -> Iterator[Key]:
-    for name, field in schema.model_fields.items():
-        default = getattr(defaults, name) if isinstance(defaults, schema) else None
+def _keys(defaults: BaseModel, prefix: str, variant: str = "") -> Iterator[Key]:
+    for name, field in type(defaults).model_fields.items():
+        default = getattr(defaults, name)
         sections = list(_sections(field.annotation))
         if not sections:
-            shown = _text(default) if isinstance(defaults, schema) else _text(field.default)
-            yield Key(prefix + name, _type(field), shown, field.description or "", variant)
+            yield Key(prefix + name, _type(field), _text(default), field.description or "", variant)
             continue
         if type(None) in get_args(field.annotation):
-            yield Key(prefix + name, "none, or the keys below", _text(default), field.description or "")
+            yield Key(prefix + name, "none, or the keys below", _text(default), field.description or "", variant)
         for section in sections:
             own = str(section.model_fields["name"].default) if len(sections) > 1 else variant
-            for key in _keys(section, default if isinstance(default, section) else None, f"{prefix}{name}.", own):
+            for key in _keys(default if isinstance(default, section) else section(), f"{prefix}{name}.", own):
                 # Of every variant's name the default is the one variant that is chosen by default.
                 chosen = getattr(default, "name", None) if key.name == f"{prefix}{name}.name" else None
                 yield replace(key, default=str(chosen)) if chosen else key

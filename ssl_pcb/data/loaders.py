@@ -32,18 +32,25 @@ class Batch:
     Attributes:
         inputs: (B, C, H, H) uint8 pixels with their ring, or (B, D) float features.
         labels: (B,) class indices; -1 for unlabelled.
+        boxes: (B, M, 4) defects of each sample, ``x1 y1 x2 y2`` in shares of its side, NaN where it has fewer than M;
+            ``None`` where nobody asked for them.
     """
 
     inputs: Tensor
     labels: Tensor
+    boxes: Tensor | None = None
 
     def pin_memory(self) -> Batch:
         """The same batch where a GPU can fetch it while the CPU goes on."""
-        return Batch(self.inputs.pin_memory(), self.labels.pin_memory())
+        return self._each(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
-        return Batch(self.inputs.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        boxes = None if self.boxes is None else change(self.boxes)
+        return Batch(change(self.inputs), change(self.labels), boxes)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class ArrayDataset(Dataset[Batch]):
         labels: (N,) class indices.
         rows: Rows of both that make up this data set.
         references: (N, H, H, C), golden images that join as further channels, or ``None``.
+        boxes: Rows (B,) to the boxes (B, M, 4) of their samples, or ``None`` for batches without.
     """
 
     def __init__(
@@ -84,8 +92,9 @@ class ArrayDataset(Dataset[Batch]):
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
         references: NDArray[np.generic] | None = None,
+        boxes: Callable[[NDArray[np.int64]], NDArray[np.float32]] | None = None,
     ) -> None:
-        self.inputs, self.labels, self.rows, self.references = inputs, labels, rows, references
+        self.inputs, self.labels, self.rows, self.references, self.boxes = inputs, labels, rows, references, boxes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,7 +118,14 @@ class ArrayDataset(Dataset[Batch]):
         inputs = torch.from_numpy(fetched)
         if inputs.ndim == 4:
             inputs = inputs.permute(0, 3, 1, 2)
-        return Batch(inputs, torch.from_numpy(self.labels[rows]))
+        return Batch(inputs, torch.from_numpy(self.labels[rows]), self._boxes(rows, laps == 1))
+
+    def _boxes(self, rows: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor | None:
+        if self.boxes is None:
+            return None
+        boxes = self.boxes(rows)
+        boxes[mirrored, :, ::2] = 1 - boxes[mirrored, :, ::2][..., ::-1]
+        return torch.from_numpy(boxes)
 
 
 def images_at_once(size: int, device: torch.device) -> int:

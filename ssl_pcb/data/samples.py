@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.config.data import DataConfig
+from ssl_pcb.data.boxes import defect_boxes
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.store import Store, open_pair, open_store
@@ -83,10 +84,14 @@ class Samples:
         """
         return set(self.store.digests(rows)), set(self.column("group", rows))
 
-    def pixels(self, rows: NDArray[np.int64]) -> ArrayDataset:
-        """The pixels of ``rows`` as a data set."""
+    def pixels(self, rows: NDArray[np.int64], *, boxes: bool = False) -> ArrayDataset:
+        """The pixels of ``rows`` as a data set, with the samples' defect boxes if asked."""
         references = None if self.references is None else self.references.pixels
-        return ArrayDataset(self.store.pixels, self.labels, rows, references)
+        return ArrayDataset(self.store.pixels, self.labels, rows, references, self.boxes if boxes else None)
+
+    def boxes(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Defects of ``rows`` (B, M, 4), see :func:`ssl_pcb.data.boxes.defect_boxes`."""
+        return defect_boxes(self.manifest, rows, self.store.sizes[rows], self.store.spec.size)
 
     def supervised(self, split: str) -> NDArray[np.int64]:
         """Labelled rows of ``split``.

@@ -53,6 +53,7 @@ class Store:
         pixels: (N, H, H, C) uint8, memory-mapped.
         rows: (K,) manifest rows that could be read, ascending.
         hashes: (N,) content hash of each sample's source file, to compare; memory-mapped.
+        sizes: (N, 2) width and height of each sample's source image; 0 where it could not be read.
         bad: Message for each file that was left out.
     """
 
@@ -61,6 +62,7 @@ class Store:
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
     hashes: NDArray[np.bytes_]
+    sizes: NDArray[np.int32]
     bad: dict[str, str]
 
     def digests(self, rows: NDArray[np.int64]) -> list[str]:
@@ -81,7 +83,11 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
     Raises:
         UserError: On an unreadable image (unless ``skip_bad``), or a full disk.
     """
-    return _open_and_describe(manifest, config)[:2]
+    store = _open_twice(manifest, config)
+    for line in describe_scale(manifest, store.sizes, store.spec.size):
+        log.info(line)
+    decided = {"channels": store.spec.channels, "bit_depth": store.spec.bit_depth}
+    return store, config.model_copy(update=decided)
 
 
 def open_pair(manifest: Manifest, config: DataConfig, name: str) -> tuple[Store, Store, DataConfig]:
@@ -99,12 +105,12 @@ def open_pair(manifest: Manifest, config: DataConfig, name: str) -> tuple[Store,
         UserError: If a row names no golden image or one of another size, and as :func:`open_store`.
     """
     golden = manifest.references(name)
-    store, config, sizes = _open_and_describe(manifest, config)
-    references, golden_sizes = _open_twice(golden, config)
+    store, config = open_store(manifest, config)
+    references = _open_twice(golden, config)
     rows = np.intersect1d(store.rows, references.rows)
-    unequal = rows[(sizes[rows] != golden_sizes[rows]).any(1)]
+    unequal = rows[(store.sizes[rows] != references.sizes[rows]).any(1)]
     if len(unequal):
-        (width, height), (other_width, other_height) = sizes[unequal[0]], golden_sizes[unequal[0]]
+        (width, height), (other_width, other_height) = store.sizes[unequal[0]], references.sizes[unequal[0]]
         raise UserError(
             f"{name}: row {unequal[0] + 1}: an image of {width}x{height} px and a golden image of "
             f"{other_width}x{other_height} px cannot be aligned pixel by pixel; name another in column 'reference'"
@@ -112,29 +118,18 @@ def open_pair(manifest: Manifest, config: DataConfig, name: str) -> tuple[Store,
     return replace(store, rows=rows, bad=store.bad | references.bad), replace(references, rows=rows), config
 
 
-def _open_and_describe(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfig, NDArray[np.int32]]:
-    store, sizes = _open_twice(manifest, config)
-    for line in describe_scale(manifest, sizes, store.spec.size):
-        log.info(line)
-    decided = {"channels": store.spec.channels, "bit_depth": store.spec.bit_depth}
-    return store, config.model_copy(update=decided), sizes
-
-
-def _open_twice(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArray[np.int32]]:
-    """The store, and the (N, 2) widths and heights of each row's source image; 0 where it could not be read."""
+def _open_twice(manifest: Manifest, config: DataConfig) -> Store:
     try:
-        store, sizes, files = _open_or_pack(manifest, config)
+        return _open_or_pack(manifest, config)
     except _Replaced:
-        store, sizes, files = _open_or_pack(manifest, config)
-    return store, sizes[files]
+        return _open_or_pack(manifest, config)
 
 
 class _Replaced(UserError):
     """The store vanished while it was being opened: another process found it stale."""
 
 
-def _open_or_pack(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArray[np.int32], NDArray[np.intp]]:
-    """The store, the (F, 2) widths and heights of its source images, and the (N,) source image of each row."""
+def _open_or_pack(manifest: Manifest, config: DataConfig) -> Store:
     sources = Sources.of(manifest)
     place = Place.of(sources, manifest, config)
     folder = place.find(config)
@@ -146,7 +141,7 @@ def _open_or_pack(manifest: Manifest, config: DataConfig) -> tuple[Store, NDArra
         with only_packer(place):
             # Another process may have packed it meanwhile.
             folder = place.find(config) or _replace_stale(manifest, config, sources, place)
-    return *_open(folder), sources.files
+    return _open(folder, sources.files)
 
 
 def _leave_to_the_first(place: Place, config: DataConfig) -> Path | None:
@@ -212,8 +207,8 @@ def _refuse_absent(sources: Sources, config: DataConfig) -> None:
         raise UserError(f"{error}{more}; {mend}") from None
 
 
-def _open(folder: Path) -> tuple[Store, NDArray[np.int32]]:
-    """The store and the (F, 2) widths and heights of its source images."""
+def _open(folder: Path, files: NDArray[np.intp]) -> Store:
+    """The store; ``files`` (N,) names the source image of each row."""
     try:
         index = json.loads((folder / "index.json").read_text())
         arrays: dict[str, NDArray[Any]] = {
@@ -222,10 +217,10 @@ def _open(folder: Path) -> tuple[Store, NDArray[np.int32]]:
         }
         spec = StoreSpec(**index["spec"])
         hashes = arrays["hashes"].view(f"S{HASH_BYTES}")[:, 0]
-        store = Store(folder, spec, arrays["pixels"], np.array(arrays["rows"]), hashes, index["bad"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        sizes = np.array(arrays["sizes"])[files]
+        return Store(folder, spec, arrays["pixels"], np.array(arrays["rows"]), hashes, sizes, index["bad"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         if not folder.is_dir():
             raise _Replaced(f"{folder}: vanished while it was being opened; repeat the command") from None
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder}: damaged packed pixels ({reason}); delete that folder and repeat") from None
-    return store, np.array(arrays["sizes"])

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ssl_pcb.augment.build import Augment
+from ssl_pcb.augment.augmented import Augment, Augmented
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.jensen_shannon import jensen_shannon
 from ssl_pcb.losses.supervised import SupervisedLoss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.models.heads import Head
-from ssl_pcb.objectives.output import StepOutput
+from ssl_pcb.objectives.output import StepOutput, blended
 
 
 class FeatureClassifier(nn.Module):
@@ -39,7 +40,26 @@ class FeatureClassifier(nn.Module):
     def step(self, features: Tensor, targets: Tensor) -> StepOutput:
         """Loss of features (B, D) against targets (B,)."""
         hidden = self.head.trunk(features)
-        logits = self.head.layer(hidden.detach() if self.loss.detached else hidden)
+        return self._judged(hidden, self._logits(hidden), targets)
+
+    def learn(self, features: Tensor, shown: Augmented) -> StepOutput:
+        """Loss of the features (copies * B, D) of augmented images."""
+        hidden = self.head.trunk(features)
+        logits, count = self._logits(hidden), len(shown.labels)
+        output = self._judged(hidden[:count], logits[:count], shown.labels)
+        if shown.mixture is not None and shown.others is not None:
+            other = self._judged(hidden[:count], logits[:count], shown.others)
+            output = blended(other, output, shown.mixture.share)
+        if shown.copies > 1:
+            apart = jensen_shannon(logits.view(shown.copies, count, -1))
+            output = StepOutput(output.loss + shown.consistency * apart, output.logs | {"consistency": apart.detach()})
+        return output
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.head.layer(hidden.detach() if self.loss.detached else hidden)
+        return logits
+
+    def _judged(self, hidden: Tensor, logits: Tensor, targets: Tensor) -> StepOutput:
         loss = self.loss(LossInputs(hidden, self.head.layer.weight, logits, targets, self.class_counts))
         return StepOutput(loss, {"accuracy": (logits.argmax(1) == targets).float().mean()})
 
@@ -72,9 +92,9 @@ class Auxiliary(nn.Module):
         super().__init__()
         self.stage, self.classifier, self.weight = stage, classifier, weight
 
-    def join(self, main: StepOutput, maps: Tensor, targets: Tensor) -> StepOutput:
-        """``main`` with the loss of the stage's maps (B, D, h, w) against targets (B,) added."""
-        aside = self.classifier.step(maps.mean((2, 3)), targets)
+    def join(self, main: StepOutput, maps: Tensor, shown: Augmented) -> StepOutput:
+        """``main`` with the loss of the stage's maps (copies * B, D, h, w) of augmented images added."""
+        aside = self.classifier.learn(maps.mean((2, 3)), shown)
         logs = {"auxiliary_loss": aside.loss.detach(), "auxiliary_accuracy": aside.logs["accuracy"]}
         return StepOutput(main.loss + self.weight * aside.loss, main.logs | logs)
 
@@ -107,17 +127,19 @@ class ImageClassifier(nn.Module):
         """Loss of a batch of stored pixels, augmented: of as many views of each sample as the loss asks for."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
             views = self.classifier.loss.views
-            shown = self.augment(torch.cat([batch.inputs] * views), torch.cat([batch.labels] * views), generator)
+            pixels, labels = torch.cat([batch.inputs] * views), torch.cat([batch.labels] * views)
+            boxes = None if batch.boxes is None else torch.cat([batch.boxes] * views)
+            shown = self.augment(pixels, labels, generator, boxes)
         if self.auxiliary is None:
-            return self.classifier.step(self._seen(shown.images), shown.labels)
+            return self.classifier.learn(self.seen(shown.images), shown)
         seen, maps = self._seen_beside_stage(shown.images, self.auxiliary.stage)
-        return self.auxiliary.join(self.classifier.step(seen, shown.labels), maps, shown.labels)
+        return self.auxiliary.join(self.classifier.learn(seen, shown), maps, shown)
 
     def scores(self, pixels: Tensor) -> Tensor:
         """Log-odds of Defective (B,) in float32, of stored pixels without augmentation."""
-        return self.classifier.scores(self._seen(plain_view(pixels, self.size)))
+        return self.classifier.scores(self.seen(plain_view(pixels, self.size)))
 
-    def _seen(self, images: Tensor) -> Tensor:
+    def seen(self, images: Tensor) -> Tensor:
         """What the head sees of images (B, C, S, S): features (B, D), or a map (B, D, h, w)."""
         seen: Tensor = self.backbone.feature_map(images) if self.classifier.head.on_map else self.backbone(images)
         return seen

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_pcb.audit.norms import Step, batch_effects, step_memory, step_seconds
-from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.loaders import batches
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samplers import Endless, build_sampler, class_counts

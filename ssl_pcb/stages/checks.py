@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_pcb.config.load import flatten
-from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig, StageConfig
+from ssl_pcb.config.policy import AugmentConfig, needs_boxes
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.stages import StageConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import Run, read_config, read_run
@@ -47,6 +51,15 @@ def refuse_used_folder(out: Path) -> None:
     """Refuse to write beside what ``out`` holds already."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; choose another --out")
+
+
+def refuse_boxless(samples: Samples, rows: NDArray[np.int64], augment: AugmentConfig) -> None:
+    """Refuse labels that follow the boxes of training ``rows`` if none of these has any."""
+    if needs_boxes(augment) and not any(samples.column("boxes", rows)):
+        raise UserError(
+            f"{samples.name}: no training sample has defect boxes, which augment.labels=defect_aware follows; fill the "
+            "column 'boxes', or set augment.labels=area or kept"
+        )
 
 
 def refuse_missing_weights(config: StageConfig) -> None:

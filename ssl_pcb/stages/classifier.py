@@ -7,7 +7,7 @@ from numpy import int64
 from numpy.typing import NDArray
 
 from ssl_pcb.augment.build import build_augment
-from ssl_pcb.config.stages import SupervisedConfig
+from ssl_pcb.config.supervised import SupervisedConfig
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_pcb.config.stages import CrossvalConfig, FinetuneConfig, PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.supervised import CrossvalConfig, FinetuneConfig
 from ssl_pcb.data.folds import fold_manifests
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.synthetic.embedded import embedded_manifest

@@ -11,7 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ssl_pcb.config.load import load_config
-from ssl_pcb.config.stages import STAGES, PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.stages import STAGES
 from ssl_pcb.data.synthetic.generate import synthesize
 from ssl_pcb.reports.run import read_config
 from ssl_pcb.stages.audit_augmentations import audit_views

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.model import BackboneConfig
-from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.depths import freeze_stages
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.stages.weights import Start, backbone_of, start_from
-from ssl_pcb.training.checkpoint import BACKBONE, read_weights
+from ssl_pcb.training.checkpoint import BACKBONE, load_backbone, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,25 @@ def start_network(
     downsizer = downsizer.model_copy(update={"backbone": encoder, "checkpoint": start.checkpoint})
     network = DownsizedBackbone(start.backbone, config.backbone, downsizer)
     return config.model_copy(update={"checkpoint": "none", "downsizer": downsizer}), start, network
+
+
+def load_finetuned(config: FinetuneConfig, folder: Path) -> Backbone | DownsizedBackbone:
+    """The network of a finished finetuning.
+
+    Args:
+        config: As the run folder has it.
+        folder: The run folder.
+
+    Raises:
+        UserError: If its weights are missing or do not fit.
+    """
+    channels = int(config.data.channels) * (2 if config.data.references else 1)
+    plain = config.backbone.model_copy(update={"weights": "none"})
+    if config.downsizer:
+        return load_downsized(config.downsizer, plain, channels, folder)
+    backbone = Backbone(plain, channels)
+    load_backbone(backbone, folder)
+    return backbone
 
 
 def load_downsized(

@@ -19,7 +19,9 @@ from sklearn.metrics import roc_auc_score
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import AutoencoderConfig
-from ssl_pcb.config.stages import STAGES, FinetuneConfig, PretrainConfig, StageConfig
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.stages import STAGES, StageConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.loaders import ArrayDataset, images_at_once
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
@@ -31,7 +33,7 @@ from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.reports.run import read_config, read_run
 from ssl_pcb.stages.autoencoding import load_autoencoder
-from ssl_pcb.stages.downsizing import load_downsized
+from ssl_pcb.stages.downsizing import load_finetuned
 from ssl_pcb.training.checkpoint import load_backbone, weights_file
 from ssl_pcb.training.lineage import TrainedOn
 from ssl_pcb.training.processes import alone
@@ -92,11 +94,9 @@ def open_coder(folder: Path, device: str) -> Coder:
 
 
 def _network(config: StageConfig, folder: Path) -> Autoencoder | Backbone | DownsizedBackbone:
-    channels = int(config.data.channels)
-    plain = config.backbone.model_copy(update={"weights": "none"})
-    if isinstance(config, FinetuneConfig) and config.downsizer:
-        return load_downsized(config.downsizer, plain, channels, folder)
-    backbone = Backbone(plain, channels)
+    if isinstance(config, FinetuneConfig):
+        return load_finetuned(config, folder)
+    backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), int(config.data.channels))
     load_backbone(backbone, folder)
     if isinstance(config, PretrainConfig) and isinstance(config.method, AutoencoderConfig):
         return load_autoencoder(config.method, backbone, config.data.image_size, folder)

@@ -11,7 +11,8 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.config.policy import needs_boxes
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samplers import Endless, build_sampler, class_counts
@@ -23,7 +24,13 @@ from ssl_pcb.models.depths import layer_scales
 from ssl_pcb.objectives.classification import ImageClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_full_disk, refuse_shared_images, refuse_small
+from ssl_pcb.stages.checks import (
+    refuse_boxless,
+    refuse_changed_data,
+    refuse_full_disk,
+    refuse_shared_images,
+    refuse_small,
+)
 from ssl_pcb.stages.classifier import build_classifier
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.downsizing import start_network
@@ -57,6 +64,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         every[label_fraction_indices(samples.labels[every], config.fraction, config.runtime.seed)]
         for every in (samples.supervised("train"), samples.supervised("val"))
     )
+    refuse_boxless(samples, rows, config.augment)
     splits = splits_to_judge(samples, config.test)
     if config.test:
         open_ledger(config.runtime.ledger)
@@ -77,7 +85,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     disk = checkpoint_bytes(model, best=True, averaged=config.ema is not None)
     refuse_full_disk(disk, run, fabric)
     fabric = make_fabric(runtime)
-    dataset = samples.pixels(rows)
+    dataset = samples.pixels(rows, boxes=needs_boxes(config.augment))
 
     seen = trained_on(samples, rows) | start.seen
 

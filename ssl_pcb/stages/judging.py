@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from ssl_pcb.config.stages import CrossvalConfig, FinetuneConfig, LinearEvalConfig
+from ssl_pcb.config.probing import LinearEvalConfig
+from ssl_pcb.config.supervised import CrossvalConfig, FinetuneConfig
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.decision.calibration import TemperatureScaling, expected_calibration_error

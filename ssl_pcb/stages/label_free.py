@@ -13,7 +13,7 @@ from ssl_pcb.augment.difference import difference
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import DefectPretextConfig
-from ssl_pcb.config.stages import PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.data.loaders import batches
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.evaluation.neighbours import nearest

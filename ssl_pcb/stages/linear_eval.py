@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
-from ssl_pcb.config.stages import LinearEvalConfig
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.evaluation.features import FeatureNetwork, cached_features, state_hash

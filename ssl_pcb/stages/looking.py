@@ -7,7 +7,7 @@ import logging
 import numpy as np
 from lightning_fabric import Fabric
 
-from ssl_pcb.config.stages import PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.pool import some_rows
 from ssl_pcb.data.samples import Samples

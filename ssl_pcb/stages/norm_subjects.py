@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ssl_pcb.audit.norms import norm_of
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
-from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.loaders import ArrayDataset, batches
 from ssl_pcb.data.samplers import Endless
 from ssl_pcb.errors import UserError

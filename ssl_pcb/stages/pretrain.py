@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import MoCoConfig
-from ssl_pcb.config.stages import PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.data.pool import Pool, StorePool, training_rows
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.data.shards.pool import open_shards

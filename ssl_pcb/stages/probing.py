@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_pcb.config.model import LinearHeadConfig
-from ssl_pcb.config.stages import LinearEvalConfig
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.data.loaders import ArrayDataset, batches
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samplers import build_sampler, class_counts

@@ -6,7 +6,7 @@ import logging
 
 from torch import nn
 
-from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.training.checkpoint import copy_of
 from ssl_pcb.training.loop import Progress
 

@@ -9,8 +9,11 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.runtime import RuntimeConfig
-from ssl_pcb.config.stages import FinetuneConfig, LinearEvalConfig, PretrainConfig, StageConfig
+from ssl_pcb.config.stages import StageConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.reports.run import Run, open_run
 from ssl_pcb.stages.checks import check_resumable, refuse_missing_weights
 from ssl_pcb.stages.finetune import finetune

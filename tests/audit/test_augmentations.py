@@ -9,8 +9,8 @@ from PIL import Image
 from scipy.stats import beta
 
 from ssl_pcb.audit.augmentations import audit_augmentations
-from ssl_pcb.audit.contact_sheet import CUT, HEADER, KEPT, TILE, contact_sheet
-from ssl_pcb.audit.polygons import area, area_in_square
+from ssl_pcb.audit.contact_sheet import contact_sheet
+from ssl_pcb.audit.drawing import CUT, HEADER, KEPT, TILE
 from ssl_pcb.audit.proportion import Proportion
 from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, RandomCropConfig, ViewConfig
 from ssl_pcb.config.data import DataConfig
@@ -202,22 +202,6 @@ def test_proportion_interval_is_clopper_pearson():
     assert low == pytest.approx(beta.ppf(0.025, 17, 44))
     assert high == pytest.approx(beta.ppf(0.975, 18, 43))
     assert Proportion(60, 60).interval()[0] == pytest.approx(0.025 ** (1 / 60))
-
-
-def test_clipped_areas_equal_counted_ones():
-    rng = np.random.default_rng(0)
-    y, x = (np.mgrid[0:800, 0:800] + 0.5) / 40 - 5  # 20 x 20 around the square from 0 to 10
-    for _ in range(20):
-        angle, half = rng.uniform(0, np.pi), rng.uniform(0.5, 4, 2)
-        centre = rng.uniform(-1, 11, 2)
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half @ turn.T + centre
-        u, v = np.einsum("ji,jhw->ihw", turn, np.stack([x - centre[0], y - centre[1]]))
-        inside = (abs(u) < half[0]) & (abs(v) < half[1])
-        counted = (inside & (x > 0) & (x < 10) & (y > 0) & (y < 10)).sum() / 1600
-        polygon = [(float(a), float(b)) for a, b in corners]
-        assert area_in_square(polygon, 10) == pytest.approx(counted, abs=0.15)
-        assert area(polygon) == pytest.approx(4 * half.prod())
 
 
 def test_the_contact_sheet_outlines_defects_and_marks_cut_ones(defects, tmp_path):

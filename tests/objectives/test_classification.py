@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ssl_pcb.augment.augmented import Augmented, Mixture
 from ssl_pcb.augment.build import build_augment
 from ssl_pcb.config.augment import StandardConfig, ViewConfig
 from ssl_pcb.config.loss import CrossEntropyConfig
@@ -89,6 +90,55 @@ def test_loss_and_accuracy_of_the_linear_head():
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert output.loss.item() == pytest.approx(-np.log(shares[np.arange(20), targets]).mean(), rel=1e-5)
     assert output.logs["accuracy"].item() == pytest.approx((logits.argmax(1) == targets.numpy()).mean())
+
+
+def shown(labels, **more):
+    """Augmented images of which only the labels count here."""
+    count = len(labels)
+    return Augmented(torch.zeros(0), labels, torch.eye(2, 3).expand(count, -1, -1), **more)
+
+
+def log_shares(model, features):
+    layer = model.head.layer
+    logits = (features @ layer.weight.T + layer.bias).detach().double()
+    return logits.log_softmax(-1)
+
+
+def test_a_mixed_picture_learns_both_labels_by_their_shares():
+    torch.manual_seed(0)
+    model = on_features(5, build_loss(CrossEntropyConfig(class_weights="balanced"), 5))
+    features, labels, others = torch.randn(20, 5), torch.randint(0, 2, (20,)), torch.randint(0, 2, (20,))
+    mixture = Mixture(torch.arange(20), torch.tensor(0.3))
+    output = model.learn(features, shown(labels, mixture=mixture, others=others))
+    alone = [model.step(features, targets) for targets in (labels, others)]
+    for value, parts in ((output.loss, [each.loss for each in alone]),
+                         (output.logs["accuracy"], [each.logs["accuracy"] for each in alone])):  # fmt: skip
+        assert value.item() == pytest.approx(0.3 * parts[0].item() + 0.7 * parts[1].item(), rel=1e-5)
+    assert alone[0].loss.item() != pytest.approx(alone[1].loss.item(), rel=1e-3)
+
+
+def test_pictures_of_one_label_learn_it_alone():
+    model = on_features(5, build_loss(CrossEntropyConfig(), 5))
+    features, labels = torch.randn(9, 5), torch.randint(0, 2, (9,))
+    mixture = Mixture(torch.arange(9), torch.tensor(0.3))
+    for each in (shown(labels), shown(labels, mixture=mixture)):
+        assert model.learn(features, each).loss == model.step(features, labels).loss
+
+
+def test_copies_are_held_together_and_only_the_clean_pictures_are_classified():
+    torch.manual_seed(0)
+    model, spy = on_features(5, build_loss(CrossEntropyConfig(), 5)), on_features(5, Spy())
+    features, labels = torch.randn(3 * 7, 5), torch.randint(0, 2, (7,))
+    output = model.learn(features, shown(labels, copies=3, consistency=12.0))
+    copies = log_shares(model, features).view(3, 7, 2)
+    classified = -copies[0][torch.arange(7), labels].mean()
+    mean = copies.exp().mean(0)
+    apart = (copies.exp() * (copies - mean.log())).sum(2).mean()
+    assert output.loss.item() == pytest.approx((classified + 12 * apart).item(), rel=1e-5)
+    assert output.logs["consistency"].item() == pytest.approx(apart.item(), rel=1e-4)
+    spy.learn(features, shown(labels, copies=3, consistency=12.0))
+    assert torch.equal(spy.loss.inputs.features, features[:7])
+    assert torch.equal(spy.loss.inputs.targets, labels)
 
 
 def test_counts_follow_the_device_but_are_no_weights():

@@ -14,7 +14,8 @@ from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.method import BYOLConfig, DefectPretextConfig, MoCoConfig, SimCLRConfig
 from ssl_pcb.config.model import BackboneConfig
-from ssl_pcb.config.stages import FinetuneConfig, PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.build import build_objective

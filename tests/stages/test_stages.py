@@ -21,9 +21,10 @@ from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.load import load_config, read_yaml
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import SamplerConfig
-from ssl_pcb.config.stages import STAGES, LinearEvalConfig
+from ssl_pcb.config.stages import STAGES
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError

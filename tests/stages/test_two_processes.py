@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.config.load import load_config
-from ssl_pcb.config.stages import FinetuneConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.models.backbones import Backbone

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from shard_files import SIZE, encoded, foreign, picture, settings, write_tar
 
-from ssl_pcb.config.stages import PretrainConfig
+from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.data.shards.pool import open_shards
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages.pretrain import open_pool

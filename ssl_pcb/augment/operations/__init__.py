@@ -1,0 +1,1 @@
+"""The single operations of AugMix and RandAugment."""

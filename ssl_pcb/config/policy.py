@@ -1,0 +1,19 @@
+"""What supervised training does to a sample."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ssl_pcb.config.augment import NoAugmentConfig, StandardConfig, SymmetriesConfig
+from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
+from ssl_pcb.config.operations import AugMixConfig, RandAugmentConfig
+
+AugmentConfig = Annotated[
+    NoAugmentConfig | SymmetriesConfig | StandardConfig | CutMixConfig | MixUpConfig | AugMixConfig | RandAugmentConfig,
+    Field(discriminator="name"),
+]
+
+
+def needs_boxes(augment: AugmentConfig) -> bool:
+    """Whether labels follow where the defects lie."""
+    return isinstance(augment, CutMixConfig) and augment.labels == "defect_aware"
