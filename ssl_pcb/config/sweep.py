@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
+from ssl_pcb.config.presets import PRESETS
 
 Judged = Literal["linear-eval", "finetune", "crossval"]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)]
@@ -29,6 +30,7 @@ class SweepEntry(Section):
     config: Path | None = Field(None, description="YAML config of the stage, if not the sweep's")
     pretrain: PretrainPart | None = Field(None, description="a pretraining before it")
     seeds: Seeds | None = Field(None, description="seeds, if not the sweep's")
+    preset: Literal[*PRESETS] | None = Field(None, description="a paper's recipe, which the entry's keys override")  # type: ignore[valid-type]
     keys: dict[str, Any] = Field({}, description="keys that differ from the sweep's, nested or dotted")
     against: str | None = Field(None, description="entry that it is compared with, if not the sweep's baseline")
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ssl_pcb.config.load import explain, flatten, load_config, read_yaml
+from ssl_pcb.config.presets import PRESETS
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.config.sweep import PretrainPart, SweepConfig, SweepEntry
 from ssl_pcb.errors import UserError
@@ -102,7 +103,8 @@ def _leaf(key: str) -> str:
 
 def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Planned:
     stage = entry.stage or sweep.stage
-    keys = flatten(sweep.keys) | flatten(entry.keys) | {"runtime.seed": seed}
+    recipe = dict(PRESETS[entry.preset].keys) if entry.preset else {}
+    keys = flatten(sweep.keys) | recipe | flatten(entry.keys) | {"runtime.seed": seed}
     before = None
     try:
         if entry.pretrain is not None:
