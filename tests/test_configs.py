@@ -23,6 +23,7 @@ from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.show import describe
 from ssl_pcb.config.stages import STAGES
 from ssl_pcb.errors import UserError
+from ssl_pcb.stages.sweep_plan import plan_runs, read_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"crossval": "crossval", "pretrain": "pretrain", "linear_eval": "linear-eval", "finetune": "finetune"}
@@ -65,6 +66,16 @@ def test_a_config_file_is_complete_and_opens_with_its_command(file):
     assert text.startswith("# ssl-pcb ")
     assert words[:4] == ["ssl-pcb", stage, "--config", file.relative_to(ROOT).as_posix()]
     stage_command(stage).make_context(stage, words[2:])  # its flags are real
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs" / "sweeps").glob("*.yaml")), ids=lambda file: file.name)
+def test_a_sweep_says_what_each_entry_asks_and_all_of_its_runs_can_be_made(file, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    asked = read_sweep(file)
+    assert all(entry.asks.endswith((".", "?", ")")) for entry in asked.runs)
+    assert {run.entry for run in plan_runs(asked, Path("out"))} == {entry.name for entry in asked.runs}
+    words = shlex.split(file.read_text(encoding="utf-8").splitlines()[0].removeprefix("#"))
+    assert words[:3] == ["ssl-pcb", "sweep", file.relative_to(ROOT).as_posix()]
 
 
 def test_a_written_config_is_the_same_when_read(tmp_path):

@@ -149,7 +149,8 @@ def _user_key(error: ErrorDetails, known: list[str]) -> str:
     kept: list[str] = []
     for index, part in enumerate(error["loc"]):
         unknown = error["type"] == "extra_forbidden" and index == len(error["loc"]) - 1
-        if unknown or isinstance(part, int) or ".".join([*kept, part]) in prefixes:
+        listed = index > 0 and isinstance(error["loc"][index - 1], int)  # a key of a group in a list
+        if unknown or listed or isinstance(part, int) or ".".join([*kept, part]) in prefixes:
             kept.append(str(part))
     return ".".join(kept)
 

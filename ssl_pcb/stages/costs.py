@@ -35,6 +35,15 @@ def announce_cost(
 
     ``at_most`` says that training may stop before the last step.
     """
+    seconds = sample_seconds(objective, dataset, batch_size, fabric) * batch_size * steps
+    log.info(
+        "expected: %sabout %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
+        "at most " * at_most, duration(seconds), steps, batch_size, disk / 1e6,
+    )  # fmt: skip
+
+
+def sample_seconds(objective: nn.Module, dataset: ArrayDataset, batch_size: int, fabric: Fabric) -> float:
+    """Seconds that training takes for a sample, from a trial on a copy of ``objective``."""
     trial = copy.deepcopy(objective).to(fabric.device)
     count = min(batch_size, 16, len(dataset))  # more would only delay the first step
     batch: Batch = dataset.__getitems__(list(range(count))).to(fabric.device)
@@ -44,29 +53,30 @@ def announce_cost(
             output = trial(batch, make_generator(fabric.device, "trial"))
         output.loss.backward()
 
-    seconds = _least_seconds(step, fabric) / fabric.world_size
-    log.info(
-        "expected: %sabout %s for %d steps of %d samples, and %.0f MB of disk for checkpoints",
-        "at most " * at_most, duration(seconds / count * batch_size * steps), steps, batch_size, disk / 1e6,
-    )  # fmt: skip
+    return _least_seconds(step, fabric) / fabric.world_size / count
 
 
 def announce_features(backbone: Backbone, samples: Samples, splits: list[str], passes: int, fabric: Fabric) -> None:
     """Say how long the features of ``splits`` will take in ``passes`` networks, from a trial, and their disk."""
     rows = samples.rows(*splits, labelled=True)
-    images = torch.zeros(32, backbone.channels, *2 * (samples.store.spec.size,), device=fabric.device)
+    seconds = forward_seconds(backbone, samples.store.spec.size, fabric)
+    log.info(
+        "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
+        duration(seconds * len(rows) * passes), len(rows), samples.unit, passes,
+        len(rows) * backbone.dim * 4 * passes / 1e6,
+    )  # fmt: skip
+
+
+def forward_seconds(backbone: Backbone, size: int, fabric: Fabric) -> float:
+    """Seconds that the features of an image of ``size`` pixels take, from a trial on a copy of ``backbone``."""
+    images = torch.zeros(32, backbone.channels, size, size, device=fabric.device)
     trial = copy.deepcopy(backbone).eval().to(fabric.device)
 
     def forward() -> None:
         with torch.no_grad(), fabric.autocast():
             trial(images)
 
-    seconds = _least_seconds(forward, fabric) / fabric.world_size
-    log.info(
-        "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
-        duration(seconds / len(images) * len(rows) * passes), len(rows), samples.unit, passes,
-        len(rows) * backbone.dim * 4 * passes / 1e6,
-    )  # fmt: skip
+    return _least_seconds(forward, fabric) / fabric.world_size / len(images)
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from ssl_pcb.data.files import whole_file
 from ssl_pcb.reports.leaderboard import Made, leaderboard
 from ssl_pcb.reports.leaderboard_lines import say_leaderboard
 from ssl_pcb.stages.costs import duration
+from ssl_pcb.stages.sweep_cost import announce_sweep
 from ssl_pcb.stages.sweep_plan import Planned, plan_runs, read_sweep
 from ssl_pcb.stages.workshop import ENDED, Workshop
 
@@ -37,9 +38,10 @@ def sweep(file: Path, out: Path) -> bool:
     runs = plan_runs(asked, out)
     needed = list({each.folder: each for run in runs for each in (run.before, run) if each is not None}.values())
     workshop = Workshop(out)
-    done = sum(workshop.status(run) in ENDED for run in needed)
+    left = [run for run in needed if workshop.status(run) not in ENDED]
     entries = len({run.entry for run in runs})
-    log.info("%d runs for %d entries, %d of them done, into %s", len(needed), entries, done, out)
+    log.info("%d runs for %d entries, %d of them done, into %s", len(needed), entries, len(needed) - len(left), out)
+    announce_sweep(left)
     _work_off(needed, workshop)
     made = [Made(run.entry, run.asks, run.against, run.stage, run.folder, workshop.status(run)) for run in runs]
     table = leaderboard(made)

@@ -1,6 +1,7 @@
 """Sweeps from end to end: what fails, what is resumed, and two processes at once."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,7 @@ def test_what_fails_stops_nothing_and_what_is_finished_is_never_run_again(workpl
     first = begin("s", runs=RUNS)
     said, complained = first.communicate()
     assert first.returncode == 1, complained
+    assert re.search(r"expected: about \d+ (s|min) for 9 runs, one after another", said + complained)
     table = pd.read_csv("s/leaderboard.csv").set_index("entry")
     ended = {name: table.loc[name, ["finished", "diverged", "failed"]].tolist() for name in table.index}
     assert ended == {

@@ -105,3 +105,14 @@ def test_a_faulty_file_is_refused_in_one_line_that_names_the_entry(tmp_path, tex
     line = refusal(tmp_path, text)
     for part in parts:
         assert part in line
+
+
+def test_an_entry_may_take_a_recipe_which_its_own_keys_override(tmp_path):
+    runs = planned(tmp_path, {"keys": {"optimizer.lr": 0.5}, "runs": [
+        {"name": "paper", "preset": "densenet_paper"},
+        {"name": "slower", "preset": "densenet_paper", "keys": {"optimizer.lr": 0.01}},
+    ]})  # fmt: skip
+    assert [run.config.optimizer.lr for run in runs] == [0.1, 0.01]
+    assert all(run.config.optimizer.name == "sgd" and run.config.optimizer.nesterov for run in runs)
+    said = refusal(tmp_path, {"runs": [{"name": "a", "preset": "densenet"}]})
+    assert said.endswith("runs.0.preset: input should be 'densenet_paper' (got 'densenet')")

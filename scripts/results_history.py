@@ -1,0 +1,69 @@
+"""Write results/history.csv and its table from the sweep of scripts/run_history.sh.
+
+python scripts/results_history.py SWEEP
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from ssl_pcb.config.sweep import SweepConfig
+from ssl_pcb.stages.sweep_plan import read_sweep
+
+RESULTS = Path("results")
+HEADS = ["entry", "runs", "AUROC", "average precision", "against", "difference", "is"]
+
+
+def markdown(table: pd.DataFrame, asked: SweepConfig) -> list[str]:
+    """The entries in the order of the file, each with what its difference is."""
+    lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
+    by_name = table.set_index("entry")
+    for entry in asked.runs:
+        row = by_name.loc[entry.name]
+        cells = [entry.name, str(row["finished"]), span(row, "auroc"), span(row, "average_precision")]
+        if pd.isna(row["average_precision_difference"]):
+            cells += ["", "", ""]
+        else:
+            cells += [row["against"], span(row, "average_precision_difference", "+"), verdict(row)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def span(row: pd.Series, name: str, sign: str = "") -> str:
+    """A value with its interval, if it has one."""
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if pd.isna(value):
+        return "-"
+    interval = "" if pd.isna(low) else f" ({low:{sign}.3f} to {high:{sign}.3f})"
+    return f"{value:{sign}.3f}{interval}"
+
+
+def verdict(row: pd.Series) -> str:
+    """Whether the intervals over source images and over seeds both leave 0 on one side."""
+    ends = [row[f"average_precision_difference{end}"] for end in ("_low", "_high", "_seeds_low", "_seeds_high")]
+    if pd.Series(ends).isna().any():
+        return "one seed"
+    if min(ends) > 0:
+        return "more"
+    return "less" if max(ends) < 0 else "within the noise"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    table = pd.read_csv(folder / "leaderboard.csv")
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*/run.json"))]
+    table["commit"] = " ".join(sorted({record["commit"] for record in records}))
+    RESULTS.mkdir(exist_ok=True)
+    table.to_csv(RESULTS / "history.csv", index=False, float_format="%.4f", lineterminator="\n")
+    lines = markdown(table, read_sweep(Path("configs/sweeps/history.yaml")))
+    (RESULTS / "history.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+    print(f"\n{sum(record['seconds'] for record in records) / 3600:.1f} hours of single runs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What a sweep will cost, said before it begins."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.data import DataConfig
+from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.probing import LinearEvalConfig
+from ssl_pcb.config.stages import StageConfig
+from ssl_pcb.config.supervised import CrossvalConfig, SupervisedConfig
+from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.data.pool import training_rows
+from ssl_pcb.data.samplers import build_sampler
+from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.errors import UserError
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.objectives.build import build_objective
+from ssl_pcb.stages.classifier import build_classifier
+from ssl_pcb.stages.costs import duration, forward_seconds, sample_seconds
+from ssl_pcb.stages.sweep_plan import Planned
+from ssl_pcb.training.fastest import Workload, resolve_runtime
+from ssl_pcb.training.processes import alone
+
+log = logging.getLogger(__name__)
+
+AROUND = 10.0
+"""Seconds that a run takes on 2 cores before it learns something and after: imports, reports, files."""
+
+PROBES = 10.0
+"""Seconds of linear-eval's heads, likewise."""
+
+
+def announce_sweep(runs: Sequence[Planned]) -> None:
+    """Say how long ``runs`` will take one after another, from a trial of each that differs in more than the seed.
+
+    What cannot be tried is said, and left to its run: it may fail without stopping the others.
+    """
+    opened: dict[DataConfig, tuple[Samples, DataConfig]] = {}
+    found: dict[str, float] = {}
+    for run in runs:
+        keys = _without_seed(run)
+        if keys in found:
+            continue
+        data, found[keys] = run.config.data, AROUND
+        try:
+            if isinstance(run.config, PretrainConfig) and run.config.shards is not None:
+                raise UserError("shards tell their number of samples only when they are read")
+            opened[data] = opened.get(data) or load_samples(data)
+            found[keys] += _run_seconds(run.config, *opened[data])
+        except (UserError, RuntimeError) as error:
+            log.warning("%s: its cost is not known (%s)", run.entry or "pretraining", str(error).splitlines()[0])
+    total = sum(found[_without_seed(run)] for run in runs)
+    log.info("expected: about %s for %d runs, one after another", duration(total), len(runs))
+
+
+def _without_seed(run: Planned) -> str:
+    return json.dumps([run.stage, run.config.model_dump(mode="json", exclude={"runtime", "checkpoint"})])
+
+
+def _run_seconds(config: StageConfig, samples: Samples, data: DataConfig) -> float:
+    config = config.model_copy(update={"data": data})
+    backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), samples.channels)
+    fabric = alone(resolve_runtime(config.runtime, Workload.of(backbone, data.image_size)))
+    if isinstance(config, LinearEvalConfig):
+        judged = len(samples.rows("train", "holdout", "val", labelled=True))
+        return PROBES + 2 * judged * forward_seconds(backbone, data.image_size, fabric)
+    if isinstance(config, PretrainConfig):
+        objective = build_objective(
+            config.method, backbone, ViewMaker(config.view, data.image_size), references=data.references
+        )
+        rows = training_rows(samples, config.use_unsplit)
+        dataset, shown = samples.pixels(rows), len(rows) * config.training.epochs
+        return shown * sample_seconds(objective, dataset, config.training.batch_size, fabric)
+    return _supervised_seconds(config, samples, backbone, fabric)
+
+
+def _supervised_seconds(config: SupervisedConfig, samples: Samples, backbone: Backbone, fabric: Fabric) -> float:
+    batch_size, epochs = config.training.batch_size, config.training.epochs
+    rows, judged = samples.supervised("train"), len(samples.supervised("val"))
+    labels = samples.labels[rows]
+    model = build_classifier(config, backbone, np.bincount(labels, minlength=len(LABELS)))
+    dataset = samples.pixels(rows, boxes=True)
+    steps = config.steps_per_epoch
+    if steps is None:
+        sampler = build_sampler(config.sampler, labels, config.runtime.seed, batch_size)
+        steps = round(config.fraction * len(sampler.epoch(0))) // batch_size
+    step = sample_seconds(model, dataset, batch_size, fabric) * batch_size
+    once = steps * epochs * step + judged * (epochs + 1) * forward_seconds(backbone, samples.store.spec.size, fabric)
+    return once * config.folds if isinstance(config, CrossvalConfig) else once
