@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,18 +60,54 @@ def paired_difference(
         seed: Seed of the draws.
         level: Coverage.
     """
-    over, cluster_of = choose_clusters(groups, images)
-    counts = draw_cluster_counts(int(cluster_of.max()) + 1, resamples, seed)
-    once = np.ones((1, len(labels)))
 
     def mean(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.mean([weighted_ranking(each, labels, weights)[metric] for each in scores], axis=0))
 
-    step = max(1, CHUNK_VALUES // len(labels))
-    drawn = []
-    for start in range(0, resamples, step):
-        weights = counts[start : start + step, cluster_of].astype(np.float64)
-        drawn.append(mean(first, weights) - mean(second, weights))
-    values = np.concatenate(drawn)
+    def difference(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return mean(first, weights) - mean(second, weights)
+
+    return _resampled(difference, groups, images, resamples, seed, level)
+
+
+def paired_balanced_accuracy(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    groups: Sequence[str],
+    images: Sequence[str],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Difference:
+    """The same for what two methods call Defective (N,), by balanced accuracy."""
+    classes = [labels == label for label in (0, 1)]
+    gained = (first == labels).astype(np.float64) - (second == labels)
+
+    def difference(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore"):  # a resample without a class has no balanced accuracy
+            recalls = [weights[:, own] @ gained[own] / weights[:, own].sum(1) for own in classes]
+        return np.asarray(np.mean(recalls, axis=0))
+
+    return _resampled(difference, groups, images, resamples, seed, level)
+
+
+def _resampled(
+    difference: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    groups: Sequence[str],
+    images: Sequence[str],
+    resamples: int,
+    seed: int,
+    level: float,
+) -> Difference:
+    """The difference and its interval, from what it is under each row of sample weights (R, N)."""
+    over, cluster_of = choose_clusters(groups, images)
+    counts = draw_cluster_counts(int(cluster_of.max()) + 1, resamples, seed)
+    step = max(1, CHUNK_VALUES // len(cluster_of))
+    values = np.concatenate(
+        [difference(counts[start : start + step, cluster_of].astype(np.float64)) for start in range(0, resamples, step)]
+    )
     low, high = np.quantile(values[~np.isnan(values)], (0.5 - level / 2, 0.5 + level / 2))
-    return Difference(float((mean(first, once) - mean(second, once))[0]), float(low), float(high), over)
+    whole = difference(np.ones((1, len(cluster_of))))
+    return Difference(float(whole[0]), float(low), float(high), over)

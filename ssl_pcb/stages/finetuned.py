@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.errors import UserError
-from ssl_pcb.models.heads import Head
+from ssl_pcb.models.heads import Head, build_head
 from ssl_pcb.objectives.classification import ImageClassifier
 from ssl_pcb.reports.run import read_config, read_run
 from ssl_pcb.stages.classifier import build_classifier
@@ -57,14 +57,25 @@ def load_classifier(folder: Path, device: str) -> Classifier:
     backbone = load_finetuned(config, folder)
     bare = config.model_copy(update={"auxiliary": None})  # it took part in training alone
     model = build_classifier(bare, backbone, np.ones(len(LABELS), np.int64)).eval()
-    _load_head(model.classifier.head, folder / HEAD)
+    _fill(model.classifier.head, folder / HEAD)
     runtime = config.runtime.model_copy(update={"device": device})
     fabric = alone(runtime)
     model.to(fabric.device, memory_format=memory_format(runtime))  # type: ignore[call-overload]
     return Classifier(config, model, _threshold(folder / "summary.json"), fabric)
 
 
-def _load_head(head: Head, file: Path) -> None:
+def load_head(config: FinetuneConfig, dim: int, folder: Path) -> Head:
+    """The head of the run in ``folder``, for inputs of ``dim`` channels, in eval mode.
+
+    Raises:
+        UserError: If its weights are missing or do not fit.
+    """
+    head = build_head(config.head, config.loss, dim, len(LABELS)).eval()
+    _fill(head, folder / HEAD)
+    return head
+
+
+def _fill(head: Head, file: Path) -> None:
     try:
         head.load_state_dict(read_weights(file)[0])
     except RuntimeError as error:

@@ -21,6 +21,7 @@ from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
+from ssl_pcb.stages.refitting import compare_refitted
 from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
 from ssl_pcb.training.fastest import Workload
@@ -100,6 +101,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             for name, probed in (full | label_free | compared).items()
         }
         run.save_metrics(table)
+        refit = compare_refitted(features[next(iter(backbones))], samples, start.checkpoint, config, alone(runtime))
         main = next(iter(backbones))
         save_backbone(backbones[main], run.folder, seen)
         save_head(full[main].parameters, run.folder)
@@ -108,11 +110,13 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             "reported_probe": f"logistic regression on {main} with {max(config.fractions):.0%} of the labels",
             "reports": reports[main], "floor_reports": reports["random_init"],
             "label_free_reports": {name: reports[name] for name in label_free | compared}, "probes": table,
+            "refit": refit,
         }  # fmt: skip
         run.save_summary(summary)
         say_table(pd.DataFrame(table))
         log.info("%s:", summary["reported_probe"])
         say_reports(reports[main], said)
+        log.info("features or head: %s", refit["sentence"])
 
 
 def frozen_features(

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 from ssl_pcb.evaluation.bootstrap import draw_cluster_counts
-from ssl_pcb.evaluation.paired import paired_difference
+from ssl_pcb.evaluation.paired import paired_balanced_accuracy, paired_difference
 
 MEASURE = {"auroc": roc_auc_score, "average_precision": average_precision_score}
 
@@ -57,3 +57,20 @@ def test_a_method_beside_itself():
     first, _, labels, groups, images = case()
     found = paired_difference(first, first, labels, groups, images, "auroc", resamples=100)
     assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_verdicts_are_compared_by_balanced_accuracy_in_each_resample():
+    first, second, labels, groups, images = case()
+    calls = [scores[0] >= 0.5 for scores in (first, second)]
+    found = paired_balanced_accuracy(*calls, labels, groups, images, resamples=200, seed=7)
+
+    def difference(positions):
+        one, other = (balanced_accuracy_score(labels[positions], each[positions]) for each in calls)
+        return one - other
+
+    assert found.value == pytest.approx(difference(np.arange(len(labels))))
+    _, cluster_of = np.unique(images, return_inverse=True)
+    drawn = [
+        difference(np.repeat(np.arange(len(labels)), counts[cluster_of])) for counts in draw_cluster_counts(12, 200, 7)
+    ]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))))
