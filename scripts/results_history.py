@@ -62,7 +62,7 @@ def main() -> None:
     lines = markdown(table, read_sweep(Path("configs/sweeps/history.yaml")))
     (RESULTS / "history.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
-    print(f"\n{sum(record['seconds'] for record in records) / 3600:.1f} hours of single runs")
+    print(f"\n{sum(record.get('seconds', 0) for record in records) / 3600:.1f} hours of single runs")
 
 
 if __name__ == "__main__":

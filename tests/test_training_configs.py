@@ -161,3 +161,11 @@ def test_out_of_bounds_names_its_key(key, value):
 @pytest.mark.parametrize("stage", ["pretrain", "linear-eval"])
 def test_other_stages_have_no_key_that_they_would_not_read(stage, key):
     assert refusal(stage, {key: 1}).startswith(f"{key}: unknown key")
+
+
+@pytest.mark.parametrize(("epochs", "milestones"), [(1, "[0.5]"), (2, "[0.6]"), (4, "[0.8,0.9]")])
+def test_a_rate_that_would_never_drop_is_refused(epochs, milestones):
+    keys = {"training.schedule.name": "step", "training.epochs": epochs, "training.warmup": 0}
+    line = refusal("finetune", keys | parse_set([f"training.schedule.milestones={milestones}"]))
+    assert line.startswith("training: schedule: step drops the rate between epochs") or "none ends between" in line
+    load_config(STAGES["finetune"], None, keys | {"training.epochs": 20})

@@ -134,3 +134,13 @@ class TrainingConfig(Section):
                 "lower it, or set a later milestone"
             )
         return self
+
+    @model_validator(mode="after")
+    def _drops_before_the_end(self) -> "TrainingConfig":
+        if isinstance(self.schedule, StepConfig) and (self.epochs - 1) / self.epochs < self.schedule.milestones[0]:
+            raise ValueError(
+                f"schedule: step drops the rate between epochs, and of {self.epochs} none ends between its first "
+                f"milestone ({self.schedule.milestones[0]:g}) and the end; set more epochs, an earlier milestone, or "
+                "schedule.name=constant"
+            )
+        return self

@@ -153,3 +153,12 @@ class CrossvalConfig(SupervisedConfig):
     )
 
     _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
+
+    @model_validator(mode="after")
+    def _nothing_is_chosen_on_the_judged_fold(self) -> "CrossvalConfig":
+        if self.head_start == "probe":
+            raise ValueError(
+                "head_start: a probe chooses its regularisation on validation samples, which here are the judged fold; "
+                "set head_start=random"
+            )
+        return self

@@ -33,6 +33,7 @@ class Made(NamedTuple):
         asks: What that asks.
         against: Entry that it is compared with; empty = the first one.
         stage: Name of its stage.
+        seed: Its seed.
         folder: Its run folder.
         status: How it ended.
     """
@@ -41,6 +42,7 @@ class Made(NamedTuple):
     asks: str
     against: str
     stage: str
+    seed: int
     folder: Path
     status: str
 
@@ -49,9 +51,10 @@ def leaderboard(runs: Sequence[Made]) -> pd.DataFrame:
     """One row an entry, best first by :data:`RANKED_BY` on what was judged; diverged and failed runs are never ranked.
 
     ``X_low`` and ``X_high`` are the 95 % interval of the mean over seeds (Student's t; none with one seed).
-    ``X_difference`` is to the entry ``against``, with its paired bootstrap interval over boards or source images; empty
-    where the two were not judged on the same samples. ``X_difference_seeds_low`` and ``_high`` are the interval over
-    seeds (Welch's t; none with one seed): what both intervals keep from 0 is no noise.
+    ``X_difference`` is to the entry ``against``, on the seeds that both finished, with its paired bootstrap interval
+    over boards or source images; empty where the two were not judged on the same samples. ``X_difference_seeds_low``
+    and ``_high`` are the interval over those seeds (paired t: runs of one seed share samples, and perhaps a
+    pretraining; none with one seed). What both intervals keep from 0 is no noise.
     """
     entries = list(dict.fromkeys(run.entry for run in runs))
     judged = {entry: _Judged.of([run for run in runs if run.entry == entry]) for entry in entries}
@@ -110,15 +113,30 @@ class _Judged:
             "seconds": float(np.mean([record["seconds"] for record in records])) if records else np.nan,
         }
 
+    @property
+    def seeds(self) -> list[int]:
+        """Of the finished runs, in their order."""
+        return [run.seed for run in self.runs if run.status == "finished"]
+
+    def only(self, seeds: set[int]) -> _Judged:
+        """The same of ``seeds`` alone, by seed."""
+        kept = sorted((seed, number) for number, seed in enumerate(self.seeds) if seed in seeds)
+        finished = [run for run in self.runs if run.status == "finished"]
+        return _Judged(
+            [finished[i] for _, i in kept], [self.summaries[i] for _, i in kept], [self.tables[i] for _, i in kept]
+        )
+
     def scores(self, samples: pd.DataFrame) -> NDArray[np.float64]:
         """(seeds, N) scores of ``samples``."""
         return np.stack([samples.merge(table, on=SAMPLE, how="left")["score"].to_numpy() for table in self.tables])
 
     def beside(self, base: _Judged) -> dict[str, float]:
         found: dict[str, float] = {}
-        comparable = self is not base and self._samples() == base._samples() != set()
+        common = set(self.seeds) & set(base.seeds)
+        ours, theirs = self.only(common), base.only(common)
+        comparable = self is not base and ours._samples() == theirs._samples() != set()
         for name in COMPARED:
-            ends = self._difference(base, name) if comparable else [np.nan] * len(ENDS)
+            ends = ours._difference(theirs, name) if comparable else [np.nan] * len(ENDS)
             found |= {f"{name}_difference{end}": value for end, value in zip(ENDS, ends, strict=True)}
         return found
 
@@ -131,9 +149,9 @@ class _Judged:
         )  # fmt: skip
         ends = [over_images.value, over_images.low, over_images.high]
         ours, theirs = self._values(name), base._values(name)
-        if min(len(ours), len(theirs)) < 2:
+        if len(ours) < 2:
             return [*ends, np.nan, np.nan]
-        return [*ends, *map(float, stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95))]
+        return [*ends, *map(float, stats.ttest_rel(ours, theirs).confidence_interval(0.95))]
 
     def _samples(self) -> set[tuple[str, ...]]:
         """What all runs of the entry judged; empty if they differ."""

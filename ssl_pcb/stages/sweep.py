@@ -43,7 +43,9 @@ def sweep(file: Path, out: Path) -> bool:
     log.info("%d runs for %d entries, %d of them done, into %s", len(needed), entries, len(needed) - len(left), out)
     announce_sweep(left)
     _work_off(needed, workshop)
-    made = [Made(run.entry, run.asks, run.against, run.stage, run.folder, workshop.status(run)) for run in runs]
+    made = [
+        Made(run.entry, run.asks, run.against, run.stage, run.seed, run.folder, workshop.status(run)) for run in runs
+    ]
     table = leaderboard(made)
     with whole_file(out / LEADERBOARD, shared=True) as part:
         table.to_csv(part, index=False, lineterminator="\n")

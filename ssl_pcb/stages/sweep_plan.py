@@ -112,7 +112,7 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
                 raise UserError("pretrain: crossval repeats a finished pretraining itself; name one in keys.checkpoint")
             before = _pretraining(entry.pretrain, keys, seed, out)
             keys |= {"checkpoint": str(before.folder)}
-        config = _config(stage, entry.config or sweep.config, keys, f"{_safe(entry.name)}-{seed}", out)
+        config = _config(stage, entry.config or sweep.config, keys, f"{_safe(entry.name)}-{seed}", out, before)
     except UserError as error:
         raise UserError(f"runs.{entry.name}: {error}") from None
     if getattr(config, "test", False):
@@ -128,10 +128,15 @@ def _pretraining(part: PretrainPart, keys: Mapping[str, Any], seed: int, out: Pa
     return Planned("", "", "", "pretrain", seed, config)
 
 
-def _config(stage: str, file: Path | None, keys: Mapping[str, Any], name: str, out: Path) -> StageConfig:
+def _config(
+    stage: str, file: Path | None, keys: Mapping[str, Any], name: str, out: Path, before: Planned | None = None
+) -> StageConfig:
     config = load_config(STAGES[stage], file, keys)
-    said = json.dumps([stage, config.model_dump(mode="json", exclude={"runtime": PLACE})], sort_keys=True)
-    folder = out / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+    said = config.model_dump(mode="json", exclude={"runtime": PLACE, "data": {"cache"}})
+    if before is not None:  # however its path is spelled: machines may see one folder by several
+        said["checkpoint"] = before.folder.name
+    keyed = json.dumps([stage, said], sort_keys=True)
+    folder = out / f"{name}-{hashlib.sha256(keyed.encode()).hexdigest()[:8]}"
     return config.model_copy(update={"runtime": config.runtime.model_copy(update={"out": folder})})
 
 

@@ -42,8 +42,8 @@ def write_run(folder, quality, seed, *, rows=None, stage="finetune"):
     return ranking
 
 
-def made(entry, folder, status="finished", against=""):
-    return Made(entry, f"what of {entry}?", against, "finetune", folder, status)
+def made(entry, folder, status="finished", against="", seed=0):
+    return Made(entry, f"what of {entry}?", against, "finetune", seed, folder, status)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def board(tmp_path):
     """Two entries of three seeds, one of which has a diverged and a failed run too, and a row of only such."""
     found = {name: [write_run(tmp_path / f"{name}{seed}", quality, seed) for seed in range(3)]
              for name, quality in (("weak", 0.5), ("strong", 2.0))}  # fmt: skip
-    runs = [made(name, tmp_path / f"{name}{seed}") for seed in range(3) for name in ("weak", "strong")]
+    runs = [made(name, tmp_path / f"{name}{seed}", seed=seed) for seed in range(3) for name in ("weak", "strong")]
     runs += [made("strong", tmp_path / "gone", "diverged"), made("strong", tmp_path / "gone", "failed")]
     runs += [made("hopeless", tmp_path / "gone", "diverged"), made("hopeless", tmp_path / "gone", "")]
     return found, leaderboard(runs).set_index("entry")
@@ -93,15 +93,26 @@ def test_the_difference_is_to_the_baseline_on_the_same_samples(board, tmp_path):
 def test_an_entry_is_compared_with_the_one_that_it_names(tmp_path):
     found = {name: [write_run(tmp_path / f"{name}{seed}", quality, seed)["auroc"] for seed in range(3)]
              for name, quality in (("a", 0.0), ("b", 1.0), ("c", 3.0))}  # fmt: skip
-    runs = [made(name, tmp_path / f"{name}{seed}", against="b" if name == "c" else "")
+    runs = [made(name, tmp_path / f"{name}{seed}", against="b" if name == "c" else "", seed=seed)
             for name in "abc" for seed in range(3)]  # fmt: skip
     table = leaderboard(runs).set_index("entry")
     assert table["against"].to_dict() == {"a": "a", "b": "a", "c": "b"}
     assert table.loc["c", "auroc_difference"] == pytest.approx(np.mean(found["c"]) - np.mean(found["b"]))
-    low, high = stats.ttest_ind(found["c"], found["b"], equal_var=False).confidence_interval()
+    low, high = stats.ttest_rel(found["c"], found["b"]).confidence_interval()
     ends = table.loc["c", ["auroc_difference_seeds_low", "auroc_difference_seeds_high"]].tolist()
     assert ends == pytest.approx([low, high])
     assert low < np.mean(found["c"]) - np.mean(found["b"]) < high
+
+
+def test_entries_are_compared_on_the_seeds_that_both_have(tmp_path):
+    """A start that fails with a seed would else count against the entry that has it alone."""
+    found = {(name, seed): write_run(tmp_path / f"{name}{seed}", quality - 3 * seed, seed)["auroc"]
+             for name, quality in (("a", 3.0), ("b", 2.0)) for seed in range(2)}  # fmt: skip
+    runs = [made(name, tmp_path / f"{name}{seed}", seed=seed) for name, seed in found if (name, seed) != ("b", 1)]
+    table = leaderboard([*runs, made("b", tmp_path / "gone", "diverged", seed=1)]).set_index("entry")
+    assert table.loc["b", "auroc_difference"] == pytest.approx(found["b", 0] - found["a", 0])
+    assert table.loc["b", "auroc_difference"] < 0 < table.loc["b", "auroc"] - table.loc["a", "auroc"]
+    assert np.isnan(table.loc["b", "auroc_difference_seeds_low"])
 
 
 def test_rows_in_another_order_are_matched(tmp_path):

@@ -61,7 +61,8 @@ SUPERVISED = SHARED | {
     "fraction": [1.0, 0.5],
 }
 FINETUNE = SUPERVISED | {"select": ["auroc", "average_precision", "last"], "patience": [None, 1]}
-OPTIONS = {"finetune": FINETUNE, "crossval": SUPERVISED, "linear-eval": SHARED}
+CROSSVAL = {key: values for key, values in SUPERVISED.items() if key != "head_start"}
+OPTIONS = {"finetune": FINETUNE, "crossval": CROSSVAL, "linear-eval": SHARED}
 
 
 def sample(count: int, seed: int) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:

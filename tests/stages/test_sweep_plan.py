@@ -116,3 +116,15 @@ def test_an_entry_may_take_a_recipe_which_its_own_keys_override(tmp_path):
     assert all(run.config.optimizer.name == "sgd" and run.config.optimizer.nesterov for run in runs)
     said = refusal(tmp_path, {"runs": [{"name": "a", "preset": "densenet"}]})
     assert said.endswith("runs.0.preset: input should be 'densenet_paper' (got 'densenet')")
+
+
+def test_a_folders_name_does_not_hang_on_how_its_place_is_spelled(tmp_path):
+    (tmp_path / "s.yaml").write_text("runs: [{name: a, pretrain: {keys: {training.epochs: 1}}}]")
+    (tmp_path / "t.yaml").write_text("keys: {data.cache: elsewhere}\n" + (tmp_path / "s.yaml").read_text())
+    names = {
+        (run.folder.name, run.before.folder.name)
+        for file in ("s.yaml", "t.yaml")
+        for out in (Path("o"), tmp_path / "o")
+        for run in plan_runs(read_sweep(tmp_path / file), out)
+    }
+    assert len(names) == 1
