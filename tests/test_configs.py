@@ -15,7 +15,7 @@ from ssl_pcb.config.augment import StandardConfig
 from ssl_pcb.config.load import as_yaml, explain, flatten, load_config, parse_set
 from ssl_pcb.config.loss import CrossEntropyConfig, SupConConfig
 from ssl_pcb.config.loss_checks import refuse_two_labels
-from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, LDAMConfig
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.operations import AugMixConfig
 from ssl_pcb.config.optim import AdamWConfig, LARSConfig
@@ -237,7 +237,7 @@ def test_augmix_needs_two_changed_copies():
     assert line.endswith("set 3 or more (got 2)")
 
 
-@pytest.mark.parametrize("loss", [LargeMarginSoftmaxConfig(), SupConConfig()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", [LargeMarginSoftmaxConfig(), LDAMConfig(), SupConConfig()], ids=lambda loss: loss.name)
 @pytest.mark.parametrize(
     ("augment", "said"),
     [

@@ -1,7 +1,7 @@
 """What a loss does not go together with."""
 
 from ssl_pcb.config.loss import LossConfig, SupConConfig
-from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, OwnLayer
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, LDAMConfig, OwnLayer
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.operations import AugMixConfig
 from ssl_pcb.config.policy import AugmentConfig
@@ -40,7 +40,7 @@ def refuse_two_labels(loss: LossConfig, augment: AugmentConfig) -> None:
     Raises:
         ValueError: In one line.
     """
-    if not isinstance(loss, LargeMarginSoftmaxConfig | SupConConfig):
+    if not isinstance(loss, LargeMarginSoftmaxConfig | LDAMConfig | SupConConfig):
         return
     if isinstance(augment, CutMixConfig) and augment.labels == "area":
         raise ValueError(
