@@ -108,18 +108,15 @@ class TestSampler:
             if name not in REPEATING:
                 assert times.max() == 1
 
-    def test_epochs_of_one_length_show_each_sample_about_as_often_and_go_on_anew(self, variant, labels):
+    def test_epochs_of_one_length_go_through_the_samplers_own_without_a_break(self, variant, labels):
         inner = build(variant, labels)
         length = 5 * len(inner.epoch(0)) // 2  # two passes and a half
-        endless = Endless(inner, length)
-        first, second = endless.epoch(0), endless.epoch(1)
-        assert len(first) == len(second) == length
-        assert not np.array_equal(first, second)
-        whole = np.concatenate([inner.epoch(0), inner.epoch(1)])
-        assert np.array_equal(first[: len(whole)], whole)
-        shown = np.concatenate([first, second])
-        assert not {*inner.epoch(0), *inner.epoch(1)} - set(shown)
-        assert np.array_equal(Endless(inner, length).epoch(1), second)
+        shown = np.concatenate([Endless(inner, length).epoch(epoch) for epoch in range(4)])
+        assert len(shown) == 4 * length
+        whole = np.concatenate([inner.epoch(epoch) for epoch in range(11)])
+        assert np.array_equal(shown, whole[: 4 * length])
+        short = np.concatenate([Endless(inner, 3).epoch(epoch) for epoch in range(4)])
+        assert np.array_equal(short, whole[:12])
 
     def test_an_epoch_depends_on_seed_and_number_alone(self, variant, labels):
         first, second = (build(variant, labels) for _ in range(2))

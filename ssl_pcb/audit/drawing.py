@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from ssl_pcb.audit.augmentations import IN_VIEW
 from ssl_pcb.audit.view_measures import Point
-from ssl_pcb.errors import UserError
+from ssl_pcb.data.files import whole_file
 
 TILE, GAP, BLOCK_GAP, HEADER = 128, 4, 22, 34
 KEPT, CUT, INK, PAPER = (0, 170, 95), (225, 30, 45), (25, 25, 25), (255, 255, 255)
@@ -102,12 +101,5 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
     Raises:
         UserError: If it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
         sheet.save(part, format="PNG", optimize=True)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); name another file") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -72,7 +72,7 @@ def stage_command(stage: str) -> click.Command:
     keys = describe(STAGES[stage])
     options: list[click.Parameter] = [
         click.Option(["--config", "config_file"], type=click.Path(path_type=Path), help="YAML file with any keys."),
-        *([_preset()] if stage == "finetune" else []),
+        *([_preset()] if stage in ("finetune", "crossval") else []),
         *(_option(flag, found) for flag, name in FLAGS.items() if (found := [k for k in keys if k.name == name])),
         click.Option(
             ["--resume"], is_flag=True, help="Go on with the unfinished run in --out, or with the newest one."

@@ -40,4 +40,4 @@ PRESETS = {
         DENSENET,
     ),
 }
-"""Preset by name; of finetune."""
+"""Preset by name; of finetune and crossval."""

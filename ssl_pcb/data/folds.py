@@ -20,7 +20,8 @@ def fold_manifests(
     """The manifest once a fold: that fold's samples in split ``val``, all others to learn from in ``train``.
 
     Every labelled sample that is not of split ``test`` judges once. Unlabelled ones of a fold's training boards stand
-    in ``train`` too, for self-supervision; the rest, and all of ``test``, has no split.
+    in ``train`` too, for self-supervision; the rest has no split, and ``test`` keeps its own, so that nothing of these
+    boards passes for free.
 
     Args:
         manifest: Rows with groups.
@@ -51,7 +52,7 @@ def fold_manifests(
         judged = pool & fold_of.reindex(frame.index).eq(fold)
         away = test | set(frame["group"][judged])
         learned = pool & ~judged | (frame["label"].eq("") & frame["split"].ne("") & ~frame["group"].isin(away))
-        split = np.select([judged, learned], ["val", "train"], "")
+        split = np.select([judged, learned, frame["split"].eq("test")], ["val", "train", "test"], "")
         parts.append(Manifest.build(frame.assign(split=split), manifest.root, name))
     return parts
 

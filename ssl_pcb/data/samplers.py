@@ -109,16 +109,17 @@ class BalancedBatch:
 
 
 class Endless:
-    """Epochs of one length, whatever ``inner``'s: its own follow one another without a break."""
+    """Epochs of another length than ``inner``'s, which are of one too and follow each other without a break."""
 
     def __init__(self, inner: Sampler, length: int) -> None:
         self.inner, self.length = inner, length
-        self.passes = -(-length // len(inner.epoch(0)))
 
     def epoch(self, epoch: int) -> Indices:
-        """The first ``length`` positions of as many of the inner sampler's epochs as that takes."""
-        first = epoch * self.passes
-        return np.concatenate([self.inner.epoch(first + each) for each in range(self.passes)])[: self.length]
+        """The next ``length`` positions of the inner sampler's epochs."""
+        each, begin = len(self.inner.epoch(0)), epoch * self.length
+        first, last = begin // each, (begin + self.length - 1) // each
+        passes = np.concatenate([self.inner.epoch(number) for number in range(first, last + 1)])
+        return passes[begin - first * each :][: self.length]
 
 
 def _parted(labels: NDArray[np.int64]) -> tuple[Indices, Indices]:

@@ -95,11 +95,10 @@ class _Judged:
 
     def _over_seeds(self, name: str) -> dict[str, float]:
         values = self._values(name)
-        mean = float(np.mean(values)) if values else np.nan
-        low = high = np.nan
+        mean, low, high = float(np.mean(values)) if values else np.nan, np.nan, np.nan
         if len(values) > 1:
-            reach = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-            low, high = np.mean(values) - reach, np.mean(values) + reach
+            reach = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+            low, high = mean - reach, mean + reach
         return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
     def _costs(self) -> dict[str, float]:

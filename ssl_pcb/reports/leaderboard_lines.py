@@ -24,7 +24,8 @@ def say_leaderboard(table: pd.DataFrame) -> None:
     for line in shown.to_string(index=False, na_rep="-").splitlines():
         log.info("    %s", line)
     for _, row in table[table["diverged"].gt(0) | table["failed"].gt(0)].iterrows():
-        log.warning("%s: %d diverged, %d failed: not ranked", row["entry"], row["diverged"], row["failed"])
+        ranked = f"the mean is of the other {row['finished']}" if row["finished"] else "not ranked"
+        log.warning("%s: %d diverged, %d failed: %s", row["entry"], row["diverged"], row["failed"], ranked)
 
 
 def _spans(table: pd.DataFrame, name: str, form: str = "{:.3f}") -> pd.Series[str]:

@@ -68,8 +68,8 @@ def audit_norms(config: FinetuneConfig, also: Sequence[str], steps: int, out: Pa
     shown = samples.pixels(_to_score(samples, size, seed))
     train = samples.pixels(samples.supervised("train"))
     labels = samples.labels[train.rows]
-    sampler = Endless(build_sampler(config.sampler, labels, seed, size), steps * size)
-    counts = class_counts(sampler, labels, len(LABELS))
+    inner = build_sampler(config.sampler, labels, seed, size)
+    sampler, counts = Endless(inner, steps * size), class_counts(inner, labels, len(LABELS))
     subjects = list(subjects_of(config, samples.channels, counts, also))
     batch = next(iter(batches(train, sampler.epoch(0), size, drop_last=True)))
     log.info("measuring a step of %d samples", size)

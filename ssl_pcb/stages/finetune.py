@@ -70,6 +70,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         open_ledger(config.runtime.ledger)
     labels, batch_size = samples.labels[rows], config.training.batch_size
     sampler = build_sampler(config.sampler, labels, config.runtime.seed, batch_size)
+    counts = class_counts(sampler, labels, len(LABELS))  # of a whole pass, not of what few steps happen to show
     if config.steps_per_epoch:
         sampler = Endless(sampler, config.steps_per_epoch * batch_size)
     shown = len(sampler.epoch(0))
@@ -80,7 +81,6 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     scales = layer_scales(start.backbone, config.layer_decay)
     runtime = resolve_together(config.runtime, fabric, Workload.of(backbone, size))
     config = config.model_copy(update={"data": data, "runtime": runtime})
-    counts = class_counts(sampler, labels, len(LABELS))
     model = build_classifier(config, backbone, counts)
     disk = checkpoint_bytes(model, best=True, averaged=config.ema is not None)
     refuse_full_disk(disk, run, fabric)

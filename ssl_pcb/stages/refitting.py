@@ -63,9 +63,9 @@ def compare_refitted(
     found = {"head": _rates(kept, labels), "refitted": _rates(refitted, labels)}
     sentence = (
         f"{name} lets {found['head']['escape_rate']:.1%} of the Defective {samples.unit}s on validation escape, with "
-        f"{found['head']['false_call_rate']:.1%} false calls, where scores are cut at 0; refitted on balanced data "
-        f"{found['refitted']['escape_rate']:.1%} and {found['refitted']['false_call_rate']:.1%}, balanced accuracy "
-        f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]: {_verdict(gain)}"
+        f"{found['head']['false_call_rate']:.1%} false calls, where scores are cut at 0; refitted with Defective "
+        f"oversampled {found['refitted']['escape_rate']:.1%} and {found['refitted']['false_call_rate']:.1%}, balanced "
+        f"accuracy {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]: {_verdict(gain)}"
     )
     return {"sentence": sentence, **found, "balanced_accuracy_gained": asdict(gain)}
 

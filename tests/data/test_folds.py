@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ssl_pcb.data.choosing import choose_training_rows
 from ssl_pcb.data.folds import fold_manifests
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
@@ -35,7 +36,7 @@ def test_everything_but_the_test_boards_judges_once_and_learns_in_all_other_fold
     manifest = boards()
     splits = np.stack([part["split"] for part in folds_of(manifest, folds, disjoint)])
     test = manifest.frame["split"].eq("test").to_numpy()
-    assert (splits[:, test] == "").all()
+    assert (splits[:, test] == "test").all()
     assert ((splits == "val").sum(0)[~test] == 1).all()
     assert ((splits == "train").sum(0)[~test] == folds - 1).all()
 
@@ -44,6 +45,17 @@ def test_no_board_is_on_both_sides():
     for part in folds_of(boards()):
         sides = part[part["split"].ne("")].groupby("group")["split"].nunique()
         assert sides.max() == 1
+
+
+def test_unlabelled_images_of_test_boards_are_never_free_to_learn_from():
+    manifest = boards()
+    frame = manifest.frame
+    unlabelled = frame["group"].eq("b6") & (frame.index % 2 == 0)
+    frame = frame.assign(label=frame["label"].mask(unlabelled, ""), split=frame["split"].mask(unlabelled, ""))
+    readable, copies = np.full(len(frame), True), np.full(len(frame), False)
+    for part in fold_manifests(Manifest.build(frame, manifest.root), "m.csv", 3, "board", 0):
+        rows = choose_training_rows(part, "m.csv", use_unsplit=True, readable=readable, copies=copies)
+        assert "b6" not in set(part.frame["group"].iloc[rows])
 
 
 def test_no_image_is_on_both_sides_and_nothing_passes_for_board_disjoint():

@@ -17,7 +17,6 @@ from ssl_pcb.config.optim import OptimizerConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.sampler import SamplerConfig
 from ssl_pcb.config.stages import STAGES
-from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
 
 COUNT = 60
@@ -84,16 +83,6 @@ def sample(count: int, seed: int) -> tuple[list[tuple[str, dict[str, Any]]], lis
         else:
             found.append((stage, keys))
     return found, refused
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory, synthetic_boards):
-    folder = tmp_path_factory.mktemp("combinations")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("SSL_PCB_CACHE", str(folder / "cache"))
-        Manifest.read(synthetic_boards).write("m.csv")
-        yield folder
 
 
 def test_what_does_not_go_together_is_refused_in_one_line_that_names_a_key():

@@ -24,18 +24,6 @@ NAMES = [variant().name for variant in get_args(get_args(AugmentConfig)[0])]
 MIXED = {"cutmix": {"labels": "defect_aware", "probability": 1}, "mixup": {}, "augmix": {}, "randaugment": {}}
 
 
-@pytest.fixture(scope="module")
-def workplace(synthetic_boards, tmp_path_factory):
-    """A working folder with ``m.csv``, whose column ``reference`` names each image's clean twin."""
-    folder = tmp_path_factory.mktemp("augmentations")
-    manifest = Manifest.read(synthetic_boards)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("SSL_PCB_CACHE", str(folder / "cache"))
-        Manifest(manifest.frame.assign(reference=manifest.frame["twin"]), manifest.root).write("m.csv")
-        yield folder
-
-
 def start(out, augment, *, resume=False, data="m.csv", **keys):
     asked = {} if resume else SMALL | {"data.manifest": data, "augment.name": augment}
     asked |= {key.replace("__", "."): value for key, value in keys.items()}
@@ -51,18 +39,18 @@ def weights(run):
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*MIXED}))
-def test_plain_augmentations_train_a_classifier(workplace, name):
+def test_plain_augmentations_train_a_classifier(paired, name):
     assert np.isfinite(last_row(start(f"run-{name}", name, training__epochs=1))["loss"])
 
 
 @pytest.mark.parametrize("name", ["cutmix", "augmix"])
-def test_images_beside_golden_images_are_augmented_together(workplace, name):
+def test_images_beside_golden_images_are_augmented_together(paired, name):
     run = start(f"golden-{name}", name, data__references=True, training__epochs=1)
     assert np.isfinite(last_row(run)["loss"])
 
 
 @pytest.mark.parametrize("name", MIXED)
-def test_a_run_cut_off_ends_as_one_that_was_not(workplace, monkeypatch, name):
+def test_a_run_cut_off_ends_as_one_that_was_not(paired, monkeypatch, name):
     keys = {f"augment__{key}": value for key, value in MIXED[name].items()}
     straight = start(f"straight-{name}", name, **keys)
     assert np.isfinite(last_row(straight)["loss"])
@@ -81,7 +69,7 @@ def test_a_run_cut_off_ends_as_one_that_was_not(workplace, monkeypatch, name):
     assert all(torch.equal(first[file][key], second[file][key]) for file in first for key in first[file])
 
 
-def test_labels_that_follow_boxes_need_some(workplace):
+def test_labels_that_follow_boxes_need_some(paired):
     manifest = Manifest.read("m.csv")
     Manifest(manifest.frame.assign(boxes="", types=""), manifest.root).write("bare.csv")
     with pytest.raises(UserError, match=r"^bare.csv: no training sample has defect boxes, .* set augment.labels=area"):

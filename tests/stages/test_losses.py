@@ -16,7 +16,6 @@ from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.loss import LossConfig
 from ssl_pcb.config.stages import STAGES
-from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
 from ssl_pcb.training import loop
 
@@ -43,16 +42,6 @@ BY_FEATURES = [*({"loss.name": name} for name in NAMES if name != "supcon"), CAS
 
 def name_of(case):
     return ",".join(f"{value}" if key == "loss.name" else f"{key}={value}" for key, value in case.items())
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory, synthetic_boards):
-    folder = tmp_path_factory.mktemp("losses")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("SSL_PCB_CACHE", str(folder / "cache"))
-        Manifest.read(synthetic_boards).write("m.csv")
-        yield folder
 
 
 def start(stage, out, keys, *, resume=False):

@@ -11,7 +11,6 @@ from ssl_pcb.augment.views import plain_view
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.stages import STAGES
-from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.heads import build_head
@@ -29,17 +28,6 @@ BASE = {
 TUNE = {"checkpoint": "none", "resamples": 100}
 MLP, ATTENTION = {"head.name": "mlp", "head.drop_rate": 0.3}, {"head.name": "attention"}
 AUXILIARY = {"auxiliary.stride": 8, "auxiliary.weight": 0.5}
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory, synthetic_boards):
-    """A working folder with ``m.csv`` and its own cache."""
-    folder = tmp_path_factory.mktemp("work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("SSL_PCB_CACHE", str(folder / "cache"))
-        Manifest.read(synthetic_boards).write("m.csv")
-        yield folder
 
 
 def tune(out, keys=None, *, resume=False):

@@ -23,18 +23,6 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def paired(synthetic_boards, tmp_path_factory):
-    """A working folder with ``m.csv``, whose column ``reference`` names each image's clean twin."""
-    folder = tmp_path_factory.mktemp("paired")
-    manifest = Manifest.read(synthetic_boards)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("SSL_PCB_CACHE", str(folder / "cache"))
-        Manifest(manifest.frame.assign(reference=manifest.frame["twin"]), manifest.root).write("m.csv")
-        yield folder
-
-
 def start(stage, out, **keys):
     asked = SMALL | {"data.manifest": "m.csv", "runtime.out": out}
     return run_stage(stage, None, asked | {key.replace("__", "."): value for key, value in keys.items()}, resume=False)

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.reports.run import read_run
 
 KEYS = {
@@ -28,16 +27,6 @@ RUNS = [
     {"name": "probe", "stage": "linear-eval", "pretrain": PRETRAIN, "keys": {"cs": [0.1], "ks": [1]}},
     {"name": "folds", "stage": "crossval", "keys": {"folds": 2}},
 ]
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory, synthetic_boards):
-    folder = tmp_path_factory.mktemp("work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("SSL_PCB_CACHE", str(folder / "cache"))
-        Manifest.read(synthetic_boards).write("m.csv")
-        yield folder
 
 
 def begin(name, **sweep):
