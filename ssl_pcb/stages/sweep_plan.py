@@ -21,6 +21,9 @@ from ssl_pcb.errors import UserError
 PLACE = {"out", "device", "devices", "nodes", "timeout", "threads", "ledger"}
 """Keys of where and how a run is made; changing them makes no other run of it."""
 
+OF_GRADIENT_HEAD = {"sampler", "loss", "optimizer", "training"}
+"""Keys of linear-eval that its logistic probe, by which a leaderboard ranks it, has no use for."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -107,6 +110,8 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
     keys = flatten(sweep.keys) | recipe | flatten(entry.keys) | {"runtime.seed": seed}
     before = None
     try:
+        if stage == "linear-eval":
+            _refuse_idle(entry)
         if entry.pretrain is not None:
             if stage == "crossval":
                 raise UserError("pretrain: crossval repeats a finished pretraining itself; name one in keys.checkpoint")
@@ -119,6 +124,16 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
         raise UserError(f"runs.{entry.name}: test: a sweep is for choosing, and test boards are not; set test=false")
     against = entry.against or sweep.baseline or ""
     return Planned(entry.name, entry.asks, against, stage, seed, config, before)
+
+
+def _refuse_idle(entry: SweepEntry) -> None:
+    """Refuse an entry whose difference to others could not show."""
+    idle = next((key for key in flatten(entry.keys) if key.split(".")[0] in OF_GRADIENT_HEAD), None)
+    if idle is not None:
+        raise UserError(
+            f"{idle}: a leaderboard ranks linear-eval by its logistic probe, which this key does not change; leave it "
+            "out, or compare the gradient heads in the runs' own tables"
+        )
 
 
 def _pretraining(part: PretrainPart, keys: Mapping[str, Any], seed: int, out: Path) -> Planned:

@@ -160,3 +160,12 @@ def test_what_makes_no_sense_is_refused_in_one_line_that_says_what_to_set(stage,
     with pytest.raises(UserError, match=f"^{said}") as refused:
         load_config(STAGES[stage], None, keys)
     assert "\n" not in str(refused.value)
+
+
+def test_class_counts_are_of_a_whole_pass_however_few_steps_an_epoch_has(workplace):
+    found = []
+    for steps in (None, 1):
+        folder = start("finetune", f"counts-{steps}", {"steps_per_epoch": steps, "training.epochs": 1})
+        found.append(json.loads((folder / "run.json").read_text())["class_counts"])
+    assert found[0] == found[1]
+    assert sum(found[0].values()) > 8

@@ -128,3 +128,15 @@ def test_a_folders_name_does_not_hang_on_how_its_place_is_spelled(tmp_path):
         for run in plan_runs(read_sweep(tmp_path / file), out)
     }
     assert len(names) == 1
+
+
+@pytest.mark.parametrize("where", ["keys", "grid"])
+def test_a_probe_is_not_compared_by_what_it_has_no_use_for(tmp_path, where):
+    """Its rows would be equal, whatever the loss, and look like a finding."""
+    asked = {
+        "keys": {"runs": [{"name": "a", "keys": {"loss.name": "focal"}}]},
+        "grid": {"grid": {"loss.name": ["focal"]}},
+    }
+    said = refusal(tmp_path, {"stage": "linear-eval"} | asked[where])
+    assert "loss.name: a leaderboard ranks linear-eval by its logistic probe" in said
+    planned(tmp_path, {"stage": "linear-eval", "grid": {"backbone.name": ["resnet18"]}, "keys": {"training.epochs": 3}})
