@@ -99,7 +99,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
         log.info(
-            "finetuning %s with sampler %s (%s an epoch) and loss %s into %s",
+            "finetuning %s with sampler %s (%s a pass) and loss %s into %s",
             backbone.name, config.sampler.name,
             ", ".join(f"{n} {label}" for label, n in zip(LABELS, counts, strict=True)),
             config.loss.name, run.folder,

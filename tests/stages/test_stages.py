@@ -172,8 +172,10 @@ def test_finetune_with_few_labels_takes_as_many_steps_and_sees_only_these(workpl
     train = frame[frame["split"].eq("train") & frame["label"].notna()]
     few = {label: round(0.25 * count) for label, count in train["label"].value_counts().items()}
     assert len(TrainedOn.read(Path("few/backbone.safetensors")).images) == sum(few.values())
-    batch = read("few", "run.json")["class_counts"]
-    assert sum(batch.values()) == 3 * yaml.safe_load(Path("few/config.yaml").read_text())["training"]["batch_size"]
+    assert read("few", "run.json")["class_counts"] == few
+    batch_size = yaml.safe_load(Path("few/config.yaml").read_text())["training"]["batch_size"]
+    shown = [row["samples_per_second"] * row["seconds"] for row in rows("few/metrics.jsonl")]
+    assert shown == pytest.approx([3 * batch_size] * 2)
     judged = read("few", "summary.json")["reports"]["val"]["n"]
     assert judged == (frame["split"].eq("val") & frame["label"].notna()).sum()
 
