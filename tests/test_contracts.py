@@ -361,7 +361,7 @@ def some_inputs(config=None, dtype=torch.float32, counts=(90, 10), batch=12):
     return LossInputs(features.to(dtype), weight.to(dtype), logits.to(dtype), targets, torch.tensor(counts))
 
 
-OTHERS = {"__init__", "inputs", "build", "supervised", "class_weights"}
+OTHERS = {"__init__", "inputs", "build", "supervised", "class_weights", "whole_batch"}
 PICTURES = {"reconstruction", "nt_xent", "jensen_shannon"}  # compare these, not classes
 
 
@@ -390,8 +390,7 @@ class TestLoss:
             return loss(LossInputs(features, weight, logits, inputs.targets, inputs.class_counts))
 
         variables = (inputs.features.requires_grad_(), inputs.weight.requires_grad_())
-        # Losses compute in float32, which sets the tolerance.
-        assert torch.autograd.gradcheck(value, variables, eps=1e-2, atol=2e-3, rtol=1e-2)
+        assert torch.autograd.gradcheck(value, variables)
 
     @pytest.mark.parametrize("sign", [1, -1], ids=["right", "wrong"])
     def test_extreme_logits_in_bfloat16_stay_finite(self, config, sign):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from lightly.utils.dist import gather, world_size
 from torch import Tensor
 
 from ssl_pcb.config.loss import ClassRatioConfig
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.supervised import SupervisedLoss
+from ssl_pcb.losses.whole_batch import summed
+from ssl_pcb.models.precision import at_least_float32
 
 
 class ClassRatio(SupervisedLoss):
@@ -39,13 +40,11 @@ class ClassRatio(SupervisedLoss):
         self.config = config
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Scalar loss in float32 of logits (B, K) against targets (B,); of all processes' batches together."""
-        ratios, predicted = self._ratios(inputs.class_counts), inputs.logits.float().softmax(1)
+        """Scalar loss of logits (B, K) against targets (B,); of all processes' batches together."""
+        ratios, predicted = self._ratios(inputs.class_counts), at_least_float32(inputs.logits).softmax(1)
         own = ratios[inputs.targets]
         common = own * predicted.gather(1, inputs.targets[:, None])[:, 0]
-        sums = torch.stack([common.sum(), (predicted * ratios).sum() + own.sum()])
-        if world_size() > 1:
-            sums = torch.stack(gather(sums)).sum(0)
+        sums = summed(torch.stack([common.sum(), (predicted * ratios).sum() + own.sum()]))
         return 1 - 2 * sums[0] / sums[1]
 
     def correction(self, class_counts: Tensor) -> Tensor | None:

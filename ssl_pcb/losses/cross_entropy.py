@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_pcb.config.loss import CrossEntropyConfig
-from ssl_pcb.losses.class_weights import balanced, effective_number
+from ssl_pcb.losses.class_weights import balanced, effective_number, weighted_cross_entropy
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.supervised import SupervisedLoss
+from ssl_pcb.models.precision import at_least_float32
 
 
 class CrossEntropy(SupervisedLoss):
@@ -23,13 +23,10 @@ class CrossEntropy(SupervisedLoss):
         self.config = config
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Scalar loss in float32 of logits (B, K) against targets (B,)."""
-        return F.cross_entropy(
-            inputs.logits.float(),
-            inputs.targets,
-            weight=self._weights(inputs.class_counts.float().clamp(min=1)),
-            label_smoothing=self.config.label_smoothing,
-        )
+        """Scalar loss of logits (B, K) against targets (B,)."""
+        logits = at_least_float32(inputs.logits)
+        weights = self._weights(inputs.class_counts.to(logits.dtype).clamp(min=1))
+        return weighted_cross_entropy(logits, inputs.targets, weights, self.config.label_smoothing)
 
     def _weights(self, counts: Tensor) -> Tensor | None:
         match self.config.class_weights:

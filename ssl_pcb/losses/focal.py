@@ -8,6 +8,7 @@ from torchvision.ops import sigmoid_focal_loss
 from ssl_pcb.config.loss import FocalConfig
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.supervised import SupervisedLoss
+from ssl_pcb.models.precision import at_least_float32
 
 EVEN = -1.0
 """What torchvision takes for no class weight."""
@@ -26,8 +27,8 @@ class Focal(SupervisedLoss):
         self.gamma, self.alpha = config.gamma, EVEN if config.alpha is None else config.alpha
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Scalar loss in float32 of logits (B, 2) against targets (B,)."""
-        log_odds = inputs.logits.float().diff(dim=1)[:, 0]
+        """Scalar loss of logits (B, 2) against targets (B,)."""
+        log_odds = at_least_float32(inputs.logits).diff(dim=1)[:, 0]
         loss: Tensor = sigmoid_focal_loss(
             log_odds, inputs.targets.to(log_odds), alpha=self.alpha, gamma=self.gamma, reduction="mean"
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.supervised import AnnealedLoss
+from ssl_pcb.models.precision import at_least_float32
 
 
 class LargeMarginSoftmax(AnnealedLoss):
@@ -29,13 +30,13 @@ class LargeMarginSoftmax(AnnealedLoss):
         self.config = config
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Scalar loss in float32 of features (B, D) and logits (B, K) against targets (B,)."""
-        features, own = inputs.features.float(), inputs.weight[inputs.targets].float()
+        """Scalar loss of features (B, D) and logits (B, K) against targets (B,)."""
+        features, own = (at_least_float32(each) for each in (inputs.features, inputs.weight[inputs.targets]))
         lengths = features.norm(dim=1) * own.norm(dim=1)
         cosine = (F.normalize(features) * F.normalize(own)).sum(1)
         share = self.plain_weight(self.count())
         asked = lengths * (share * cosine + psi(cosine, self.config.margin)) / (1 + share)
-        logits = inputs.logits.float().scatter(1, inputs.targets[:, None], asked[:, None])
+        logits = at_least_float32(inputs.logits).scatter(1, inputs.targets[:, None], asked[:, None])
         return F.cross_entropy(logits, inputs.targets)
 
     def plain_weight(self, steps: Tensor) -> Tensor:

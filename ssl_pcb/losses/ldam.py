@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_pcb.config.margin_losses import LDAMConfig
-from ssl_pcb.losses.class_weights import effective_number
+from ssl_pcb.losses.class_weights import effective_number, weighted_cross_entropy
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.supervised import AnnealedLoss
+from ssl_pcb.models.precision import at_least_float32
 
 
 class LDAM(AnnealedLoss):
@@ -28,11 +29,12 @@ class LDAM(AnnealedLoss):
         self.config = config
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Scalar loss in float32 of logits (B, K), scale times cosines, against targets (B,)."""
-        counts = inputs.class_counts.float().clamp(min=1)
+        """Scalar loss of logits (B, K), scale times cosines, against targets (B,)."""
+        logits = at_least_float32(inputs.logits)
+        counts = inputs.class_counts.to(logits.dtype).clamp(min=1)
         margins = (counts.min() / counts) ** 0.25 * self.config.max_margin
         lowered = self.config.scale * margins * F.one_hot(inputs.targets, len(counts))
-        return F.cross_entropy(inputs.logits.float() - lowered, inputs.targets, weight=self._weights(counts))
+        return weighted_cross_entropy(logits - lowered, inputs.targets, self._weights(counts))
 
     def _weights(self, counts: Tensor) -> Tensor | None:
         if self.config.reweight_after is None:

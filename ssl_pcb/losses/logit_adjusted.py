@@ -8,6 +8,7 @@ from torch import Tensor
 from ssl_pcb.config.loss import LogitAdjustedConfig
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.supervised import SupervisedLoss
+from ssl_pcb.models.precision import at_least_float32
 
 
 class LogitAdjusted(SupervisedLoss):
@@ -22,6 +23,7 @@ class LogitAdjusted(SupervisedLoss):
         self.tau = config.tau
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Scalar loss in float32 of logits (B, K) against targets (B,)."""
-        counts = inputs.class_counts.float().clamp(min=1)
-        return F.cross_entropy(inputs.logits.float() + self.tau * (counts / counts.sum()).log(), inputs.targets)
+        """Scalar loss of logits (B, K) against targets (B,)."""
+        logits = at_least_float32(inputs.logits)
+        counts = inputs.class_counts.to(logits.dtype).clamp(min=1)
+        return F.cross_entropy(logits + self.tau * (counts / counts.sum()).log(), inputs.targets)

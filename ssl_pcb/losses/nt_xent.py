@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from lightly.utils.dist import gather, rank, world_size
 from torch import Tensor
+
+from ssl_pcb.losses.whole_batch import gathered, shares
 
 
 def nt_xent(
@@ -30,11 +31,10 @@ def nt_xent(
         temperature: t.
     """
     first, second = (F.normalize(each, dim=-1) for each in (first, second))
-    several = world_size() > 1
-    all_first, all_second = (torch.cat(gather(each)) if several else each for each in (first, second))
-    others = torch.cat([all_first, all_second])
-    count, offset = len(all_first), rank() * len(first)
-    own = torch.arange(len(first), device=first.device) + offset
+    others = torch.cat([gathered(first), gathered(second)])
+    share, processes = shares()
+    count = len(first) * processes
+    own = torch.arange(len(first), device=first.device) + share * len(first)
     losses = []
     for anchors, itself, partner in ((first, own, own + count), (second, own + count, own)):
         alike = (anchors @ others.T / temperature).scatter(1, itself[:, None], -torch.inf)

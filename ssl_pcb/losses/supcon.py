@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from lightly.models.modules.heads import SimCLRProjectionHead
-from lightly.utils.dist import gather, world_size
 from torch import Tensor
 
 from ssl_pcb.config.loss import SupConConfig
 from ssl_pcb.losses.inputs import LossInputs
 from ssl_pcb.losses.supervised import SupervisedLoss
+from ssl_pcb.losses.whole_batch import gathered
+from ssl_pcb.models.precision import at_least_float32
 
 
 class SupCon(SupervisedLoss):
@@ -37,9 +38,9 @@ class SupCon(SupervisedLoss):
         self.projector = SimCLRProjectionHead(dim, dim, config.output_dim, batch_norm=False)
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        """Scalar loss in float32 of features (B, D) and logits (B, K) against targets (B,)."""
+        """Scalar loss of features (B, D) and logits (B, K) against targets (B,)."""
         contrast = supervised_contrast(self.projector(inputs.features), inputs.targets, self.config.temperature)
-        classes = F.cross_entropy(inputs.logits.float(), inputs.targets)
+        classes = F.cross_entropy(at_least_float32(inputs.logits), inputs.targets)
         if self.detached:
             return contrast + classes
         return self.config.weight * contrast + (1 - self.config.weight) * classes
@@ -61,9 +62,7 @@ def supervised_contrast(projections: Tensor, targets: Tensor, temperature: float
         temperature: t.
     """
     with torch.autocast(projections.device.type, enabled=False):
-        z = F.normalize(projections.float())
-        if world_size() > 1:
-            z, targets = torch.cat(gather(z)), torch.cat(gather(targets))
+        z, targets = gathered(F.normalize(at_least_float32(projections))), gathered(targets)
         itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
         positive = (targets[:, None] == targets) & ~itself
         alike = (z @ z.T / temperature).masked_fill(itself, -torch.inf)

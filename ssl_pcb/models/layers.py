@@ -15,10 +15,11 @@ from ssl_pcb.config.margin_losses import (
     LDAMConfig,
     TemperatureConfig,
 )
+from ssl_pcb.models.precision import at_least_float32
 
 
 class NormalisedLinear(nn.Linear):
-    """A linear layer on features of one length, in float32; with weights of length 1, ``length`` times the cosine.
+    """A linear layer on features of one length; with weights of length 1, ``length`` times the cosine.
 
     Features of length alpha are of Ranjan et al. 2017 (arXiv 1703.09507), scaled cosines of Wang et al. 2017 (NormFace,
     arXiv 1704.06369).
@@ -39,9 +40,11 @@ class NormalisedLinear(nn.Linear):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, K) of features (B, D)."""
         with torch.autocast(features.device.type, enabled=False):
-            weight = F.normalize(self.weight.float()) if self.unit_weights else self.weight.float()
-            bias = None if self.bias is None else self.bias.float()
-            return F.linear(self.length * F.normalize(features.float()), weight, bias)
+            weight, bias = (None if each is None else at_least_float32(each) for each in (self.weight, self.bias))
+            assert weight is not None
+            if self.unit_weights:
+                weight = F.normalize(weight)
+            return F.linear(self.length * F.normalize(at_least_float32(features)), weight, bias)
 
 
 class TemperedLinear(nn.Linear):
@@ -66,7 +69,7 @@ class TemperedLinear(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, K) of features (B, D)."""
-        return super().forward(features).float() * torch.exp(-self.log_temperature)
+        return at_least_float32(super().forward(features)) * torch.exp(-self.log_temperature)
 
 
 def build_layer(loss: LossConfig, dim: int, classes: int) -> nn.Linear:

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import BarlowTwinsConfig
+from ssl_pcb.losses.whole_batch import gathered
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.joint_embedding import JointEmbedding
-from ssl_pcb.objectives.two_views import gathered
 
 
 class BarlowTwins(JointEmbedding):

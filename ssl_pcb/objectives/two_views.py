@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from lightly.utils.debug import std_of_l2_normalized
-from lightly.utils.dist import gather, world_size
 from torch import Tensor
 
 from ssl_pcb.augment.views import ViewMaker
@@ -31,14 +30,6 @@ def compare(loss: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Ten
     """``loss`` of two (B, D) tensors, in float32: bfloat16 has too few digits for exponentials and variances."""
     with torch.autocast(first.device.type, enabled=False):
         return loss(first.float(), second.float())
-
-
-def gathered(rows: Tensor) -> Tensor:
-    """The (B, D) rows of every process, (processes * B, D), through which gradients flow back to each.
-
-    A loss of them is the same on every process, and averaging gradients over processes gives its gradient.
-    """
-    return torch.cat(gather(rows)) if world_size() > 1 else rows
 
 
 def spread(outputs: Tensor) -> Tensor:

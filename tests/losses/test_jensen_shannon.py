@@ -49,5 +49,4 @@ def test_extreme_logits_stay_finite(dtype):
 
 def test_its_gradient_is_that_of_its_value():
     logits = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64).requires_grad_()
-    # It computes in float32, which sets the tolerance.
-    assert torch.autograd.gradcheck(jensen_shannon, (logits,), eps=1e-2, atol=2e-3, rtol=1e-2)
+    assert torch.autograd.gradcheck(jensen_shannon, (logits,))

@@ -38,7 +38,12 @@ METHODS = {
     "byol": {"momentum": 0.5},
 }
 NORMS = ("group", "frozen")
-BATCH_LOSSES = ("class_ratio", "supcon")
+BATCH_LOSSES = {
+    "class_ratio": {},
+    "supcon": {},
+    "cross_entropy": {"class_weights": "balanced", "label_smoothing": 0.1},
+    "ldam": {"reweight_after": 0},
+}
 
 
 class FixedViews:
@@ -109,7 +114,7 @@ def hard_nt_xent(rank=0, world=1):
 def supervised(name, rank=0, world=1):
     """A loss of classes that looks at the whole batch, and its gradients; half of the classes differ between ranks."""
     torch.manual_seed(0)
-    config = TypeAdapter(LossConfig).validate_python({"name": name})
+    config = TypeAdapter(LossConfig).validate_python({"name": name, **BATCH_LOSSES[name]})
     loss, weight = build_loss(config, 4), torch.randn(2, 4)
     features = torch.randn(B, 4)[rank::world].requires_grad_()
     targets = torch.tensor([0, 0, 0, 1, 1, 1, 0, 0])[rank::world]
