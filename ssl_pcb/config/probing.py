@@ -37,6 +37,9 @@ class LinearEvalConfig(Section):
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 5, 20, 100), min_length=1, description="numbers of neighbours of the cosine kNN"
     )
+    reported_probe: Literal["logistic", "gradient_head"] = Field(
+        "logistic", description="probe on all labels that reports, predictions and leaderboards are of"
+    )
     sampler: SamplerConfig = Field(NaturalConfig(), description="what an epoch of the gradient head shows")
     loss: LossConfig = Field(CrossEntropyConfig(), description="loss of the gradient head")
     optimizer: OptimizerConfig = Field(AdamWConfig(lr=3e-3), description="optimiser of the gradient head")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.evaluation.metrics import AT_ESCAPE
 from ssl_pcb.evaluation.paired import Ranking, paired_difference
 from ssl_pcb.reports.run import METRICS, read_run
@@ -21,8 +22,9 @@ MEASURES = ("auroc", "average_precision", *AT_ESCAPE)
 COMPARED: tuple[Ranking, ...] = ("auroc", "average_precision")
 ENDS = ("", "_low", "_high", "_seeds_low", "_seeds_high")
 RANKED_BY = "average_precision"
-SAMPLE = ["row", "crop", "label"]
-"""What two tables of predictions must agree in to be compared. Paths may be written from different folders."""
+SAMPLE = ["image", "row", "crop", "label"]
+"""What two tables of predictions must agree in to be compared. Of paths, which may be written from different folders,
+it is the last part."""
 
 
 class Made(NamedTuple):
@@ -36,6 +38,7 @@ class Made(NamedTuple):
         seed: Its seed.
         folder: Its run folder.
         status: How it ended.
+        before: Run folder of the pretraining that it started from, if that is the sweep's too.
     """
 
     entry: str
@@ -45,10 +48,14 @@ class Made(NamedTuple):
     seed: int
     folder: Path
     status: str
+    before: Path | None = None
 
 
 def leaderboard(runs: Sequence[Made]) -> pd.DataFrame:
-    """One row an entry, best first by :data:`RANKED_BY` on what was judged; diverged and failed runs are never ranked.
+    """One row an entry, best first by :data:`RANKED_BY`; diverged and failed runs are never ranked.
+
+    Ranks mean something among entries of one number in ``judged_on``, which were judged on the same samples; the table
+    has them together.
 
     ``X_low`` and ``X_high`` are the 95 % interval of the mean over seeds (Student's t; none with one seed).
     ``X_difference`` is to the entry ``against``, on the seeds that both finished, with its paired bootstrap interval
@@ -62,8 +69,15 @@ def leaderboard(runs: Sequence[Made]) -> pd.DataFrame:
     for found in judged.values():
         against = found.runs[0].against or entries[0]
         rows.append(found.row() | {"against": against} | found.beside(judged[against]))
-    table = pd.DataFrame(rows)
-    return table.sort_values(RANKED_BY, ascending=False, na_position="last", kind="stable").reset_index(drop=True)
+    table = pd.DataFrame(rows).assign(judged_on=_numbers([found.samples for found in judged.values()]))
+    order = table.sort_values(["judged_on", RANKED_BY], ascending=[True, False], na_position="last", kind="stable")
+    return order.reset_index(drop=True)
+
+
+def _numbers(judged: Sequence[frozenset[tuple[str, ...]]]) -> list[float]:
+    """The same number, from 1, for the same samples; none for no samples."""
+    known = list(dict.fromkeys(samples for samples in judged if samples))
+    return [known.index(samples) + 1 if samples else np.nan for samples in judged]
 
 
 class _Judged:
@@ -76,7 +90,8 @@ class _Judged:
     def of(cls, runs: Sequence[Made]) -> _Judged:
         finished = [run for run in runs if run.status == "finished"]
         summaries = [json.loads((run.folder / "summary.json").read_text(encoding="utf-8")) for run in finished]
-        return cls(runs, summaries, [_predictions(run) for run in finished])
+        balances = [summary["reports"]["val"]["balance"] for summary in summaries]
+        return cls(runs, summaries, [_counted(*each) for each in zip(finished, balances, strict=True)])
 
     def row(self) -> dict[str, Any]:
         states = [run.status for run in self.runs]
@@ -104,12 +119,16 @@ class _Judged:
     def _costs(self) -> dict[str, float]:
         records = [read_run(run.folder) for run in self.runs if run.status == "finished"]
         memory = [size for record in records for size in record["peak_memory"].values() if size]
+        before = [
+            read_run(run.before)["seconds"] for run in self.runs if run.before is not None and run.status == "finished"
+        ]
         epochs = [seconds for run in self.runs if run.status == "finished" for seconds in _epoch_seconds(run)]
         return {
             "parameters": records[0]["parameters"] if records else np.nan,
             "seconds_per_epoch": float(np.median(epochs)) if epochs else np.nan,
             "peak_memory_mib": max(memory, default=np.nan),
             "seconds": float(np.mean([record["seconds"] for record in records])) if records else np.nan,
+            "pretraining_seconds": float(np.mean(before)) if before else np.nan,
         }
 
     @property
@@ -133,7 +152,7 @@ class _Judged:
         found: dict[str, float] = {}
         common = set(self.seeds) & set(base.seeds)
         ours, theirs = self.only(common), base.only(common)
-        comparable = self is not base and ours._samples() == theirs._samples() != set()
+        comparable = self is not base and ours.samples == theirs.samples != frozenset()
         for name in COMPARED:
             ends = ours._difference(theirs, name) if comparable else [np.nan] * len(ENDS)
             found |= {f"{name}_difference{end}": value for end, value in zip(ENDS, ends, strict=True)}
@@ -152,10 +171,19 @@ class _Judged:
             return [*ends, np.nan, np.nan]
         return [*ends, *map(float, stats.ttest_rel(ours, theirs).confidence_interval(0.95))]
 
-    def _samples(self) -> set[tuple[str, ...]]:
-        """What all runs of the entry judged; empty if they differ."""
-        judged = [set(map(tuple, table[SAMPLE].astype(str).to_numpy())) for table in self.tables]
-        return judged[0] if judged and all(each == judged[0] for each in judged) else set()
+    @property
+    def samples(self) -> frozenset[tuple[str, ...]]:
+        """What all runs of the entry were judged on; empty if they differ."""
+        judged = {frozenset(map(tuple, table[SAMPLE].astype(str).to_numpy())) for table in self.tables}
+        return judged.pop() if len(judged) == 1 else frozenset()
+
+
+def _counted(run: Made, balance: Balance) -> pd.DataFrame:
+    """The predictions that its report counts."""
+    table = _predictions(run)
+    labels = np.where(table["label"].eq(LABELS[1]), 1, 0)
+    images = table["path"].map(lambda path: PurePosixPath(path).name)
+    return table.assign(image=images).iloc[counted(labels, balance)].reset_index(drop=True)
 
 
 def _predictions(run: Made) -> pd.DataFrame:

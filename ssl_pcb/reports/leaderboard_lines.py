@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 def say_leaderboard(table: pd.DataFrame) -> None:
     """Log the table: ranking with its interval over seeds, difference to the baseline, costs."""
     shown = pd.DataFrame({
+        "on": table["judged_on"].map("{:.0f}".format, na_action="ignore"),
         "entry": table["entry"], "runs": table["finished"],
         "AUROC": _spans(table, "auroc"), "average precision": _spans(table, "average_precision"),
         "difference": _spans(table, "average_precision_difference", "{:+.3f}"),
@@ -21,6 +22,9 @@ def say_leaderboard(table: pd.DataFrame) -> None:
         "MiB": table["peak_memory_mib"].map("{:,.0f}".format, na_action="ignore"),
     })  # fmt: skip
     log.info("by average precision; [ ]: mean over seeds, its 95 % interval (t); difference: paired bootstrap")
+    for number, rows in table.groupby("judged_on"):
+        count, defective, unit = rows.iloc[0][["samples", "defective", "unit"]]
+        log.info("on %d: judged on %d %ss, %d of them Defective", number, count, unit, defective)
     for line in shown.to_string(index=False, na_rep="-").splitlines():
         log.info("    %s", line)
     for _, row in table[table["diverged"].gt(0) | table["failed"].gt(0)].iterrows():

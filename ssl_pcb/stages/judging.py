@@ -57,7 +57,7 @@ class Judging:
 
     Attributes:
         resamples: Bootstrap resamples.
-        seed: Seed of the bootstrap, and of the draw of a balanced count.
+        seed: Seed of the bootstrap.
         balance: Which samples are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
     """
 
@@ -90,7 +90,7 @@ class Judging:
         unit: str,
     ) -> dict[str, Any]:
         """The same of samples (N,) that no manifest is at hand for."""
-        kept = counted(labels, self.balance, self.seed)
+        kept = counted(labels, self.balance)
         groups, images = ([names[number] for number in kept] for names in (groups, images))
         report = evaluate_scores(
             scores[kept], labels[kept], threshold, groups, images, unit, resamples=self.resamples, seed=self.seed

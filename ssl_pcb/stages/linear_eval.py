@@ -30,6 +30,8 @@ from ssl_pcb.training.runtime import derive_seed, memory_format
 
 log = logging.getLogger(__name__)
 
+TITLES = {"logistic": "logistic regression", "gradient_head": "gradient head"}
+
 
 def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
     """Run the stage into ``run``: several processes share the features, the first one fits the probes.
@@ -89,7 +91,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             for fraction in config.fractions:
                 for probed in probe_all(found, samples, fraction, config, alone(runtime)):
                     table += rows_of_table(name, fraction, probed, samples, config, said)
-                    if probed.probe == "logistic" and fraction == max(config.fractions):
+                    if probed.probe == config.reported_probe and fraction == max(config.fractions):
                         full[name] = probed
             if config.test:
                 weights = start.checkpoint if name == "checkpoint" else "random initialisation"
@@ -102,12 +104,12 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         }
         run.save_metrics(table)
         refit = compare_refitted(features[next(iter(backbones))], samples, start.checkpoint, config, alone(runtime))
-        main = next(iter(backbones))
+        main, title = next(iter(backbones)), TITLES[config.reported_probe]
         save_backbone(backbones[main], run.folder, seen)
         save_head(full[main].parameters, run.folder)
         summary: dict[str, Any] = {
             "stage": "linear-eval", "checkpoint": start.checkpoint, "marks": said,
-            "reported_probe": f"logistic regression on {main} with {max(config.fractions):.0%} of the labels",
+            "reported_probe": f"{title} on {main} with {max(config.fractions):.0%} of the labels",
             "reports": reports[main], "floor_reports": reports["random_init"],
             "label_free_reports": {name: reports[name] for name in label_free | compared}, "probes": table,
             "refit": refit,

@@ -24,6 +24,7 @@ from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.evaluation.neighbours import knn_scores
 from ssl_pcb.evaluation.probes import label_fraction_indices, logistic_probe
 from ssl_pcb.losses.build import build_loss
+from ssl_pcb.losses.whole_batch import by_itself
 from ssl_pcb.models.heads import build_head
 from ssl_pcb.objectives.classification import FeatureClassifier
 from ssl_pcb.stages.judging import Judging
@@ -45,7 +46,7 @@ class Probed:
         probe: ``logistic``, ``gradient_head`` or ``knn``.
         setting: What validation or the user chose: ``C=0.1``, ``k=20``.
         scores: Split to score of Defective (N,).
-        parameters: Weights of the logistic probe; empty for the others.
+        parameters: What it learned; empty for ``knn``.
     """
 
     probe: str
@@ -73,7 +74,7 @@ def probe_all(
         "logistic", f"C={logistic.c:g}", {s: logistic.scores(found) for s, found in judged.items()},
         {name: torch.as_tensor(getattr(logistic, name)) for name in ("mean", "scale", "weight", "bias")},
     )  # fmt: skip
-    yield Probed("gradient_head", config.loss.name, gradient_head(x, y, judged, config, fabric))
+    yield gradient_head(x, y, judged, config, fabric)
     by_split = {split: knn_scores(x, y, found, config.ks) for split, found in judged.items()}
     for k in by_split["val"]:
         yield Probed("knn", f"k={k}", {split: scores[k] for split, scores in by_split.items()})
@@ -81,7 +82,7 @@ def probe_all(
 
 def gradient_head(
     x: NDArray[np.float32], y: NDArray[np.int64], judged: Features, config: LinearEvalConfig, fabric: Fabric
-) -> Scores:
+) -> Probed:
     """Train a linear head on standardised features (N, D), under the configured sampler and loss."""
     mean, scale = x.mean(0), x.std(0) + 1e-6
     sampler = build_sampler(config.sampler, y, config.runtime.seed, config.training.batch_size)
@@ -91,18 +92,21 @@ def gradient_head(
     model = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), counts)
     dataset = ArrayDataset((x - mean) / scale, y, np.arange(len(y)))
     size = config.training.batch_size
-    fit(
-        model, build_optimizer(config.optimizer, model, size), config.training,
-        lambda epoch: batches(dataset, sampler.epoch(epoch), size, drop_last=False),
-        fabric, seed=config.runtime.seed, label="gradient head", quiet=True,
-    )  # fmt: skip
+    with by_itself():  # the first process trains heads for all
+        fit(
+            model, build_optimizer(config.optimizer, model, size), config.training,
+            lambda epoch: batches(dataset, sampler.epoch(epoch), size, drop_last=False),
+            fabric, seed=config.runtime.seed, label="gradient head", quiet=True,
+        )  # fmt: skip
     model.correct()
     model.eval()
     with torch.no_grad():
-        return {
+        scores = {
             split: model.scores(torch.from_numpy((found - mean) / scale).to(fabric.device)).double().cpu().numpy()
             for split, found in judged.items()
         }
+    parameters = {"mean": torch.from_numpy(mean), "scale": torch.from_numpy(scale), **head.state_dict()}
+    return Probed("gradient_head", config.loss.name, scores, parameters)
 
 
 def rows_of_table(

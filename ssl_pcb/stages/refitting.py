@@ -49,7 +49,7 @@ def compare_refitted(
 
     def trained(sampler: SamplerConfig) -> Scores:
         keys = config.model_copy(update={"sampler": sampler, "loss": CrossEntropyConfig()})
-        return gradient_head(features["train"], train, {"val": features["val"]}, keys, fabric)
+        return gradient_head(features["train"], train, {"val": features["val"]}, keys, fabric).scores
 
     own = _own_head(Path(checkpoint), features["val"])
     name = "a head trained on the classes as they are" if own is None else f"the head of {checkpoint}"

@@ -44,8 +44,12 @@ def sweep(file: Path, out: Path) -> bool:
     announce_sweep(left)
     _work_off(needed, workshop)
     made = [
-        Made(run.entry, run.asks, run.against, run.stage, run.seed, run.folder, workshop.status(run)) for run in runs
-    ]
+        Made(
+            run.entry, run.asks, run.against, run.stage, run.seed, run.folder, workshop.status(run),
+            None if run.before is None else run.before.folder,
+        )
+        for run in runs
+    ]  # fmt: skip
     table = leaderboard(made)
     with whole_file(out / LEADERBOARD, shared=True) as part:
         table.to_csv(part, index=False, lineterminator="\n")

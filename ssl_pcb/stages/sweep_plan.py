@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ssl_pcb.config.load import explain, flatten, load_config, read_yaml
 from ssl_pcb.config.presets import PRESETS
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.config.sweep import PretrainPart, SweepConfig, SweepEntry
 from ssl_pcb.errors import UserError
@@ -22,7 +23,7 @@ PLACE = {"out", "device", "devices", "nodes", "timeout", "threads", "ledger"}
 """Keys of where and how a run is made; changing them makes no other run of it."""
 
 OF_GRADIENT_HEAD = {"sampler", "loss", "optimizer", "training"}
-"""Keys of linear-eval that its logistic probe, by which a leaderboard ranks it, has no use for."""
+"""Keys of linear-eval that its logistic probe has no use for."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,14 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
     keys = flatten(sweep.keys) | recipe | flatten(entry.keys) | {"runtime.seed": seed}
     before = None
     try:
-        if stage == "linear-eval":
-            _refuse_idle(entry)
         if entry.pretrain is not None:
             if stage == "crossval":
                 raise UserError("pretrain: crossval repeats a finished pretraining itself; name one in keys.checkpoint")
             before = _pretraining(entry.pretrain, keys, seed, out)
             keys |= {"checkpoint": str(before.folder)}
         config = _config(stage, entry.config or sweep.config, keys, f"{_safe(entry.name)}-{seed}", out, before)
+        if isinstance(config, LinearEvalConfig) and config.reported_probe == "logistic":
+            _refuse_idle(entry)
     except UserError as error:
         raise UserError(f"runs.{entry.name}: {error}") from None
     if getattr(config, "test", False):
@@ -131,8 +132,8 @@ def _refuse_idle(entry: SweepEntry) -> None:
     idle = next((key for key in flatten(entry.keys) if key.split(".")[0] in OF_GRADIENT_HEAD), None)
     if idle is not None:
         raise UserError(
-            f"{idle}: a leaderboard ranks linear-eval by its logistic probe, which this key does not change; leave it "
-            "out, or compare the gradient heads in the runs' own tables"
+            f"{idle}: the leaderboard would rank linear-eval by its logistic probe, which this key does not change; "
+            "set reported_probe=gradient_head"
         )
 
 

@@ -1,6 +1,7 @@
 """The leaderboard, from run folders written here."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from ssl_pcb.evaluation.balance import counted
 from ssl_pcb.evaluation.metrics import AT_ESCAPE
 from ssl_pcb.reports.leaderboard import Made, leaderboard
 
@@ -122,6 +124,50 @@ def test_rows_in_another_order_are_matched(tmp_path):
     shuffled.to_csv(tmp_path / "b" / "predictions.csv", index=False)
     table = leaderboard([made("a", tmp_path / "a"), made("b", tmp_path / "b")]).set_index("entry")
     assert table.loc["b", "auroc_difference"] == table.loc["b", "auroc_difference_high"] == 0
+
+
+def test_entries_are_ranked_among_those_judged_on_the_same_samples(tmp_path):
+    write_run(tmp_path / "few", 9.0, 0, rows=np.arange(30))
+    write_run(tmp_path / "a", 0.5, 0)
+    write_run(tmp_path / "b", 2.0, 0)
+    shutil.copytree(tmp_path / "b", tmp_path / "elsewhere")
+    moved = pd.read_csv(tmp_path / "elsewhere" / "predictions.csv")
+    moved.assign(path="far/" + moved["path"]).to_csv(tmp_path / "elsewhere" / "predictions.csv", index=False)
+    shutil.copytree(tmp_path / "b", tmp_path / "others")
+    moved.assign(path="other" + moved["path"]).to_csv(tmp_path / "others" / "predictions.csv", index=False)
+    names = ["a", "few", "b", "elsewhere", "others"]
+    table = leaderboard([*(made(name, tmp_path / name) for name in names), made("lost", tmp_path / "gone", "failed")])
+    assert table["entry"].tolist() == ["b", "elsewhere", "a", "few", "others", "lost"]
+    assert table["judged_on"].tolist()[:5] == [1, 1, 1, 2, 3]
+    differences = table.set_index("entry")["auroc_difference"]
+    assert differences["elsewhere"] == differences["b"] > 0  # the same image, by another path
+    assert np.isnan(differences[["few", "others"]]).all()
+
+
+def test_balanced_reports_are_compared_on_what_they_count(tmp_path):
+    found = {}
+    for name, quality in (("a", 0.5), ("b", 2.0)):
+        write_run(tmp_path / name, quality, 0)
+        predictions = pd.read_csv(tmp_path / name / "predictions.csv")
+        kept = counted(LABELS, "balanced")
+        value = average_precision_score(LABELS[kept], predictions["score"][kept])
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        summary["reports"]["val"]["balance"] = "balanced"
+        summary["reports"]["val"]["metrics"]["average_precision"]["value"] = found[name] = value
+        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+    table = leaderboard([made("a", tmp_path / "a"), made("b", tmp_path / "b")]).set_index("entry")
+    assert table.loc["b", "average_precision_difference"] == pytest.approx(found["b"] - found["a"])
+
+
+def test_the_pretraining_is_among_the_costs(tmp_path):
+    for seed in range(2):
+        write_run(tmp_path / f"a{seed}", 1.0, seed)
+        write_run(tmp_path / f"pretrain{seed}", 1.0, seed)  # 60 and 61 s
+    runs = [
+        made("a", tmp_path / f"a{seed}", seed=seed)._replace(before=tmp_path / f"pretrain{seed}") for seed in (0, 1)
+    ]
+    (row,) = leaderboard(runs).to_dict("records")
+    assert row["pretraining_seconds"] == 60.5
 
 
 def test_costs(board):

@@ -128,6 +128,25 @@ def test_linear_eval_finds_the_run_and_sets_a_floor_beside_it(workplace, ssl_pcb
     assert not (workplace / "probe" / "test_ledger.csv").exists()
 
 
+def test_linear_eval_reports_the_probe_that_was_asked_for(workplace, ssl_pcb_cli):
+    keys = [*flags("linear-eval"), "--set", "fractions=[1.0]", "--loss", "focal"]
+    for probe in ("logistic", "gradient_head"):
+        assert ssl_pcb_cli("linear-eval", *keys, "--set", f"reported_probe={probe}", "--out", probe).code == 0
+        table = pd.read_json(f"{probe}/metrics.jsonl", lines=True)
+        (row,) = table[
+            table["backbone"].eq("checkpoint") & table["probe"].eq(probe) & table["split"].eq("val")
+        ].to_dict("records")
+        summary = read(Path(probe), "summary.json")
+        assert summary["reports"]["val"]["metrics"]["auroc"]["value"] == pytest.approx(row["auroc"])
+        predictions = pd.read_csv(f"{probe}/checkpoint_predictions.csv")
+        val = predictions[predictions["split"].eq("val")]
+        assert roc_auc_score(val["label"].eq("Defective"), val["score"]) == pytest.approx(row["auroc"])
+    heads = [load_file(f"{probe}/head.safetensors") for probe in ("logistic", "gradient_head")]
+    assert [sorted(head) for head in heads] == [
+        ["bias", "mean", "scale", "weight"], ["layer.bias", "layer.weight", "mean", "scale"],
+    ]  # fmt: skip
+
+
 def test_a_map_of_painted_defects_scores_boards_without_labels(workplace):
     network = {"backbone__strides": [8, 16], "backbone__neck": 10, "backbone__pool": "max"}
     start("pretrain", "maps", method__name="defect_pretext", **network)

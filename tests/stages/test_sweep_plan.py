@@ -138,5 +138,6 @@ def test_a_probe_is_not_compared_by_what_it_has_no_use_for(tmp_path, where):
         "grid": {"grid": {"loss.name": ["focal"]}},
     }
     said = refusal(tmp_path, {"stage": "linear-eval"} | asked[where])
-    assert "loss.name: a leaderboard ranks linear-eval by its logistic probe" in said
+    assert "loss.name: the leaderboard would rank linear-eval by its logistic probe" in said
+    planned(tmp_path, {"stage": "linear-eval", "keys": {"reported_probe": "gradient_head"}} | asked[where])
     planned(tmp_path, {"stage": "linear-eval", "grid": {"backbone.name": ["resnet18"]}, "keys": {"training.epochs": 3}})

@@ -111,6 +111,7 @@ def test_batch_norm_says_that_its_statistics_are_each_process_own(workplace):
 def test_two_processes_finetune_and_probe_as_one_does(workplace):
     tune = SMALL | {"augment.name": "none", "checkpoint": "none", "resamples": 100}
     probe = SMALL | {"checkpoint": "none", "resamples": 100, "fractions": "[1.0]", "ks": "[1]", "training.epochs": 1}
+    probe |= {"reported_probe": "gradient_head", "loss.name": "class_ratio"}  # which sums over processes, if it may
     for stage, keys, saved in (
         ("finetune", tune, "predictions.csv"), ("linear-eval", probe, "random_init_predictions.csv"),
     ):  # fmt: skip
