@@ -102,7 +102,7 @@ class BalancedBatch:
         self.batches = max(1, len(self.classes[1]) // self.half)
 
     def epoch(self, epoch: int) -> Indices:
-        """Positions in the order of the batches, shuffled within each."""
+        """Positions in the order of the batches (which several processes share), shuffled within each."""
         rng = np.random.default_rng([self.seed, epoch])
         halves = [_passes(each, self.batches * self.half, rng).reshape(self.batches, -1) for each in self.classes]
         return rng.permuted(np.concatenate(halves, 1), axis=1).ravel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -45,6 +46,7 @@ class Run:
     def __init__(self, stage: str, folder: Path, *, resumed: bool, writes: bool = True) -> None:
         self.stage, self.folder, self.resumed, self.writes = stage, folder, resumed, writes
         self._record: dict[str, Any] = {}
+        self._withdrawn = False
         self._lock = filelock.FileLock(folder / "run.lock")
         logging.getLogger("ssl_pcb").setLevel(logging.DEBUG)  # the log file has it all, also in library use
         # What is said before the folder exists is kept for its log file.
@@ -96,6 +98,12 @@ class Run:
             log.debug("the end cannot be recorded")  # what ended the run is what to tell
         finally:
             self._close()
+            if self._withdrawn:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Leave nothing behind when the block ends: something could be refused within it only, and was."""
+        self._withdrawn = self.writes and not self.resumed
 
     def _end_session(self, status: str) -> None:
         sessions = self._record["sessions"]

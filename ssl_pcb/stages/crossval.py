@@ -63,7 +63,12 @@ def crossval(config: CrossvalConfig, asked: Mapping[str, Any], *, resume: bool =
                 part.write(file)
             for number, file in enumerate(files, 1):
                 log.info("--- fold %d of %d", number, config.folds)
-                _fold(config, pretraining, file)
+                try:
+                    _fold(config, pretraining, file)
+                except UserError:
+                    if not [*run.folder.glob("fold-*/")]:
+                        run.withdraw()
+                    raise
             run.note(**{key: read_run(files[0].with_suffix(""))[key] for key in ("data", "parameters")})
             _pool(config, [file.with_suffix("") for file in files], run)
     finally:

@@ -160,6 +160,9 @@ def test_resuming_keeps_finished_folds(workplace, monkeypatch):
         ({"runtime__devices": 2}, "leave --devices out"),
         ({"test": True}, "test: unknown key"),
         ({"select": "auroc"}, "select: unknown key"),
+        ({"checkpoint": "nowhere"}, "nowhere"),
+        ({"freeze": ["stage9"]}, "freeze: .* has no stage9"),
+        ({"training__batch_size": 4096}, "lower --batch-size"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(workplace, keys, line):
