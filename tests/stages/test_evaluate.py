@@ -1,0 +1,155 @@
+"""From a finished run to an operating point and a comparison, through the command line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import average_precision_score
+
+from ssl_pcb.cli.stages import run_stage
+from ssl_pcb.data.manifest import Manifest
+
+KEYS = {
+    "data.manifest": "m.csv", "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8,
+    "training.epochs": 2, "runtime.threads": 1, "runtime.precision": "fp32", "runtime.layout": "contiguous",
+    "runtime.device": "cpu", "resamples": 100, "checkpoint": "none",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(workplace):
+    """Two finetunings that differ in their seed, one of which looked at the test split."""
+    run_stage("finetune", None, KEYS | {"runtime.out": "one"}, resume=False)
+    run_stage("finetune", None, KEYS | {"runtime.out": "two", "runtime.seed": 1, "test": True}, resume=False)
+    return workplace
+
+
+def read(folder):
+    return json.loads((Path(folder) / "evaluation.json").read_text())
+
+
+def ledger():
+    return pd.read_csv("results/test_ledger.csv")
+
+
+def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("evaluate", "one", "--max-escape", 0.4, "--out", "point")
+    assert ended.code == 0, ended.err
+    found = read("point")
+    predictions = pd.read_csv("one/predictions.csv").query("split == 'val'")
+    defective = predictions[predictions["label"].eq("Defective")]
+    escaped = int((defective["score"] < found["low"]).sum())
+    rate = found["operating"]["validation"]["rates"]["image"]["escape"]
+    assert (rate["errors"], rate["samples"]) == (escaped, len(defective))
+    assert rate["bound"] <= 0.4
+    assert found["low"] == found["high"]
+    assert found["reported_on"] == "validation"
+    assert "these samples chose the threshold" in ended.out
+    assert "at this threshold at most" in ended.out
+    verdicts = pd.read_csv("point/verdicts.csv")
+    assert ((verdicts["score"] >= found["low"]) == verdicts["verdict"].eq("NG")).all()
+    for name in ("operating_point.png", "reliability.png"):
+        with Image.open(f"point/{name}") as picture:
+            assert picture.width > 400
+
+
+def test_two_budgets_leave_a_review_between_them(runs, ssl_pcb_cli):
+    budgets = ("--max-escape", 0.01, "--max-false-calls", 0.01, "--as", "point", "--defect-rate", 0.01)
+    assert ssl_pcb_cli("evaluate", "one", *budgets, "--out", "review").code == 0
+    found, verdicts = read("review"), pd.read_csv("review/verdicts.csv")
+    between = verdicts["score"].ge(found["low"]) & verdicts["score"].lt(found["high"])
+    assert (between == verdicts["verdict"].eq("REVIEW")).all()
+    shares = between.groupby(verdicts["label"]).mean()
+    load = 1000 * (0.99 * shares["NonDefective"] + 0.01 * shares["Defective"])
+    assert found["operating"]["validation"]["review_per_1000"] == pytest.approx(load)
+    assert verdicts["probability"].mean() < 0.2  # at the field's rate, where validation's is a half
+
+
+def test_the_test_split_is_scored_once_by_the_run_and_every_look_recorded(runs, ssl_pcb_cli):
+    before = len(ledger())
+    assert ssl_pcb_cli("evaluate", "one", "--test", "--out", "tested").code == 0
+    found = read("tested")
+    assert found["reported_on"] == "test"
+    assert found["low"] == json.loads(Path("one/summary.json").read_text())["reports"]["val"]["threshold"]
+    touches = ledger()
+    assert len(touches) == before + 1
+    assert touches.iloc[-1][["command", "run", "split"]].tolist() == ["evaluate", "one", "test"]
+    assert "operating point" in touches.iloc[-1]["purpose"]
+    frame = Manifest.read("m.csv").frame
+    assert len(pd.read_csv("tested/verdicts.csv")) == frame["split"].eq("test").sum()
+    # What the run scored itself says the same.
+    assert ssl_pcb_cli("evaluate", "two", "--test", "--out", "tested-two").code == 0
+    saved = pd.read_csv("two/predictions.csv").query("split == 'test'")
+    assert pd.read_csv("tested-two/verdicts.csv")["score"].tolist() == saved["score"].tolist()
+
+
+def test_scores_of_another_manifest(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    test = manifest.frame["split"].eq("test")
+    Manifest(manifest.frame[test].assign(split="").reset_index(drop=True), manifest.root).write("field.csv")
+    assert ssl_pcb_cli("evaluate", "two", "--data", "field.csv", "--out", "field").code == 0
+    saved = pd.read_csv("two/predictions.csv").query("split == 'test'")
+    np.testing.assert_allclose(pd.read_csv("field/verdicts.csv")["score"], saved["score"], atol=1e-4)
+    Manifest(manifest.frame.assign(split=""), manifest.root).write("seen.csv")
+    ended = ssl_pcb_cli("evaluate", "two", "--data", "seen.csv", "--out", "no")
+    assert ended.code == 2
+    assert "was trained on boards" in ended.err
+    assert not Path("no").exists()
+
+
+def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
+    assert ssl_pcb_cli("compare", "one", "two", "--out", "compared.json").code == 0
+    found = json.loads(Path("compared.json").read_text())
+    tables = [pd.read_csv(f"{run}/predictions.csv").query("split == 'val'") for run in ("one", "two")]
+    values = [average_precision_score(table["label"].eq("Defective"), table["score"]) for table in tables]
+    difference = found["differences"]["average_precision"]
+    assert difference["value"] == pytest.approx(values[1] - values[0])
+    assert difference["low"] <= difference["value"] <= difference["high"]
+    wrong = [(table["verdict"] != table["label"]).to_numpy() for table in tables]
+    assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("nowhere",), "nowhere: is no folder of a finished"),
+        (("one", "--max-escape", 0.01), "at least 299 Defective images"),
+        (("one", "--max-escape", 1.5), "--max-escape: 1.5 is no share"),
+        (("one", "--cost-escape", 3), "give both"),
+        (("one", "--cost-escape", 3, "--cost-false-call", 1), "--defect-rate"),
+        (("one", "--defect-rate", 0), "--defect-rate: 0 is no share"),
+        (("one", "--best-f1", "--threshold", 1), "each chooses a threshold"),
+        (("one", "--threshold", "nan"), "--threshold: nan"),
+        (("one", "--data", "m.csv", "--test"), "leave out --test"),
+        (("nan",), "1 of 12 scores are NaN"),
+        (("single",), "no sample is Defective"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, flags, line):
+    for name in ("nan", "single"):
+        shutil.copytree("one", name, dirs_exist_ok=True)
+    table = pd.read_csv("one/predictions.csv")
+    scores = table["score"].where(table.index != table.index[table["split"].eq("val")][0])
+    table[table["split"].eq("val")].assign(score=scores).to_csv("nan/predictions.csv", index=False)
+    table.assign(label="NonDefective").to_csv("single/predictions.csv", index=False)
+    ended = ssl_pcb_cli("evaluate", *flags, "--out", "refused")
+    assert ended.code == 2
+    assert line in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not Path("refused").exists()
+
+
+def test_runs_on_other_data_are_not_compared(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    flipped = manifest.frame["label"].where(manifest.frame.index != 0, manifest.frame["label"].iloc[1])
+    Manifest(manifest.frame.assign(label=flipped), manifest.root).write("flipped.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "other", "data.manifest": "flipped.csv"}, resume=False)
+    ended = ssl_pcb_cli("compare", "one", "other")
+    assert ended.code == 2
+    assert "was judged on other data than one" in ended.err
+    ended = ssl_pcb_cli("compare", "one", "two", "--split", "test")
+    assert "one: has no predictions of split 'test'" in ended.err
