@@ -43,6 +43,10 @@ PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option("--test", is_flag=True, help="Report on the run's test split; each look is recorded in the ledger.")
 @click.option("--data", type=PATH, help="Report on this manifest: its split 'test', or else its samples of no split.")
+@click.option(
+    "--panels", is_flag=True,
+    help="Of a run on tiles: judge whole images too, by overlapping windows; misses a box, false alarms an image.",
+)  # fmt: skip
 @click.option("--out", type=PATH, help="New folder.  [default: RUN/evaluation-DATE-TIME]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
@@ -59,7 +63,7 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
 
     if data is not None and flags["test"]:
         raise UserError("--data: takes the place of the run's test split; leave out --test")
-    kept = {key: flags[key] for key in ("calibration", "defect_rate", "test", "device", "resamples", "seed")}
+    kept = {key: flags[key] for key in ("calibration", "defect_rate", "test", "panels", "device", "resamples", "seed")}
     folder = out or run / f"evaluation-{datetime.now():%Y%m%d-%H%M%S}"
     choose(run, Asked(*asked, data=data, **kept), folder)
 

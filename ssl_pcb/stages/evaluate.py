@@ -18,11 +18,12 @@ from ssl_pcb.reports.run import write_json
 from ssl_pcb.reports.saved import Saved, Scored, need_both_classes, read_saved, save_table
 from ssl_pcb.stages.calibrate import calibrate, say_calibration
 from ssl_pcb.stages.checks import refuse_used_folder
+from ssl_pcb.stages.panels import judge_panels, panel_figures, panel_lines
 from ssl_pcb.stages.scoring import score_data, score_test
 
 log = logging.getLogger(__name__)
 
-FILE, VERDICTS = "evaluation.json", "verdicts.csv"
+FILE, VERDICTS, PANELS = "evaluation.json", "verdicts.csv", "panels.csv"
 CHART, DIAGRAM = "operating_point.png", "reliability.png"
 
 
@@ -37,6 +38,7 @@ class Asked:
         defect_rate: Of the field, for probabilities and the reviewer's load; ``None`` = validation's.
         data: Manifest to report on in place of the run's test split.
         test: Report on the run's test split.
+        panels: Judge whole images by overlapping windows too.
         device: Where to score what the run did not: ``auto``, ``cpu`` or ``cuda``.
         ledger: The project's record of looks at test splits.
         resamples: Bootstrap draws.
@@ -49,6 +51,7 @@ class Asked:
     defect_rate: float | None = None
     data: Path | None = None
     test: bool = False
+    panels: bool = False
     device: str = "auto"
     ledger: Path = Path("results/test_ledger.csv")
     resamples: int = 1000
@@ -84,6 +87,7 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
         name: operate(each.frame, verdicts, saved.unit, rate, resamples=asked.resamples, seed=asked.seed)
         for name, each in {"validation": val, **({} if judged is None else {where: judged})}.items()
     }
+    panels = judge_panels(saved, asked.data, _split(asked), verdicts, asked.device) if asked.panels else None
     out.mkdir(parents=True, exist_ok=True)
     draw_reliability(bins, saved.unit, out / DIAGRAM)
     draw_operating_point({where: on, "validation": val}, [verdicts.low, verdicts.high], saved.unit, out / CHART)
@@ -95,9 +99,14 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
             "unit": saved.unit, "rule": _named(asked.rule), "review": _named(asked.review), "low": verdicts.low,
             "high": verdicts.high, "chosen_on": "validation", "reported_on": where, "defect_rate": rate,
             "operating": {name: each.to_dict() for name, each in found.items()}, "calibration": calibrated,
+            "panels": None if panels is None else panel_figures(panels),
         },
     )  # fmt: skip
     _say(saved, asked, found, where, calibrated, out)
+    if panels is not None:
+        save_table(panels, out / PANELS)
+        for line in panel_lines(panel_figures(panels)):
+            log.info("%s", line)
     return out / FILE
 
 
@@ -119,6 +128,11 @@ def _apart(saved: Saved, asked: Asked) -> tuple[str, Scored | None]:
         purpose = "the run's own threshold" if asked.rule is None else asked_for(asked.rule, saved.unit)
         return "test", score_test(saved, asked.device, asked.ledger, f"operating point: {purpose}")
     return "validation", None
+
+
+def _split(asked: Asked) -> str:
+    """Whose whole images are judged."""
+    return "test" if asked.test or asked.data else "val"
 
 
 def _verdict_table(on: Scored, verdicts: ThreeWay, calibration: Calibration, rate: float, marks: list[str]) -> Any:

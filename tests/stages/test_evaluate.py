@@ -11,7 +11,8 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from ssl_pcb.cli.stages import run_stage
-from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.manifest import LABELS, Manifest, format_boxes
+from ssl_pcb.imaging.tiling import box_share, tile_grid
 
 KEYS = {
     "data.manifest": "m.csv", "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8,
@@ -111,6 +112,38 @@ def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
     assert difference["low"] <= difference["value"] <= difference["high"]
     wrong = [(table["verdict"] != table["label"]).to_numpy() for table in tables]
     assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()
+
+
+def tiled(manifest, side=16):
+    """Each image of 32 px as four labelled tiles."""
+    rows = []
+    for sample, row in zip(manifest, manifest.frame.to_dict("records"), strict=True):
+        for crop in tile_grid(32, 32, side):
+            held = [box for box in sample.boxes if box_share(box, crop) >= 0.5]
+            kept = {"label": LABELS[bool(held)], "crop": format_boxes([crop]), "boxes": format_boxes(sample.boxes)}
+            rows.append({key: row[key] for key in ("path", "group", "split")} | kept)
+    return Manifest.build(rows, manifest.root)
+
+
+def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    tiled(manifest).write("tiles.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "tiles", "data.manifest": "tiles.csv"}, resume=False)
+    val = manifest.split("val")
+    boxes = sum(len(sample.boxes) for sample in val)
+    for threshold, missed in ((-1000, 0), (1000, boxes)):
+        out = f"panels{threshold}"
+        ended = ssl_pcb_cli("evaluate", "tiles", "--threshold", threshold, "--panels", "--out", out)
+        assert ended.code == 0, ended.err
+        table, figures = pd.read_csv(f"{out}/panels.csv"), read(out)["panels"]
+        assert table["windows"].tolist() == [9] * len(val)
+        assert (figures["boxes"], figures["missed"]) == (boxes, missed)
+        assert figures["good_images"] == val.frame["label"].eq("NonDefective").sum()
+        assert figures["good_images_stopped"] == (figures["good_images"] if threshold < 0 else 0)
+    assert "defect boxes are missed" in ended.out
+    ended = ssl_pcb_cli("evaluate", "one", "--panels", "--out", "no")
+    assert "one: was trained on whole images" in ended.err
+    assert not Path("no").exists()
 
 
 @pytest.mark.parametrize(
