@@ -38,8 +38,9 @@ PATH = click.Path(path_type=Path)
     "and the reviewer's load.  [default: validation's]",
 )  # fmt: skip
 @click.option(
-    "--calibration", type=click.Choice(["temperature", "platt", "isotonic"]), default="platt", show_default=True,
-    help="How scores become probabilities.",
+    "--calibration", type=click.Choice(["temperature", "platt", "isotonic", "none"]), default="platt",
+    show_default=True,
+    help="How scores become probabilities; none: they are log-odds, which only cross entropy makes.",
 )  # fmt: skip
 @click.option("--test", is_flag=True, help="Report on the run's test split; each look is recorded in the ledger.")
 @click.option("--data", type=PATH, help="Report on this manifest: its split 'test', or else its samples of no split.")

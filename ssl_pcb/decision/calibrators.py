@@ -83,23 +83,33 @@ class IsotonicCalibration:
         return cls(tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist()))
 
 
-Calibrator = TemperatureScaling | PlattScaling | IsotonicCalibration
+@dataclass(frozen=True)
+class LogOdds:
+    """Scores that are log-odds already, at the share of defects that training showed."""
+
+    def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """Probability of Defective (N,) for scores (N,)."""
+        return sigmoid(checked_scores(scores))
+
+
+Calibrator = TemperatureScaling | PlattScaling | IsotonicCalibration | LogOdds
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted way, and the share of defects among the samples that it was fitted on.
+    """A way from scores to probabilities, and the share of defects among the samples that it comes from.
 
     Attributes:
         calibrator: From scores to probabilities.
-        rate: Share of Defective in validation.
+        rate: Share of Defective in validation, on which it was fitted; of :class:`LogOdds` that of what the sampler
+            showed in training.
     """
 
     calibrator: Calibrator
     rate: float
 
     def probabilities(self, scores: ArrayLike) -> AtRate:
-        """Of Defective (N,) for scores (N,), at validation's own rate."""
+        """Of Defective (N,) for scores (N,), at :attr:`rate`."""
         return AtRate(self.calibrator.probabilities(scores), self.rate)
 
 

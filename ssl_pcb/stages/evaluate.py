@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ssl_pcb.decision.bounds import checked_rate
 from ssl_pcb.decision.calibrators import Calibration, Method
@@ -47,7 +47,7 @@ class Asked:
 
     rule: Rule | None
     review: FalseCallBudget | None = None
-    calibration: Method = "platt"
+    calibration: Method | Literal["none"] = "platt"
     defect_rate: float | None = None
     data: Path | None = None
     test: bool = False
@@ -81,8 +81,8 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
     verdicts = _verdicts(saved, val, asked)
     where, judged = _apart(saved, asked)
     on = val if judged is None else judged
-    calibration, calibrated, bins = calibrate(val, judged, asked.calibration)
-    rate = asked.defect_rate or calibration.rate
+    calibration, calibrated, bins = calibrate(saved, val, judged, asked.calibration)
+    rate = asked.defect_rate or float(val.labels.mean())
     found = {
         name: operate(each.frame, verdicts, saved.unit, rate, resamples=asked.resamples, seed=asked.seed)
         for name, each in {"validation": val, **({} if judged is None else {where: judged})}.items()

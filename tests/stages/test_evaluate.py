@@ -114,6 +114,29 @@ def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
     assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()
 
 
+def test_scores_as_log_odds_are_corrected_for_what_the_sampler_showed(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    rare = (
+        manifest.frame["split"].eq("train") & manifest.frame["label"].eq("Defective") & (manifest.frame.index % 3 > 0)
+    )
+    manifest.select(~rare).write("rare.csv")
+    keys = KEYS | {"runtime.out": "over", "data.manifest": "rare.csv", "sampler.name": "epoch_undersample"}
+    run_stage("finetune", None, keys | {"sampler.ratio": 2.0}, resume=False)
+    shown = 1 / 3
+    flags = ("--calibration", "none", "--defect-rate", 0.1, "--out", "plain")
+    assert ssl_pcb_cli("evaluate", "over", *flags).code == 0
+    verdicts = pd.read_csv("plain/verdicts.csv")
+    odds = np.exp(verdicts["score"]) * (1 - shown) / shown * 0.1 / 0.9
+    assert verdicts["probability"].to_numpy() == pytest.approx((odds / (1 + odds)).to_numpy())
+    for number, keys in enumerate(
+        ({"loss.name": "focal"}, {"loss.class_weights": "balanced"}, {"augment.name": "mixup"})
+    ):
+        run_stage("finetune", None, KEYS | keys | {"runtime.out": f"no-odds-{number}"}, resume=False)
+        ended = ssl_pcb_cli("evaluate", f"no-odds-{number}", "--calibration", "none", "--out", "no")
+        assert "whose scores are no log-odds; choose platt" in ended.err
+        assert not Path("no").exists()
+
+
 def tiled(manifest, side=16):
     """Each image of 32 px as four labelled tiles."""
     rows = []
