@@ -45,6 +45,10 @@ PATH = click.Path(path_type=Path)
 @click.option("--test", is_flag=True, help="Report on the run's test split; each look is recorded in the ledger.")
 @click.option("--data", type=PATH, help="Report on this manifest: its split 'test', or else its samples of no split.")
 @click.option(
+    "--unfamiliar", type=float,
+    help="Send images that are unlike all training images to REVIEW: so unlike as this share of validation is.",
+)  # fmt: skip
+@click.option(
     "--panels", is_flag=True,
     help="Of a run on tiles: judge whole images too, by overlapping windows; misses a box, false alarms an image.",
 )  # fmt: skip
@@ -64,7 +68,10 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
 
     if data is not None and flags["test"]:
         raise UserError("--data: takes the place of the run's test split; leave out --test")
-    kept = {key: flags[key] for key in ("calibration", "defect_rate", "test", "panels", "device", "resamples", "seed")}
+    kept = {
+        key: flags[key]
+        for key in ("calibration", "defect_rate", "test", "unfamiliar", "panels", "device", "resamples", "seed")
+    }
     folder = out or run / f"evaluation-{datetime.now():%Y%m%d-%H%M%S}"
     choose(run, Asked(*asked, data=data, **kept), folder)
 

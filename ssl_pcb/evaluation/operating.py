@@ -55,7 +55,8 @@ def operate(
     An image or a board is Defective if one of its samples is, and is called what its most suspicious one is.
 
     Args:
-        frame: A row a sample: ``score``, ``label``, ``path``, ``group``, ``types``.
+        frame: A row a sample: ``score``, ``label``, ``path``, ``group``, ``types``; of those that are true in a column
+            ``unfamiliar``, if there is one, none is OK.
         verdicts: The two thresholds.
         unit: What a sample is: ``tile`` or ``image``.
         defect_rate: Share of Defective samples in the field.
@@ -66,25 +67,29 @@ def operate(
         UserError: On NaN scores or unlabelled samples.
     """
     scores, labels = frame["score"].to_numpy(float), np.where(frame["label"].eq(LABELS[1]), 1, 0)
+    unfamiliar = frame["unfamiliar"].to_numpy(bool) if "unfamiliar" in frame else np.zeros(len(frame), bool)
+    looked_at = np.where(unfamiliar, np.maximum(scores, verdicts.low), scores)  # they cannot escape
     boards, images = frame["group"].tolist(), frame["path"].tolist()
-    board_of = dict(zip(images, boards, strict=True))
-    parts = {unit: (scores, labels, boards, images)}
+    units = {unit: [*map(str, range(len(frame)))]}
     if unit == "tile":
-        names = sorted(board_of)
-        parts["image"] = (*by_name(scores, labels, images), [board_of[name] for name in names], names)
-    if "" not in board_of.values():
-        names = sorted(set(boards))
-        parts["board"] = (*by_name(scores, labels, boards), names, names)
+        units["image"] = images
+    if "" not in boards:
+        units["board"] = boards
     rates = {}
-    for name, (values, classes, groups, paths) in parts.items():
-        escape, _ = rates_at(values, classes, verdicts.low, groups, paths, resamples=resamples, seed=seed)
-        _, false_call = rates_at(values, classes, verdicts.high, groups, paths, resamples=resamples, seed=seed)
+    for name, members in units.items():
+        highest, classes = by_name(scores, labels, members)
+        watched, _ = by_name(looked_at, labels, members)
+        first = np.unique(members, return_index=True)[1]
+        of = [boards[number] for number in first], [images[number] for number in first]
+        escape, _ = rates_at(watched, classes, verdicts.low, *of, resamples=resamples, seed=seed)
+        _, false_call = rates_at(highest, classes, verdicts.high, *of, resamples=resamples, seed=seed)
         rates[name] = escape, false_call
-    called = verdicts.verdicts(scores)
+    called = verdicts.verdicts(scores, unfamiliar)
     shares = tuple(float(np.mean(called[labels == label] == "REVIEW")) for label in (0, 1) if (labels == label).any())
-    review = 1000 * at_defect_rate((shares[0], shares[-1]), defect_rate) if verdicts.low < verdicts.high else None
+    reviewed = verdicts.low < verdicts.high or "unfamiliar" in frame
+    review = 1000 * at_defect_rate((shares[0], shares[-1]), defect_rate) if reviewed else None
     tiles = int(frame.groupby("path").size().median()) if unit == "tile" else 1
     return Operating(
-        unit, rates, tiles, review, defect_rate, errors_by_name(scores, labels, verdicts.low, boards),
-        errors_by_name(scores, labels, verdicts.low, frame["types"].tolist()),
+        unit, rates, tiles, review, defect_rate, errors_by_name(looked_at, labels, verdicts.low, boards),
+        errors_by_name(looked_at, labels, verdicts.low, frame["types"].tolist()),
     )  # fmt: skip

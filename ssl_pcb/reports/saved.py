@@ -50,6 +50,16 @@ class Scored:
         return np.where(self.frame["label"].eq(LABELS[1]), 1, 0)
 
     @property
+    def rows(self) -> NDArray[np.int64]:
+        """(N,) manifest rows."""
+        return self.frame["row"].to_numpy(np.int64)
+
+    @property
+    def unfamiliar(self) -> NDArray[np.bool_]:
+        """(N,) whether it is unlike all training samples, as far as that was asked."""
+        return self.frame.get("unfamiliar", pd.Series(False, self.frame.index)).to_numpy(bool)
+
+    @property
     def groups(self) -> list[str]:
         """(N,) board names."""
         return self.frame["group"].tolist()

@@ -18,6 +18,7 @@ from ssl_pcb.reports.run import write_json
 from ssl_pcb.reports.saved import Saved, Scored, need_both_classes, read_saved, save_table
 from ssl_pcb.stages.calibrate import calibrate, say_calibration
 from ssl_pcb.stages.checks import refuse_used_folder
+from ssl_pcb.stages.familiarity import mark_unfamiliar
 from ssl_pcb.stages.panels import judge_panels, panel_figures, panel_lines
 from ssl_pcb.stages.scoring import score_data, score_test
 
@@ -38,6 +39,7 @@ class Asked:
         defect_rate: Of the field, for probabilities and the reviewer's load; ``None`` = validation's.
         data: Manifest to report on in place of the run's test split.
         test: Report on the run's test split.
+        unfamiliar: Share of validation samples to count as unlike all training samples; ``None`` = none is.
         panels: Judge whole images by overlapping windows too.
         device: Where to score what the run did not: ``auto``, ``cpu`` or ``cuda``.
         ledger: The project's record of looks at test splits.
@@ -51,6 +53,7 @@ class Asked:
     defect_rate: float | None = None
     data: Path | None = None
     test: bool = False
+    unfamiliar: float | None = None
     panels: bool = False
     device: str = "auto"
     ledger: Path = Path("results/test_ledger.csv")
@@ -80,6 +83,9 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
         checked_rate("--defect-rate", asked.defect_rate)
     verdicts = _verdicts(saved, val, asked)
     where, judged = _apart(saved, asked)
+    distance = None
+    if asked.unfamiliar is not None:
+        val, judged, distance = mark_unfamiliar(saved, val, judged, asked.data, asked.unfamiliar, asked.device)
     on = val if judged is None else judged
     calibration, calibrated, bins = calibrate(saved, val, judged, asked.calibration)
     rate = asked.defect_rate or float(val.labels.mean())
@@ -97,7 +103,8 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
         {
             "run": str(run), "stage": saved.stage, "data": saved.record["data"], "marks": saved.marks,
             "unit": saved.unit, "rule": _named(asked.rule), "review": _named(asked.review), "low": verdicts.low,
-            "high": verdicts.high, "chosen_on": "validation", "reported_on": where, "defect_rate": rate,
+            "high": verdicts.high, "unfamiliar_from": distance, "chosen_on": "validation", "reported_on": where,
+            "defect_rate": rate,
             "operating": {name: each.to_dict() for name, each in found.items()}, "calibration": calibrated,
             "panels": None if panels is None else panel_figures(panels),
         },
@@ -136,10 +143,10 @@ def _split(asked: Asked) -> str:
 
 
 def _verdict_table(on: Scored, verdicts: ThreeWay, calibration: Calibration, rate: float, marks: list[str]) -> Any:
-    kept = [column for column in ("path", "crop", "group", "label", "row", "score") if column in on.frame]
+    kept = [column for column in ("path", "crop", "group", "label", "row", "score", "unfamiliar") if column in on.frame]
     return on.frame[kept].assign(
         probability=calibration.probabilities(on.scores).at(rate).values,
-        verdict=verdicts.verdicts(on.scores), marks="; ".join(marks),
+        verdict=verdicts.verdicts(on.scores, on.unfamiliar), marks="; ".join(marks),
     )  # fmt: skip
 
 

@@ -137,6 +137,32 @@ def test_scores_as_log_odds_are_corrected_for_what_the_sampler_showed(runs, ssl_
         assert not Path("no").exists()
 
 
+def test_what_is_unlike_all_training_images_goes_to_a_person(runs, ssl_pcb_cli):
+    middle = pd.read_csv("one/predictions.csv").query("split == 'val'")["score"].max() + 1e-6
+    flags = ("--threshold", middle, "--unfamiliar", 0.5, "--out", "unfamiliar")
+    assert ssl_pcb_cli("evaluate", "one", *flags).code == 0
+    found, verdicts = read("unfamiliar"), pd.read_csv("unfamiliar/verdicts.csv")
+    assert verdicts["unfamiliar"].sum() == 6
+    expected = np.where(verdicts["score"] >= middle, "NG", np.where(verdicts["unfamiliar"], "REVIEW", "OK"))
+    assert verdicts["verdict"].tolist() == expected.tolist()
+    defective = verdicts["label"].eq("Defective")
+    escape = found["operating"]["validation"]["rates"]["image"]["escape"]
+    assert escape["errors"] == (defective & verdicts["verdict"].eq("OK")).sum()
+    stopped = found["operating"]["validation"]["rates"]["image"]["false_call"]
+    assert stopped["errors"] == (~defective & verdicts["verdict"].eq("NG")).sum()
+    assert found["operating"]["validation"]["review_per_1000"] == pytest.approx(500)
+    # Pictures of another kind are unlike anything in training.
+    rng, rows = np.random.default_rng(0), []
+    Path("noise").mkdir(exist_ok=True)
+    for number in range(10):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(f"noise/{number}.png")
+        rows.append({"path": f"noise/{number}.png", "label": LABELS[number % 2], "group": "noise"})
+    Manifest.build(rows, Path.cwd()).write("noise.csv")
+    flags = ("--threshold", 1000, "--unfamiliar", 0.1, "--data", "noise.csv", "--out", "noisy")
+    assert ssl_pcb_cli("evaluate", "one", *flags).code == 0
+    assert pd.read_csv("noisy/verdicts.csv")["verdict"].eq("REVIEW").mean() > 0.5  # of validation it is a tenth
+
+
 def tiled(manifest, side=16):
     """Each image of 32 px as four labelled tiles."""
     rows = []
