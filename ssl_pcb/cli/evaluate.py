@@ -48,6 +48,7 @@ PATH = click.Path(path_type=Path)
     "--unfamiliar", type=float,
     help="Send images that are unlike all training images to REVIEW: so unlike as this share of validation is.",
 )  # fmt: skip
+@click.option("--gap", is_flag=True, help="Say how far it falls from training images to new boards, and why.")
 @click.option(
     "--panels", is_flag=True,
     help="Of a run on tiles: judge whole images too, by overlapping windows; misses a box, false alarms an image.",
@@ -70,7 +71,7 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
         raise UserError("--data: takes the place of the run's test split; leave out --test")
     kept = {
         key: flags[key]
-        for key in ("calibration", "defect_rate", "test", "unfamiliar", "panels", "device", "resamples", "seed")
+        for key in ("calibration", "defect_rate", "test", "unfamiliar", "gap", "panels", "device", "resamples", "seed")
     }
     folder = out or run / f"evaluation-{datetime.now():%Y%m%d-%H%M%S}"
     choose(run, Asked(*asked, data=data, **kept), folder)

@@ -19,6 +19,7 @@ from ssl_pcb.reports.saved import Saved, Scored, need_both_classes, read_saved, 
 from ssl_pcb.stages.calibrate import calibrate, say_calibration
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.familiarity import mark_unfamiliar
+from ssl_pcb.stages.gap import gap_lines, measure_gap
 from ssl_pcb.stages.panels import judge_panels, panel_figures, panel_lines
 from ssl_pcb.stages.scoring import score_data, score_test
 
@@ -40,6 +41,7 @@ class Asked:
         data: Manifest to report on in place of the run's test split.
         test: Report on the run's test split.
         unfamiliar: Share of validation samples to count as unlike all training samples; ``None`` = none is.
+        gap: Say how far the run falls from training samples to new boards, and why.
         panels: Judge whole images by overlapping windows too.
         device: Where to score what the run did not: ``auto``, ``cpu`` or ``cuda``.
         ledger: The project's record of looks at test splits.
@@ -54,6 +56,7 @@ class Asked:
     data: Path | None = None
     test: bool = False
     unfamiliar: float | None = None
+    gap: bool = False
     panels: bool = False
     device: str = "auto"
     ledger: Path = Path("results/test_ledger.csv")
@@ -94,6 +97,7 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
         for name, each in {"validation": val, **({} if judged is None else {where: judged})}.items()
     }
     panels = judge_panels(saved, asked.data, _split(asked), verdicts, asked.device) if asked.panels else None
+    gap = measure_gap(saved, val, judged if asked.test else None, asked.device, asked.seed) if asked.gap else None
     out.mkdir(parents=True, exist_ok=True)
     draw_reliability(bins, saved.unit, out / DIAGRAM)
     draw_operating_point({where: on, "validation": val}, [verdicts.low, verdicts.high], saved.unit, out / CHART)
@@ -106,10 +110,12 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
             "high": verdicts.high, "unfamiliar_from": distance, "chosen_on": "validation", "reported_on": where,
             "defect_rate": rate,
             "operating": {name: each.to_dict() for name, each in found.items()}, "calibration": calibrated,
-            "panels": None if panels is None else panel_figures(panels),
+            "panels": None if panels is None else panel_figures(panels), "gap": gap,
         },
     )  # fmt: skip
     _say(saved, asked, found, where, calibrated, out)
+    for line in [] if gap is None else gap_lines(gap):
+        log.info("%s", line)
     if panels is not None:
         save_table(panels, out / PANELS)
         for line in panel_lines(panel_figures(panels)):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.data.manifest import LABELS, Manifest, format_boxes
@@ -161,6 +161,30 @@ def test_what_is_unlike_all_training_images_goes_to_a_person(runs, ssl_pcb_cli):
     flags = ("--threshold", 1000, "--unfamiliar", 0.1, "--data", "noise.csv", "--out", "noisy")
     assert ssl_pcb_cli("evaluate", "one", *flags).code == 0
     assert pd.read_csv("noisy/verdicts.csv")["verdict"].eq("REVIEW").mean() > 0.5  # of validation it is a tenth
+
+
+def test_the_gap_to_new_boards_names_what_was_planted(runs, ssl_pcb_cli):
+    assert ssl_pcb_cli("evaluate", "one", "--gap", "--out", "gap").code == 0
+    found = read("gap")["gap"]
+    val = pd.read_csv("one/predictions.csv").query("split == 'val'")
+    assert found["auroc"]["val"] == pytest.approx(roc_auc_score(val["label"].eq("Defective"), val["score"]))
+    assert found["copied_images"] == 0
+    # Validation images that nearly equal training images: the same pictures, a little brighter.
+    frame = Manifest.read("m.csv").frame
+    copies, rows = Path("copies"), []
+    copies.mkdir(exist_ok=True)
+    for number, row in enumerate(frame[frame["split"].eq("train")].head(12).to_dict("records")):
+        with Image.open(row["path"]) as picture:
+            picture.point(lambda value: min(255, value + 6)).save(copies / f"{number}.png")
+        rows.append({"path": f"copies/{number}.png", "label": row["label"], "group": "new", "split": "val"})
+    kept = frame[frame["split"].ne("val")].to_dict("records")
+    Manifest.build([*kept, *rows], Path.cwd()).write("copied.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "copied", "data.manifest": "copied.csv"}, resume=False)
+    ended = ssl_pcb_cli("evaluate", "copied", "--gap", "--out", "gap-copied")
+    found = read("gap-copied")["gap"]
+    assert found["copied_images"] > 0.8
+    assert found["causes"][0] == "leakage"
+    assert "likeliest cause: leakage" in ended.out
 
 
 def tiled(manifest, side=16):
