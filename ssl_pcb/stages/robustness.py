@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssl_pcb.audit.camera.corruptions import CORRUPTIONS
 from ssl_pcb.audit.camera.effects import measure_corruptions, measure_shifts
 from ssl_pcb.audit.camera.overlap import SHIFT, trained_on
 from ssl_pcb.audit.camera.scoring import CLEAN, Key, camera_changes, shift_changes
@@ -101,6 +102,10 @@ def _say(found: Robustness, asked: Validation, run: Path, out: Path) -> None:
     log.info(
         "    twice: severity from which the escape rate is over twice the clean one; *: an augmentation is like it"
     )
+    measured = {each.corruption for each in found.hardships}
+    for each in CORRUPTIONS:
+        if each not in measured:
+            log.info("    %s: left out, the pictures are grey", each.name)
     for line in shift_lines(found):
         log.info("    %s", line)
     margin = asked.samples.store.spec.margin
