@@ -65,6 +65,7 @@ class Cell:
         for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
             left = round(number * step)
             self.sheet.paste(as_image(picture, THUMB * FINE), ((self.x + left) * FINE, (self.y + top) * FINE))
+            self._pen.rectangle(self._at((left, top), (left + THUMB, top + THUMB)), outline=FAINT, width=FINE)
             self._write(left + THUMB / 2, top + THUMB + LABEL / 2, label, 11, GREY, "mm")
 
     def note(self, text: str) -> None:

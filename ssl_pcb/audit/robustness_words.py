@@ -55,7 +55,7 @@ def sentences(found: Robustness) -> Iterator[str]:
         yield "no corruption costs balanced accuracy"
     else:
         yield (
-            f"{worst.corruption.name} hurts most: over its severities it costs {worst.harm:.1%} of balanced accuracy; "
+            f"{worst.corruption.name} hurts most: balanced accuracy is {worst.harm:.3f} lower, mean of its severities; "
             f"{_said(worst, worst.doubled(clean), found)}"
         )
     others = {each.corruption.name: each.doubled(clean) for each in found.hardships if each is not worst}

@@ -90,6 +90,10 @@ class Validation:
         row = np.array([boxed[0] if boxed else defective[0]])
         pixels = self.samples.without_references.pixels(row)[0].inputs
         device = pixels.device
-        shown = {key: change for key, change in changes.items() if key.level in SHOWN or key[::2] == (SHIFT, 0)}
+        shown = {
+            key: each
+            for key, each in changes.items()
+            if not key.direction and (key.name == SHIFT or key.level in SHOWN)
+        }
         pictures = {key: change(pixels, make_generator(device, self.seed, "example")) for key, change in shown.items()}
         return {key: each[0] for key, each in {CLEAN: centre(pixels, self.judge.model.size), **pictures}.items()}

@@ -18,6 +18,9 @@ from ssl_pcb.evaluation.bootstrap import choose_clusters
 from ssl_pcb.evaluation.changed import changes_of_rates
 from ssl_pcb.evaluation.metrics import classification_metrics
 
+LEAST_SPREAD = 1e-9
+"""Standard deviation that scores are taken to have at least, so that changes of constant ones are finite."""
+
 Scores = Mapping[Key, NDArray[np.float64]]
 """As :func:`ssl_pcb.audit.camera.scoring.scores_under` gives them."""
 
@@ -66,7 +69,7 @@ def measure_corruptions(
 def measure_shifts(scores: Scores, judged: Judged) -> list[ShiftEffect]:
     """How verdicts and scores hold under shifts, from scores under :data:`SHIFTS`."""
     clean = scores[CLEAN]
-    verdicts, spread = decide(clean, judged.threshold), max(float(clean.std()), np.finfo(float).tiny)
+    verdicts, spread = decide(clean, judged.threshold), max(float(clean.std()), LEAST_SPREAD)
     _, cluster_of = choose_clusters(judged.groups, judged.images)
     found = []
     for pixels in SHIFTS:

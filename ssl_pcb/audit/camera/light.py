@@ -25,22 +25,22 @@ GAMMA = 2.2
 
 def brighten(images: Tensor, offset: float) -> Tensor:
     """``offset`` of full scale more in every value (Hendrycks and Dietterich 2019, arXiv 1903.12261)."""
-    return relight(images, _light(brightness=offset))
+    return relight(images, _light(images, brightness=offset))
 
 
 def darken(images: Tensor, offset: float) -> Tensor:
     """``offset`` of full scale less in every value."""
-    return relight(images, _light(brightness=-offset))
+    return relight(images, _light(images, brightness=-offset))
 
 
 def flatten_contrast(images: Tensor, factor: float) -> Tensor:
     """Distances to the picture's mean times ``factor`` (Hendrycks and Dietterich 2019)."""
-    return relight(images, _light(contrast=factor))
+    return relight(images, _light(images, contrast=factor))
 
 
-def _light(*, contrast: float | None = None, brightness: float | None = None) -> Light:
+def _light(images: Tensor, *, contrast: float | None = None, brightness: float | None = None) -> Light:
     def same(strength: float | None) -> Tensor | None:
-        return None if strength is None else torch.full((1, 1, 1, 1), strength)
+        return None if strength is None else torch.full((1, 1, 1, 1), strength, device=images.device)
 
     return Light(None, same(contrast), same(brightness), None, None)
 

@@ -1,5 +1,7 @@
 """Classifiers whose errors under each corruption are known beforehand."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -56,13 +58,13 @@ def scored(model, pixels, channels=1):
     return scores_under(model, changes, channels, halves, Fabric(accelerator="cpu", devices=1))
 
 
-def judged(labels, threshold):
-    names = [f"{number // 2}.png" for number in range(len(labels))]
+def judged(labels, threshold, each=2):
+    names = [f"{number // each}.png" for number in range(len(labels))]
     return Judged(np.asarray(labels), ["board"] * len(labels), names, threshold)
 
 
-def measured(model, pixels, labels, threshold):
-    scores, who = scored(model, pixels), judged(labels, threshold)
+def measured(model, pixels, labels, threshold, each=2):
+    scores, who = scored(model, pixels), judged(labels, threshold, each)
     return Robustness(
         judged=len(labels), defective=int(sum(labels)), unit="tile", clustered="source image",
         clean=who.rates(scores[CLEAN]), threshold=threshold,
@@ -186,13 +188,28 @@ def test_scores_that_are_no_numbers_are_refused():
         scored(Broken(), flat(LEVELS))
 
 
-def test_the_picture_shows_errors_where_they_are(brightness, tmp_path):
+@pytest.fixture(scope="module")
+def pictures():
     changes = dict([*camera_changes(SIZE, 1), *shift_changes(SIZE)])
     pixels = flat([120])
     pictures = {CLEAN: centre(pixels, SIZE)[0]}
     for key, change in changes.items():
         if key.level in SHOWN or key.name == SHIFT:
             pictures[key] = change(pixels, torch.Generator().manual_seed(0))[0]
+    return pictures
+
+
+def test_one_image_alone_is_told_of_without_intervals(pictures, tmp_path):
+    found = measured(Brightness(), flat(LEVELS), LABELS, THRESHOLD, each=COUNT)
+    rows = list(found.rows())
+    assert {row["escape_rate_change_low"] for row in rows[1 : -len(SHIFTS)]} == {None}
+    json.dumps(rows, allow_nan=False)
+    assert next(sentences(found)).startswith("darker hurts most")
+    draw_robustness(found, pictures, tmp_path / "one.png")
+    assert (tmp_path / "one.png").exists()
+
+
+def test_the_picture_shows_errors_where_they_are(brightness, pictures, tmp_path):
     draw_robustness(brightness, pictures, tmp_path / "r.png")
     with Image.open(tmp_path / "r.png") as opened:
         sheet = np.asarray(opened.convert("RGB")).astype(int)
