@@ -89,11 +89,12 @@ class Validation:
         boxed = [row for row, boxes in zip(defective, self.samples.column("boxes", defective), strict=True) if boxes]
         row = np.array([boxed[0] if boxed else defective[0]])
         pixels = self.samples.without_references.pixels(row)[0].inputs
-        device = pixels.device
-        shown = {
-            key: each
-            for key, each in changes.items()
-            if not key.direction and (key.name == SHIFT or key.level in SHOWN)
-        }
-        pictures = {key: change(pixels, make_generator(device, self.seed, "example")) for key, change in shown.items()}
-        return {key: each[0] for key, each in {CLEAN: centre(pixels, self.judge.model.size), **pictures}.items()}
+
+        def is_shown(key: Key) -> bool:
+            return key.level in SHOWN if key.name != SHIFT else key.direction == 0
+
+        pictures = {CLEAN: centre(pixels, self.judge.model.size)}
+        for key, change in changes.items():
+            if is_shown(key):
+                pictures[key] = change(pixels, make_generator(pixels.device, self.seed, "example"))
+        return {key: each[0] for key, each in pictures.items()}
