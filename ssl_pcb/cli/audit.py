@@ -138,4 +138,29 @@ def norms(
     log.info("written: %s", folder / "norms.json")
 
 
+@audit.command()
+@click.argument("run", type=PATH)
+@click.option("--data", type=PATH, help="Manifest whose validation samples are judged.  [default: the run's]")
+@click.option("--out", type=PATH, help="New folder for the results.  [default: runs/audit-robustness-DATE-TIME]")
+@click.option(
+    "--samples", type=click.IntRange(2), default=2000, show_default=True,
+    help="Most validation samples, each class in its share.",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Seed.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+)
+def robustness(run: Path, data: Path | None, out: Path | None, samples: int, seed: int, device: str) -> None:
+    """How the errors of the finetuned RUN grow when the camera is no longer as it was.
+
+    Escape and false-call rate at the run's own threshold, and AUROC, under twelve corruptions at five severities; the
+    share of the verdicts that a shift of 1 to 8 px flips. Validation samples only, never test boards.
+    """
+    from ssl_pcb.stages.robustness import measure_robustness
+
+    folder = out or Path("runs") / f"audit-robustness-{datetime.now():%Y%m%d-%H%M%S}"
+    _, passed = measure_robustness(run, data, folder, samples=samples, seed=seed, device=device)
+    sys.exit(0 if passed else 1)
+
+
 COMMANDS = {"audit": audit}
