@@ -73,7 +73,8 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
     if data is not None and flags["test"]:
         raise UserError("--data: takes the place of the run's test split; leave out --test")
     settings = (
-        "calibration", "defect_rate", "test", "unfamiliar", "gap", "robustness", "panels", "device", "resamples", "seed",
+        "calibration", "defect_rate", "test", "unfamiliar", "gap", "robustness", "panels",
+        "device", "resamples", "seed",
     )  # fmt: skip
     kept = {key: flags[key] for key in settings}
     folder = out or run / f"evaluation-{datetime.now():%Y%m%d-%H%M%S}"
