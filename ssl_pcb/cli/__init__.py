@@ -37,7 +37,7 @@ COMMANDS = {
     "crossval": ("ssl_pcb.cli.stages", "Train and judge the classifier fold by fold, no board on both sides."),
     "sweep": ("ssl_pcb.cli.sweep", "Many runs over options and seeds, ending in a leaderboard."),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
-    "audit": ("ssl_pcb.cli.audit", "Measure what augmentations do to defects, and what batch norm costs."),
+    "audit": ("ssl_pcb.cli.audit", "Find faults of data before training; measure augmentations and norms."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),
 }
 
