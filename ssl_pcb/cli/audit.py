@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ssl_pcb.cli.audit_data import shortcuts
+from ssl_pcb.cli.audit_data import duplicates, shortcuts
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.show import describe
@@ -140,5 +140,6 @@ def norms(
 
 
 audit.add_command(shortcuts)
+audit.add_command(duplicates)
 
 COMMANDS = {"audit": audit}
