@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,18 +62,20 @@ def measure_samples(
     places = blanked_places(samples, sizes, np.random.default_rng(seed))
     in_order = kept.reset_index(drop=True)
     files = [np.asarray(some) for some in in_order.groupby(in_order, sort=False).indices.values()]
-    results = map_files(
-        lambda rows: look_at_file([samples[row] for row in rows], [places[row] for row in rows], data), files, progress
-    )
     looks: dict[int, Look] = {}
     bad = {}
-    for rows, result in zip(files, results, strict=True):
-        if not isinstance(result, UserError):
-            looks |= zip(rows.tolist(), result, strict=True)
-        elif data.skip_bad:
-            bad[kept.iloc[rows[0]]] = str(result)
-        else:
-            raise UserError(f"{result}; {MEND}")
+
+    def look(rows: NDArray[np.intp]) -> list[Look]:
+        return look_at_file([samples[row] for row in rows], [places[row] for row in rows], data)
+
+    with closing(map_files(look, files, progress)) as results:
+        for rows, result in zip(files, results, strict=True):
+            if not isinstance(result, UserError):
+                looks |= zip(rows.tolist(), result, strict=True)
+            elif data.skip_bad:
+                bad[kept.iloc[rows[0]]] = str(result)
+            else:
+                raise UserError(f"{result}; {MEND}")
     if not looks:
         raise UserError("none of the manifest's images can be read; see 'ssl-pcb data check'")
     order = sorted(looks)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ssl_pcb.audit.alignment import Fit, fit_of
-from ssl_pcb.audit.copies import Copy, exact_kind
+from ssl_pcb.audit.copies import PERFECT, Copy, exact_kind
 from ssl_pcb.audit.likeness import Pairs, merged, near_in_features, near_in_hash, near_in_pixels
 from ssl_pcb.audit.stored_greys import Greys, grey_picture
 from ssl_pcb.audit.symmetries import turned
@@ -77,7 +77,7 @@ def near_copies(
             alike += 1
             continue
         kind = exact_kind(samples, first, second, symmetry, max_pixels) if fit.correlation >= SAME else "near"
-        copies.append(Copy(first, second, kind, symmetry, fit))
+        copies.append(Copy(first, second, kind, symmetry, fit if kind == "near" else PERFECT))
     return NearCopies(copies, len(found), alike)
 
 

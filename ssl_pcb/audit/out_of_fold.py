@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -78,8 +78,8 @@ def out_of_fold(values: pd.DataFrame, labels: NDArray[np.int64], folds: Folds, s
     """Log-odds (N,) of Defective, with both classes taken as equally frequent, from a model of the other folds.
 
     Of one column of text that is the smoothed rate of its category; of anything else gradient-boosted trees, which need
-    no direction. That both classes count alike makes scores of folds with many and
-    with few defects comparable: a cue that tells nothing has the same score in all.
+    no direction. That both classes count alike makes scores of folds with many and with few defects comparable: a cue
+    that tells nothing has the same score in all.
 
     Args:
         values: (N, D) numbers or text.
@@ -87,40 +87,43 @@ def out_of_fold(values: pd.DataFrame, labels: NDArray[np.int64], folds: Folds, s
         folds: Of the samples.
         seed: Seed of the trees.
     """
-    texts = [str(name) for name in values if not pd.api.types.is_numeric_dtype(values[name])]
     scores = np.zeros(len(labels))
     if (values.nunique() == 1).all():
         return scores
+    texts = [not pd.api.types.is_numeric_dtype(values[name]) for name in values]
+    rates, columns = texts == [True], values.to_numpy()
     for fold in range(folds.count):
         judged = folds.of == fold
         told = labels[~judged]
         if len(np.unique(told)) < 2:  # there is nothing to learn, and 0 says so
             continue
-        if texts and values.shape[1] == 1:
-            scores[judged] = _rates(values.iloc[:, 0][~judged], told, values.iloc[:, 0][judged])
+        if rates:
+            scores[judged] = _rates(columns[~judged, 0], told, columns[judged, 0])
         else:
-            scores[judged] = _trees(texts, len(told), seed).fit(values[~judged], told).decision_function(values[judged])
+            model = _trees(np.flatnonzero(texts), len(told), seed)
+            scores[judged] = model.fit(columns[~judged], told).decision_function(columns[judged])
     # What differs in later digits only comes from the order of additions.
     return scores.round(3)
 
 
-def _rates(known: pd.Series[str], labels: NDArray[np.int64], asked: pd.Series[str]) -> NDArray[np.float64]:
+def _rates(known: NDArray[Any], labels: NDArray[np.int64], asked: NDArray[Any]) -> NDArray[np.float64]:
     """Log-odds of Defective in each category; 0 for one that is not known."""
     weights = np.where(labels, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
-    table = pd.DataFrame({"all": weights, "defective": weights * labels}).groupby(known.to_numpy()).sum()
+    table = pd.DataFrame({"all": weights, "defective": weights * labels}).groupby(known).sum()
     rates: pd.Series[float] = (table["defective"] + SMOOTHING / 2) / (table["all"] + SMOOTHING)
     odds = rates / (1 - rates)
     return np.log(odds.reindex(asked).fillna(1.0).to_numpy(np.float64))
 
 
-def _trees(texts: list[str], samples: int, seed: int) -> Pipeline:
-    numbers = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan, max_categories=200
-    )
+def _trees(texts: NDArray[np.intp], samples: int, seed: int) -> Pipeline | HistGradientBoostingClassifier:
+    """Boosted trees; columns ``texts`` become numbers first, and then the first columns."""
     trees = HistGradientBoostingClassifier(
-        learning_rate=0.2, max_iter=50, max_leaf_nodes=8, min_samples_leaf=max(2, min(20, samples // 20)),
+        learning_rate=0.3, max_iter=30, max_leaf_nodes=8, min_samples_leaf=max(2, min(20, samples // 20)),
         categorical_features=list(range(len(texts))), class_weight="balanced", early_stopping=False, random_state=seed,
     )  # fmt: skip
+    if not len(texts):
+        return trees
+    numbers = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=200)
     return make_pipeline(make_column_transformer((numbers, texts), remainder="passthrough"), trees)
 
 

@@ -85,7 +85,7 @@ def _judged(manifest: Manifest, name: str, config: ShortcutsConfig) -> Manifest:
     lacking = set(LABELS) - set(kept.frame["label"])
     if lacking:
         raise UserError(
-            f"{name}: has no {sorted(lacking)[0]} samples outside split 'test'; an audit of shortcuts needs both"
+            f"{name}: has no {min(lacking)} samples outside split 'test'; an audit of shortcuts needs both labels"
         )
     if frame["split"].eq("test").any():
         log.info("the labels of split 'test' are not looked at")
@@ -94,6 +94,8 @@ def _judged(manifest: Manifest, name: str, config: ShortcutsConfig) -> Manifest:
     counts = kept.frame["path"].value_counts(sort=False)
     drawn = counts.iloc[np.random.default_rng(config.seed).permutation(len(counts))]
     some = kept.select(kept.frame["path"].isin(drawn.index[drawn.cumsum() <= config.samples]))
+    if some.frame["label"].nunique() < len(LABELS):
+        raise UserError(f"samples: {config.samples} in whole images do not hold both labels; raise --samples")
     log.info("looking at %d of %d labelled samples (--samples)", len(some), len(kept))
     return some
 

@@ -71,6 +71,8 @@ def test_clean_data_pass_though_defects_are_plain_to_see(audit, tmp_path):
     found = record(tmp_path)
     assert (found["audit"], found["passed"], found["findings"]) == ("shortcuts", True, [])
     assert found["facts"]["disjoint"] == "board"
+    samples, _ = load_samples(DataConfig(manifest=tmp_path / "m.csv", image_size=32, cache=tmp_path / "cache"))
+    assert found["data"]["fingerprint"] == samples.fingerprint(labels=True)  # that of runs on the same samples
     assert found["facts"]["labels"] == {"NonDefective": 36, "Defective": 36}
     assert cue(tmp_path, "brightness")["auroc"] > 0.8
     # The square adds grey levels to the file, and is why there are more.
@@ -210,17 +212,12 @@ def test_without_boards_it_says_so(audit, tmp_path):
     assert record(tmp_path)["facts"]["disjoint"] == "image"
 
 
-def test_the_fingerprint_is_that_of_runs_on_the_same_samples(audit, tmp_path):
-    data = save_set(tmp_path)
-    audit(data)
-    samples, _ = load_samples(DataConfig(manifest=data, image_size=32, cache=tmp_path / "cache"))
-    assert record(tmp_path)["data"]["fingerprint"] == samples.fingerprint(labels=True)
-
-
 def test_fewer_samples_are_whole_images(audit, tmp_path):
-    ended = audit(tiles(tmp_path, lambda x, y: x < 64), "--samples", 60)
+    data = tiles(tmp_path, lambda x, y: x < 64)
+    ended = audit(data, "--samples", 99)
     assert "looking at 75 of 200 labelled samples" in ended.out
     assert record(tmp_path)["data"]["images"] == 3
+    assert "samples: 10 in whole images do not hold both labels" in audit(data, "--samples", 10, "--out", "x").err
 
 
 def test_unreadable_files_stop_it_or_are_counted(audit, tmp_path):
