@@ -361,7 +361,7 @@ def some_inputs(config=None, dtype=torch.float32, counts=(90, 10), batch=12):
     return LossInputs(features.to(dtype), weight.to(dtype), logits.to(dtype), targets, torch.tensor(counts))
 
 
-OTHERS = {"__init__", "inputs", "build", "supervised", "class_weights", "whole_batch"}
+OTHERS = {"__init__", "inputs", "build", "supervised", "class_weights", "whole_batch", "precision"}
 PICTURES = {"reconstruction", "nt_xent", "jensen_shannon"}  # compare these, not classes
 
 

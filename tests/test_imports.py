@@ -11,7 +11,7 @@ import ssl_pcb
 
 PACKAGE = Path(ssl_pcb.__file__).parent
 ORDER = (
-    "errors < config < imaging, decision < data, augment < models, losses < objectives < training < evaluation"
+    "errors < config < imaging, decision < data, augment < losses < models < objectives < training < evaluation"
     " < audit, reports < stages < cli"
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER.split(" < ")) for room in rooms.split(", ")}

@@ -36,6 +36,11 @@ COMMANDS = {
     "finetune": ("ssl_pcb.cli.stages", "Train the Defective / NonDefective classifier end to end."),
     "crossval": ("ssl_pcb.cli.stages", "Train and judge the classifier fold by fold, no board on both sides."),
     "sweep": ("ssl_pcb.cli.sweep", "Many runs over options and seeds, ending in a leaderboard."),
+    "evaluate": (
+        "ssl_pcb.cli.evaluate",
+        "Choose a line's threshold, with bounds on what escapes and what is stopped.",
+    ),
+    "compare": ("ssl_pcb.cli.compare", "Does one run err less than another on the same samples?"),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
     "audit": ("ssl_pcb.cli.audit", "Find faults of data before training; measure augmentations and norms."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),

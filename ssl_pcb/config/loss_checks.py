@@ -1,7 +1,7 @@
 """What a loss does not go together with."""
 
 from ssl_pcb.config.loss import LossConfig, SupConConfig
-from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, LDAMConfig, OwnLayer
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, LDAMConfig, OfOneLength
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.operations import AugMixConfig
 from ssl_pcb.config.policy import AugmentConfig
@@ -86,8 +86,8 @@ def refuse_probe_in(loss: LossConfig) -> None:
     Raises:
         ValueError: In one line.
     """
-    if isinstance(loss, OwnLayer):
+    if isinstance(loss, OfOneLength):
         raise ValueError(
-            f"head_start: a probe is a linear layer with a bias, and loss.name={loss.name} has another; set "
-            "head_start=random, or another loss"
+            f"head_start: a probe sees features of any length, and the layer of loss.name={loss.name} brings them to "
+            "one; set head_start=random, or another loss"
         )

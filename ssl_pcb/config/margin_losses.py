@@ -65,5 +65,5 @@ class LDAMConfig(Section):
     )
 
 
-OwnLayer = LargeMarginSoftmaxConfig | L2ConstrainedSoftmaxConfig | TemperatureConfig | LDAMConfig
-"""Those whose last layer is not just linear with a bias."""
+OfOneLength = L2ConstrainedSoftmaxConfig | LDAMConfig
+"""Those whose last layer brings all features to one length, which no probe does."""

@@ -56,6 +56,20 @@ def knn_scores(
     return {k: defective[:, :k].sum(axis=1) / weights[:, :k].sum(axis=1) for k in used}
 
 
+def distance_to_nearest(bank: ArrayLike, queries: ArrayLike, k: int = 5) -> NDArray[np.float64]:
+    """Mean cosine distance (N,) of each query to its k nearest of the bank: high for what is unlike all of it.
+
+    After deep nearest neighbours (Bergman et al. 2020, arXiv 2002.10445).
+
+    Args:
+        bank: (M, D).
+        queries: (N, D), none of them in the bank.
+        k: Neighbours; of a smaller bank all.
+    """
+    similarities, _ = nearest(bank, queries, min(k, len(np.asarray(bank))))
+    return np.asarray(1 - similarities.astype(np.float64).mean(1))
+
+
 def nearest(bank: ArrayLike, queries: ArrayLike, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Cosine similarities (N, k), descending, and bank rows (N, k) of each query's k nearest.
 

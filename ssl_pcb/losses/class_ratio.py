@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ssl_pcb.config.loss import ClassRatioConfig
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.precision import at_least_float32
 from ssl_pcb.losses.supervised import SupervisedLoss
 from ssl_pcb.losses.whole_batch import summed
-from ssl_pcb.models.precision import at_least_float32
 
 
 class ClassRatio(SupervisedLoss):

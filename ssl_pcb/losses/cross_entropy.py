@@ -7,8 +7,8 @@ from torch import Tensor
 from ssl_pcb.config.loss import CrossEntropyConfig
 from ssl_pcb.losses.class_weights import balanced, effective_number, weighted_cross_entropy
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.precision import at_least_float32
 from ssl_pcb.losses.supervised import SupervisedLoss
-from ssl_pcb.models.precision import at_least_float32
 
 
 class CrossEntropy(SupervisedLoss):

@@ -7,8 +7,8 @@ from torchvision.ops import sigmoid_focal_loss
 
 from ssl_pcb.config.loss import FocalConfig
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.precision import at_least_float32
 from ssl_pcb.losses.supervised import SupervisedLoss
-from ssl_pcb.models.precision import at_least_float32
 
 EVEN = -1.0
 """What torchvision takes for no class weight."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_pcb.models.precision import at_least_float32
+from ssl_pcb.losses.precision import at_least_float32
 
 
 def jensen_shannon(logits: Tensor) -> Tensor:

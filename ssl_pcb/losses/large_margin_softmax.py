@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.precision import at_least_float32
 from ssl_pcb.losses.supervised import AnnealedLoss
-from ssl_pcb.models.precision import at_least_float32
 
 
 class LargeMarginSoftmax(AnnealedLoss):

@@ -9,8 +9,8 @@ from torch import Tensor
 from ssl_pcb.config.margin_losses import LDAMConfig
 from ssl_pcb.losses.class_weights import effective_number, weighted_cross_entropy
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.precision import at_least_float32
 from ssl_pcb.losses.supervised import AnnealedLoss
-from ssl_pcb.models.precision import at_least_float32
 
 
 class LDAM(AnnealedLoss):

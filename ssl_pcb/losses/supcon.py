@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ssl_pcb.config.loss import SupConConfig
 from ssl_pcb.losses.inputs import LossInputs
+from ssl_pcb.losses.precision import at_least_float32
 from ssl_pcb.losses.supervised import SupervisedLoss
 from ssl_pcb.losses.whole_batch import gathered
-from ssl_pcb.models.precision import at_least_float32
 
 
 class SupCon(SupervisedLoss):

@@ -15,7 +15,7 @@ from ssl_pcb.config.margin_losses import (
     LDAMConfig,
     TemperatureConfig,
 )
-from ssl_pcb.models.precision import at_least_float32
+from ssl_pcb.losses.precision import at_least_float32
 
 
 class NormalisedLinear(nn.Linear):

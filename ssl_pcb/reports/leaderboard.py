@@ -17,6 +17,7 @@ from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.evaluation.metrics import AT_ESCAPE
 from ssl_pcb.evaluation.paired import Ranking, paired_difference
 from ssl_pcb.reports.run import METRICS, read_run
+from ssl_pcb.reports.saved import FILES, read_predictions
 
 MEASURES = ("auroc", "average_precision", *AT_ESCAPE)
 COMPARED: tuple[Ranking, ...] = ("auroc", "average_precision")
@@ -188,11 +189,8 @@ def _counted(run: Made, balance: Balance) -> pd.DataFrame:
 
 def _predictions(run: Made) -> pd.DataFrame:
     """Scores of what judged it, relative to the threshold where folds differ in theirs."""
-    names = {"linear-eval": ("checkpoint_predictions.csv", "random_init_predictions.csv")}.get(
-        run.stage, ("predictions.csv",)
-    )
-    file = next(run.folder / name for name in names if (run.folder / name).is_file())
-    table = pd.read_csv(file, keep_default_na=False)
+    file = next(run.folder / name for name in FILES[run.stage] if (run.folder / name).is_file())
+    table = read_predictions(file)
     if run.stage == "crossval":
         return table.assign(score=table["score"] - table["threshold"])
     return table[table["split"].eq("val")].reset_index(drop=True)

@@ -22,6 +22,7 @@ from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.report import format_report
 from ssl_pcb.reports.run import Run, open_run, read_config, read_run
+from ssl_pcb.reports.saved import read_predictions
 from ssl_pcb.stages.checks import check_resumable
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, calibration_of, save_predictions
 from ssl_pcb.stages.start import start_stage
@@ -150,7 +151,7 @@ def _labels(frame: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _predictions(folder: Path) -> pd.DataFrame:
-    frame = pd.read_csv(folder / PREDICTIONS, keep_default_na=False)
+    frame = read_predictions(folder / PREDICTIONS)
     return frame[frame["split"].eq("val")].assign(fold=int(folder.name.removeprefix("fold-")))
 
 

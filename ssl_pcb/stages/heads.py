@@ -13,6 +13,7 @@ from torch import nn
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.evaluation.features import extract_features
 from ssl_pcb.evaluation.probes import LogisticProbe, logistic_probe
+from ssl_pcb.models.layers import TemperedLinear
 from ssl_pcb.objectives.classification import ImageClassifier
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,13 @@ def start_from_probe(
 
 @torch.no_grad()
 def set_head(head: nn.Linear, probe: LogisticProbe) -> None:
-    """Give the two classes' logits of ``head`` the log-odds of ``probe`` as their difference, half to each."""
+    """Give the two classes' logits of ``head`` the log-odds of ``probe`` as their difference, half to each.
+
+    A head without a bias has them but for a constant, which moves no sample past another.
+    """
     weight = probe.weight / probe.scale
     bias = probe.bias - float(weight @ probe.mean)
-    head.weight.copy_(torch.from_numpy(np.stack([-weight, weight]) / 2))
-    head.bias.copy_(torch.tensor([-bias, bias]) / 2)
+    temperature = head.temperature if isinstance(head, TemperedLinear) else 1.0
+    head.weight.copy_(torch.from_numpy(np.stack([-weight, weight]) / 2 * temperature))
+    if head.bias is not None:
+        head.bias.copy_(torch.tensor([-bias, bias]) / 2 * temperature)

@@ -25,6 +25,7 @@ from ssl_pcb.evaluation.metrics import brier_score
 from ssl_pcb.evaluation.report import evaluate_scores, format_report
 from ssl_pcb.reports.ledger import record_test_touch
 from ssl_pcb.reports.run import Run
+from ssl_pcb.reports.saved import SAMPLE_COLUMNS
 from ssl_pcb.stages.weights import Start
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def predictions(
     reservations: list[str],
 ) -> pd.DataFrame:
     """The table of predictions for manifest ``rows`` (N,), as ``predictions.csv`` has it."""
-    frame = samples.manifest.frame.iloc[rows][["path", "crop", "group", "split", "label"]]
+    frame = samples.manifest.frame.iloc[rows][list(SAMPLE_COLUMNS)]
     return frame.assign(
         row=rows,
         score=scores,

@@ -16,7 +16,7 @@ from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.data.loaders import batches
 from ssl_pcb.data.samples import Samples
-from ssl_pcb.evaluation.neighbours import nearest
+from ssl_pcb.evaluation.neighbours import distance_to_nearest
 from ssl_pcb.reports.run import read_run
 from ssl_pcb.stages.probing import Features, Probed
 
@@ -32,16 +32,13 @@ SEEN = 5
 def one_class(features: Features) -> Probed:
     """The mean cosine distance to the nearest training images, whatever these are: what is unlike all is suspicious.
 
-    After deep nearest neighbours (Bergman et al. 2020, arXiv 2002.10445), without their assumption that all training
-    images are good.
+    Without the assumption of those who proposed it that all training images are good.
     """
     bank = features["train"]
-    k = min(NEIGHBOURS, len(bank))
     scores = {
-        split: 1 - nearest(bank, found, k)[0].astype(np.float64).mean(1)
-        for split, found in features.items() if split != "train"
-    }  # fmt: skip
-    return Probed("one_class", f"k={k}", scores)
+        split: distance_to_nearest(bank, found, NEIGHBOURS) for split, found in features.items() if split != "train"
+    }
+    return Probed("one_class", f"k={min(NEIGHBOURS, len(bank))}", scores)
 
 
 def reference_difference(samples: Samples, splits: list[str]) -> Iterator[Probed]:

@@ -9,6 +9,7 @@ from ssl_pcb.augment.build import build_augment
 from ssl_pcb.config.augment import StandardConfig
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.loss import CrossEntropyConfig
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, TemperatureConfig
 from ssl_pcb.config.model import BackboneConfig, LinearHeadConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import load_samples
@@ -17,6 +18,7 @@ from ssl_pcb.evaluation.probes import logistic_probe
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.heads import build_head
+from ssl_pcb.models.layers import build_layer
 from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.heads import set_head, start_from_probe
@@ -34,6 +36,19 @@ def test_the_heads_log_odds_are_the_probes():
     logits = head(torch.from_numpy(x).float())
     assert (logits[:, 1] - logits[:, 0]).tolist() == pytest.approx(probe.scores(x).tolist(), abs=1e-4)
     assert logits.sum(1).abs().max() < 1e-4  # half to each class: weight decay pulls neither more
+
+
+def test_a_temperature_changes_no_log_odds_and_a_missing_bias_no_order():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, [1, 5, 0.1], (60, 3)), rng.integers(0, 2, 60)
+    probe = logistic_probe(x, y, x, y)
+    for loss, constant in ((TemperatureConfig(temperature=4.0), False), (LargeMarginSoftmaxConfig(), True)):
+        layer = build_layer(loss, 3, 2)
+        set_head(layer, probe)
+        logits = layer(torch.from_numpy(x).float())
+        apart = (logits[:, 1] - logits[:, 0]).detach().numpy() - probe.scores(x)
+        assert np.ptp(apart) < 1e-4
+        assert (abs(apart.mean()) > 1e-2) == constant
 
 
 def test_finetuning_starts_at_the_probes_scores_of_unseen_boards(synthetic_boards, tmp_path):

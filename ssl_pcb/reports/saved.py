@@ -1,0 +1,193 @@
+"""What a finished run predicted, read back and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ssl_pcb.data.files import whole_file
+from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.errors import UserError
+from ssl_pcb.reports.run import read_run
+
+SAMPLE_COLUMNS = ("path", "crop", "group", "split", "label", "types")
+"""Columns of the manifest that predictions repeat."""
+
+COLUMNS = {"path", "group", "split", "label", "row", "score"}
+FILES = {
+    "finetune": ("predictions.csv",),
+    "crossval": ("predictions.csv",),
+    "linear-eval": ("checkpoint_predictions.csv", "random_init_predictions.csv"),
+}
+"""Where each stage that evaluates saves its predictions; of several files the first that is there."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Labelled samples and what a model says of them.
+
+    Attributes:
+        frame: A row a sample: ``path``, ``crop``, ``group``, ``label``, ``types``, ``row``, ``score``.
+    """
+
+    frame: pd.DataFrame
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """(N,) higher = more likely Defective."""
+        return self.frame["score"].to_numpy(np.float64)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) class indices."""
+        return np.where(self.frame["label"].eq(LABELS[1]), 1, 0)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(N,) manifest rows."""
+        return self.frame["row"].to_numpy(np.int64)
+
+    @property
+    def unfamiliar(self) -> NDArray[np.bool_]:
+        """(N,) whether it is unlike all training samples, as far as that was asked."""
+        return self.frame.get("unfamiliar", pd.Series(False, self.frame.index)).to_numpy(bool)
+
+    @property
+    def groups(self) -> list[str]:
+        """(N,) board names."""
+        return self.frame["group"].tolist()
+
+    @property
+    def images(self) -> list[str]:
+        """(N,) source images."""
+        return self.frame["path"].tolist()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A finished run's predictions.
+
+    Attributes:
+        run: Its folder.
+        record: Its ``run.json``.
+        summary: Its ``summary.json``.
+        frame: Its predictions, of all splits. Of a cross-validation the scores are relative to each fold's threshold,
+            so that folds can stand together.
+    """
+
+    run: Path
+    record: dict[str, Any]
+    summary: dict[str, Any]
+    frame: pd.DataFrame
+
+    @property
+    def stage(self) -> str:
+        """That made the run."""
+        return str(self.record["stage"])
+
+    @property
+    def unit(self) -> str:
+        """What a sample is: ``tile`` or ``image``."""
+        return str(self.summary["reports"]["val"]["unit"])
+
+    @property
+    def threshold(self) -> float:
+        """Its own, which has the best balanced accuracy on validation."""
+        return float(self.summary["reports"]["val"]["threshold"])
+
+    @property
+    def marks(self) -> list[str]:
+        """What must be said with every figure of it."""
+        return list(self.summary["marks"])
+
+    def split(self, name: str) -> Scored:
+        """The samples of a split; there may be none."""
+        return Scored(self.frame[self.frame["split"].eq(name)].reset_index(drop=True))
+
+
+def read_saved(run: Path) -> Saved:
+    """The predictions of the run in ``run``.
+
+    Raises:
+        UserError: If it is no finished run that evaluates, or its predictions are missing, damaged or no numbers.
+    """
+    record = read_run(run)
+    if record.get("stage") not in FILES or record.get("status") != "finished":
+        raise UserError(f"{run}: is no folder of a finished finetune, linear-eval or crossval run")
+    file = next((run / name for name in FILES[record["stage"]] if (run / name).is_file()), None)
+    if file is None:
+        raise UserError(f"{run}: holds no predictions; make the run anew")
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        frame = read_predictions(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run}: cannot be read ({str(error).splitlines()[0]}); make the run anew") from None
+    return Saved(run, record, summary, _checked(frame, file, record["stage"]))
+
+
+def read_predictions(file: Path) -> pd.DataFrame:
+    """A CSV of predictions; names of boards stay text, also those of digits."""
+    return pd.read_csv(file, keep_default_na=False, dtype=dict.fromkeys(SAMPLE_COLUMNS, str))
+
+
+def refuse_other_data(first: Saved, second: Saved) -> None:
+    """Refuse to compare predictions of two data sets.
+
+    Raises:
+        UserError: If images or labels differ.
+    """
+    prints = [run.record.get("data", {}).get("fingerprint") for run in (first, second)]
+    if prints[0] != prints[1]:
+        raise UserError(
+            f"{second.run}: was judged on other data than {first.run} (other images, labels or splits); compare runs "
+            "of one manifest"
+        )
+
+
+def _checked(frame: pd.DataFrame, file: Path, stage: str) -> pd.DataFrame:
+    missing = sorted(COLUMNS - set(frame.columns))
+    if missing or not len(frame):
+        raise UserError(f"{file}: has no {', '.join(missing) or 'rows'}; make the run anew")
+    scores = pd.to_numeric(frame["score"], errors="coerce")
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        raise UserError(
+            f"{file}: {int(bad.sum())} of {len(frame)} scores are NaN or infinite (first: row "
+            f"{int(np.argmax(bad)) + 1}); the model diverged: train it again with a lower learning rate"
+        )
+    if "types" not in frame:  # of a run made before they were saved
+        frame = frame.assign(types="")
+    if stage == "crossval":
+        return frame.assign(score=scores - frame["threshold"])
+    return frame.assign(score=scores)
+
+
+def need_both_classes(scored: Scored, what: str) -> None:
+    """Refuse samples of one class.
+
+    Raises:
+        UserError: Naming ``what`` and the class that is missing.
+    """
+    missing: Sequence[str] = [name for number, name in enumerate(LABELS) if not (scored.labels == number).any()]
+    if missing:
+        raise UserError(f"{what}: no sample is {' or '.join(missing)}; label some of both classes")
+
+
+def save_table(table: pd.DataFrame, file: Path) -> None:
+    """Write a CSV, whole or not at all.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    with whole_file(file) as part:
+        table.to_csv(part, index=False, lineterminator="\n")

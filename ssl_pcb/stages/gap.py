@@ -1,0 +1,126 @@
+"""How far a run falls from its training samples to new boards, and what that comes from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from ssl_pcb.data.near_duplicates import cluster_images
+from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.decision.calibrators import fit_calibration
+from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.gap import Gap, Part, auroc_gap, likeliest_causes, sure_errors
+from ssl_pcb.evaluation.probes import label_fraction_indices
+from ssl_pcb.evaluation.reliability import cross_fitted
+from ssl_pcb.reports.saved import Saved, Scored
+from ssl_pcb.stages.finetune import predict
+from ssl_pcb.stages.finetuned import load_classifier
+
+log = logging.getLogger(__name__)
+
+MOST = 2000
+"""Most training samples that are scored."""
+
+MENDS = {
+    "leakage": "split again by board ('ssl-pcb data split') and look for copies ('ssl-pcb audit duplicates'): these "
+    "figures are better than new boards will be",
+    "overfitting": "it knows training images by heart: fewer epochs, more augmentation or weight decay, more images",
+    "board shift": "it knows the training boards better than others: pretrain on, or label, more kinds of boards",
+    "label noise": "it is sure of itself where labels say otherwise: look at them with 'ssl-pcb audit labels'",
+}
+
+
+def measure_gap(saved: Saved, val: Scored, test: Scored | None, device: str, seed: int) -> dict[str, Any]:
+    """AUROC from training samples to new boards, and the likeliest causes of the fall.
+
+    Args:
+        saved: A finetuning.
+        val: Its validation samples.
+        test: Its test samples, if they are to be looked at.
+        device: Where to score training samples.
+        seed: Of their draw and of the resamples.
+
+    Raises:
+        UserError: If the run has no network, or its data are gone or have changed.
+    """
+    if saved.stage != "finetune":
+        raise UserError(f"{saved.run}: --gap needs the network of a finetuning, and this is a {saved.stage} run")
+    judge = load_classifier(saved.run, device)
+    samples, _ = load_samples(judge.config.data)
+    if samples.describe()["fingerprint"] != saved.record["data"]["fingerprint"]:
+        raise UserError(f"{samples.name}: has changed since {saved.run} was made; leave out --gap")
+    rows = samples.supervised("train")
+    rows = rows[label_fraction_indices(samples.labels[rows], judge.config.fraction, judge.config.runtime.seed)]
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
+    train = Part(
+        predict(judge.model, samples, rows, judge.fabric), samples.labels[rows],
+        samples.column("group", rows), samples.column("path", rows),
+    )  # fmt: skip
+    holdout = saved.split("holdout")
+    parts = {"train": train} | {
+        name: Part(each.scores, each.labels, each.groups, each.images)
+        for name, each in {"holdout": holdout, "val": val, "test": test}.items()
+        if each is not None and len(set(each.labels)) == 2
+    }
+    same_boards = parts.get("holdout")
+    overfitting = auroc_gap(train, same_boards, seed=seed) if same_boards else None
+    shift = auroc_gap(same_boards or train, parts["val"], seed=seed)
+    sure = sure_errors(*_certainties(val, test))
+    copies = _copied(samples, set((test or val).images))
+    return {
+        "auroc": {name: float(roc_auc_score(part.labels, part.scores)) for name, part in parts.items()},
+        "overfitting": None if overfitting is None else asdict(overfitting), "board_shift": asdict(shift),
+        "shift_from": "holdout" if same_boards else "train", "surest": asdict(sure), "copied_images": copies,
+        "causes": [name for name, _ in likeliest_causes(overfitting, shift, sure, copies)],
+    }  # fmt: skip
+
+
+def gap_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The same in words."""
+    yield "AUROC " + ", ".join(f"{name} {value:.3f}" for name, value in found["auroc"].items())
+    if found["overfitting"] is None:
+        yield (
+            "no labelled images of training boards were kept apart ('ssl-pcb data split --holdout'), so overfitting "
+            f"and board shift cannot be told apart: together {_fall(Gap(**found['board_shift']))}"
+        )
+    else:
+        yield f"overfitting (training images against others of their boards): {_fall(Gap(**found['overfitting']))}"
+        yield f"board shift (those against validation boards): {_fall(Gap(**found['board_shift']))}"
+    sure = found["surest"]
+    yield (
+        f"label noise: where it is surest, {sure['errors']} of {sure['samples']} are labelled otherwise and "
+        f"{sure['expected']:.1f} expected (p = {sure['p_value']:.2g})"
+    )
+    yield f"leakage: {found['copied_images']:.1%} of the judged images look like copies of training images"
+    for number, cause in enumerate(found["causes"]):
+        mixed = cause == "board shift" and found["shift_from"] == "train"
+        name = "overfitting or board shift" if mixed else cause
+        yield f"{'likeliest cause' if not number else 'then'}: {name}; {MENDS[cause]}"
+    if not found["causes"]:
+        yield "no cause stands out of the noise"
+
+
+def _fall(gap: Gap) -> str:
+    return f"AUROC falls by {gap.value:.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+
+
+def _certainties(val: Scored, test: Scored | None) -> tuple[Any, Any]:
+    """Probabilities by a calibration of other samples, and labels."""
+    if test is None:
+        return cross_fitted("platt", val.scores, val.labels, val.images), val.labels
+    return fit_calibration("platt", val.scores, val.labels).probabilities(test.scores).values, test.labels
+
+
+def _copied(samples: Samples, judged: set[str]) -> float:
+    """Share of the judged images that nearly equal some training image."""
+    frame = samples.manifest.frame
+    training = set(frame["path"][frame["split"].eq("train")])
+    paths = sorted(training | judged)
+    clusters = dict(zip(paths, cluster_images([samples.manifest.root / path for path in paths]), strict=True))
+    known = {clusters[path] for path in training if isinstance(clusters[path], int)}
+    return sum(clusters[path] in known for path in judged) / len(judged)

@@ -1,0 +1,132 @@
+"""Judge whole images by overlapping windows: every place counts, and none is dropped as blank or partial."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ssl_pcb.data.manifest import Manifest, format_boxes, parse_boxes
+from ssl_pcb.data.samples import Samples
+from ssl_pcb.data.store import open_store
+from ssl_pcb.decision.bounds import upper_bound
+from ssl_pcb.decision.verdicts import ThreeWay
+from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.panels import count_panel
+from ssl_pcb.imaging.decode import probe
+from ssl_pcb.imaging.tiling import tile_grid
+from ssl_pcb.reports.saved import Saved
+from ssl_pcb.stages.finetune import predict
+from ssl_pcb.stages.finetuned import load_classifier
+
+log = logging.getLogger(__name__)
+
+OVERLAP = 0.5
+"""Share of a window's side that neighbours have in common: a defect cut by the edge of one lies whole in another."""
+
+
+def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay, device: str) -> pd.DataFrame:
+    """Count misses and false alarms of each source image.
+
+    Args:
+        saved: A finetuning on tiles.
+        data: Manifest of the images; ``None`` = the run's own.
+        split: Whose images; of ``data`` all, if it has none of that split.
+        verdicts: The thresholds.
+        device: Where to score.
+
+    Returns:
+        A row an image: ``path``, ``group``, ``windows``, ``boxes``, ``missed``, ``alarms``.
+
+    Raises:
+        UserError: If the run is none of tiles, or there are no such images.
+    """
+    if saved.stage != "finetune":
+        raise UserError(f"{saved.run}: --panels needs the network of a finetuning, and this is a {saved.stage} run")
+    judge = load_classifier(saved.run, device)
+    if judge.config.data.references:
+        raise UserError(f"{saved.run}: its network sees golden images too, which --panels does not cut; leave it out")
+    own = judge.config.data.manifest
+    if own is None or (side := _side(Manifest.read(own))) is None:
+        raise UserError(f"{saved.run}: was trained on whole images, not on tiles; leave out --panels")
+    manifest = Manifest.read(data or own)
+    chosen = manifest.split(split)
+    images = _images(chosen if len(chosen) or data is None else manifest)
+    windows = Manifest.build(list(_windows(images, manifest.root, side)), manifest.root, "windows")
+    store, _ = open_store(windows, judge.config.data)
+    samples = Samples(str(data or own), windows, store)
+    log.info("scoring %d windows of %d whole images", len(windows), len(images))
+    scores = predict(judge.model, samples, samples.store.rows, judge.fabric)
+    scored = windows.frame.iloc[samples.store.rows].assign(score=scores)
+    parts = {str(path): found for path, found in scored.groupby("path", sort=False)}
+    return pd.DataFrame([_counted(images[path], path, found, verdicts) for path, found in parts.items()])
+
+
+def panel_figures(counts: pd.DataFrame) -> dict[str, Any]:
+    """Rates of :func:`judge_panels`' counts: missed boxes a box, false alarms an image, of good images apart."""
+    good = counts[counts["boxes"].eq(0)]
+    boxes, missed = int(counts["boxes"].sum()), int(counts["missed"].sum())
+    stopped = int(good["alarms"].gt(0).sum())
+    return {
+        "images": len(counts), "boxes": boxes, "missed": missed,
+        "missed_per_box": missed / boxes if boxes else None, "missed_bound": upper_bound(missed, boxes),
+        "alarms_per_image": float(counts["alarms"].mean()), "good_images": len(good),
+        "alarms_per_good_image": float(good["alarms"].mean()) if len(good) else None,
+        "good_images_stopped": stopped, "stopped_bound": upper_bound(stopped, len(good)),
+    }  # fmt: skip
+
+
+def panel_lines(figures: dict[str, Any]) -> Iterator[str]:
+    """The same in words."""
+    if figures["boxes"]:
+        yield (
+            f"whole images: {figures['missed']:,} of {figures['boxes']:,} defect boxes are missed "
+            f"({figures['missed_per_box']:.2%}; 95 % bound {figures['missed_bound']:.2%})"
+        )
+    yield f"whole images: {figures['alarms_per_image']:.2f} false alarms an image, over {figures['images']:,} images"
+    if figures["good_images"]:
+        yield (
+            f"whole good images: {figures['alarms_per_good_image']:.2f} false alarms an image; "
+            f"{figures['good_images_stopped']:,} of {figures['good_images']:,} are stopped (95 % bound "
+            f"{figures['stopped_bound']:.1%})"
+        )
+    else:
+        yield (
+            "no image here is free of defects, so how many good ones are stopped is unknown: evaluate good panels with "
+            "--data, real ones or those of 'ssl-pcb data synth'"
+        )
+
+
+def _side(manifest: Manifest) -> int | None:
+    """The usual side of the manifest's tiles; ``None`` if its samples are whole images."""
+    sides = [max(box[2] - box[0], box[3] - box[1]) for text in manifest.frame["crop"] for box in parse_boxes(text)]
+    return round(float(np.median(sides))) if sides else None
+
+
+def _images(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Board and all known boxes of each source image."""
+    found: dict[str, dict[str, Any]] = {}
+    for path, group, boxes in manifest.frame[["path", "group", "boxes"]].itertuples(index=False):
+        image = found.setdefault(path, {"group": group, "boxes": {}})
+        image["boxes"] |= dict.fromkeys(parse_boxes(boxes))
+    if not found:
+        raise UserError("--panels: there are no images to judge")
+    return found
+
+
+def _windows(images: dict[str, dict[str, Any]], root: Path, side: int) -> Iterator[dict[str, Any]]:
+    for path, image in images.items():
+        info = probe(root / path)
+        for crop in tile_grid(info.width, info.height, side, round(OVERLAP * side)):
+            yield {"path": path, "group": image["group"], "crop": format_boxes([crop])}
+
+
+def _counted(image: dict[str, Any], path: str, windows: pd.DataFrame, verdicts: ThreeWay) -> dict[str, Any]:
+    places = [parse_boxes(text)[0] for text in windows["crop"]]
+    count = count_panel(places, windows["score"].to_numpy(), list(image["boxes"]), verdicts)
+    return {"path": path, "group": image["group"], "windows": len(windows), **asdict(count)}

@@ -1,0 +1,261 @@
+"""From a finished run to an operating point and a comparison, through the command line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ssl_pcb.cli.stages import run_stage
+from ssl_pcb.data.manifest import LABELS, Manifest, format_boxes
+from ssl_pcb.imaging.tiling import box_share, tile_grid
+
+KEYS = {
+    "data.manifest": "m.csv", "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8,
+    "training.epochs": 2, "runtime.threads": 1, "runtime.precision": "fp32", "runtime.layout": "contiguous",
+    "runtime.device": "cpu", "resamples": 100, "checkpoint": "none",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(workplace):
+    """Two finetunings that differ in their seed, one of which looked at the test split."""
+    run_stage("finetune", None, KEYS | {"runtime.out": "one"}, resume=False)
+    run_stage("finetune", None, KEYS | {"runtime.out": "two", "runtime.seed": 1, "test": True}, resume=False)
+    return workplace
+
+
+def read(folder):
+    return json.loads((Path(folder) / "evaluation.json").read_text())
+
+
+def ledger():
+    return pd.read_csv("results/test_ledger.csv")
+
+
+def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("evaluate", "one", "--max-escape", 0.4, "--out", "point")
+    assert ended.code == 0, ended.err
+    found = read("point")
+    predictions = pd.read_csv("one/predictions.csv").query("split == 'val'")
+    defective = predictions[predictions["label"].eq("Defective")]
+    escaped = int((defective["score"] < found["low"]).sum())
+    rate = found["operating"]["validation"]["rates"]["image"]["escape"]
+    assert (rate["errors"], rate["samples"]) == (escaped, len(defective))
+    assert rate["bound"] <= 0.4
+    assert found["low"] == found["high"]
+    assert found["reported_on"] == "validation"
+    assert "these samples chose the threshold" in ended.out
+    assert "at this threshold at most" in ended.out
+    verdicts = pd.read_csv("point/verdicts.csv")
+    assert ((verdicts["score"] >= found["low"]) == verdicts["verdict"].eq("NG")).all()
+    for name in ("operating_point.png", "reliability.png"):
+        with Image.open(f"point/{name}") as picture:
+            assert picture.width > 400
+
+
+def test_two_budgets_leave_a_review_between_them(runs, ssl_pcb_cli):
+    budgets = ("--max-escape", 0.01, "--max-false-calls", 0.01, "--as", "point", "--defect-rate", 0.01)
+    assert ssl_pcb_cli("evaluate", "one", *budgets, "--out", "review").code == 0
+    found, verdicts = read("review"), pd.read_csv("review/verdicts.csv")
+    between = verdicts["score"].ge(found["low"]) & verdicts["score"].lt(found["high"])
+    assert (between == verdicts["verdict"].eq("REVIEW")).all()
+    shares = between.groupby(verdicts["label"]).mean()
+    load = 1000 * (0.99 * shares["NonDefective"] + 0.01 * shares["Defective"])
+    assert found["operating"]["validation"]["review_per_1000"] == pytest.approx(load)
+    assert verdicts["probability"].mean() < 0.2  # at the field's rate, where validation's is a half
+
+
+def test_the_test_split_is_scored_once_by_the_run_and_every_look_recorded(runs, ssl_pcb_cli):
+    before = len(ledger())
+    assert ssl_pcb_cli("evaluate", "one", "--test", "--out", "tested").code == 0
+    found = read("tested")
+    assert found["reported_on"] == "test"
+    assert found["low"] == json.loads(Path("one/summary.json").read_text())["reports"]["val"]["threshold"]
+    touches = ledger()
+    assert len(touches) == before + 1
+    assert touches.iloc[-1][["command", "run", "split"]].tolist() == ["evaluate", "one", "test"]
+    assert "operating point" in touches.iloc[-1]["purpose"]
+    frame = Manifest.read("m.csv").frame
+    assert len(pd.read_csv("tested/verdicts.csv")) == frame["split"].eq("test").sum()
+    # What the run scored itself says the same.
+    assert ssl_pcb_cli("evaluate", "two", "--test", "--out", "tested-two").code == 0
+    saved = pd.read_csv("two/predictions.csv").query("split == 'test'")
+    assert pd.read_csv("tested-two/verdicts.csv")["score"].tolist() == saved["score"].tolist()
+
+
+def test_scores_of_another_manifest(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    test = manifest.frame["split"].eq("test")
+    Manifest(manifest.frame[test].assign(split="").reset_index(drop=True), manifest.root).write("field.csv")
+    assert ssl_pcb_cli("evaluate", "two", "--data", "field.csv", "--out", "field").code == 0
+    saved = pd.read_csv("two/predictions.csv").query("split == 'test'")
+    np.testing.assert_allclose(pd.read_csv("field/verdicts.csv")["score"], saved["score"], atol=1e-4)
+    Manifest(manifest.frame.assign(split=""), manifest.root).write("seen.csv")
+    ended = ssl_pcb_cli("evaluate", "two", "--data", "seen.csv", "--out", "no")
+    assert ended.code == 2
+    assert "was trained on boards" in ended.err
+    assert not Path("no").exists()
+
+
+def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
+    assert ssl_pcb_cli("compare", "one", "two", "--out", "compared.json").code == 0
+    found = json.loads(Path("compared.json").read_text())
+    tables = [pd.read_csv(f"{run}/predictions.csv").query("split == 'val'") for run in ("one", "two")]
+    values = [average_precision_score(table["label"].eq("Defective"), table["score"]) for table in tables]
+    difference = found["differences"]["average_precision"]
+    assert difference["value"] == pytest.approx(values[1] - values[0])
+    assert difference["low"] <= difference["value"] <= difference["high"]
+    wrong = [(table["verdict"] != table["label"]).to_numpy() for table in tables]
+    assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()
+
+
+def test_scores_as_log_odds_are_corrected_for_what_the_sampler_showed(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    rare = (
+        manifest.frame["split"].eq("train") & manifest.frame["label"].eq("Defective") & (manifest.frame.index % 3 > 0)
+    )
+    manifest.select(~rare).write("rare.csv")
+    keys = KEYS | {"runtime.out": "over", "data.manifest": "rare.csv", "sampler.name": "epoch_undersample"}
+    run_stage("finetune", None, keys | {"sampler.ratio": 2.0}, resume=False)
+    shown = 1 / 3
+    flags = ("--calibration", "none", "--defect-rate", 0.1, "--out", "plain")
+    assert ssl_pcb_cli("evaluate", "over", *flags).code == 0
+    verdicts = pd.read_csv("plain/verdicts.csv")
+    odds = np.exp(verdicts["score"]) * (1 - shown) / shown * 0.1 / 0.9
+    assert verdicts["probability"].to_numpy() == pytest.approx((odds / (1 + odds)).to_numpy())
+    for number, keys in enumerate(
+        ({"loss.name": "focal"}, {"loss.class_weights": "balanced"}, {"augment.name": "mixup"})
+    ):
+        run_stage("finetune", None, KEYS | keys | {"runtime.out": f"no-odds-{number}"}, resume=False)
+        ended = ssl_pcb_cli("evaluate", f"no-odds-{number}", "--calibration", "none", "--out", "no")
+        assert "whose scores are no log-odds; choose platt" in ended.err
+        assert not Path("no").exists()
+
+
+def test_what_is_unlike_all_training_images_goes_to_a_person(runs, ssl_pcb_cli):
+    middle = pd.read_csv("one/predictions.csv").query("split == 'val'")["score"].max() + 1e-6
+    flags = ("--threshold", middle, "--unfamiliar", 0.5, "--out", "unfamiliar")
+    assert ssl_pcb_cli("evaluate", "one", *flags).code == 0
+    found, verdicts = read("unfamiliar"), pd.read_csv("unfamiliar/verdicts.csv")
+    assert verdicts["unfamiliar"].sum() == 6
+    expected = np.where(verdicts["score"] >= middle, "NG", np.where(verdicts["unfamiliar"], "REVIEW", "OK"))
+    assert verdicts["verdict"].tolist() == expected.tolist()
+    defective = verdicts["label"].eq("Defective")
+    escape = found["operating"]["validation"]["rates"]["image"]["escape"]
+    assert escape["errors"] == (defective & verdicts["verdict"].eq("OK")).sum()
+    stopped = found["operating"]["validation"]["rates"]["image"]["false_call"]
+    assert stopped["errors"] == (~defective & verdicts["verdict"].eq("NG")).sum()
+    assert found["operating"]["validation"]["review_per_1000"] == pytest.approx(500)
+    # Pictures of another kind are unlike anything in training.
+    rng, rows = np.random.default_rng(0), []
+    Path("noise").mkdir(exist_ok=True)
+    for number in range(10):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(f"noise/{number}.png")
+        rows.append({"path": f"noise/{number}.png", "label": LABELS[number % 2], "group": "noise"})
+    Manifest.build(rows, Path.cwd()).write("noise.csv")
+    flags = ("--threshold", 1000, "--unfamiliar", 0.1, "--data", "noise.csv", "--out", "noisy")
+    assert ssl_pcb_cli("evaluate", "one", *flags).code == 0
+    assert pd.read_csv("noisy/verdicts.csv")["verdict"].eq("REVIEW").mean() > 0.5  # of validation it is a tenth
+
+
+def test_the_gap_to_new_boards_names_what_was_planted(runs, ssl_pcb_cli):
+    assert ssl_pcb_cli("evaluate", "one", "--gap", "--out", "gap").code == 0
+    found = read("gap")["gap"]
+    val = pd.read_csv("one/predictions.csv").query("split == 'val'")
+    assert found["auroc"]["val"] == pytest.approx(roc_auc_score(val["label"].eq("Defective"), val["score"]))
+    assert found["copied_images"] == 0
+    # Validation images that nearly equal training images: the same pictures, a little brighter.
+    frame = Manifest.read("m.csv").frame
+    copies, rows = Path("copies"), []
+    copies.mkdir(exist_ok=True)
+    for number, row in enumerate(frame[frame["split"].eq("train")].head(12).to_dict("records")):
+        with Image.open(row["path"]) as picture:
+            picture.point(lambda value: min(255, value + 6)).save(copies / f"{number}.png")
+        rows.append({"path": f"copies/{number}.png", "label": row["label"], "group": "new", "split": "val"})
+    kept = frame[frame["split"].ne("val")].to_dict("records")
+    Manifest.build([*kept, *rows], Path.cwd()).write("copied.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "copied", "data.manifest": "copied.csv"}, resume=False)
+    ended = ssl_pcb_cli("evaluate", "copied", "--gap", "--out", "gap-copied")
+    found = read("gap-copied")["gap"]
+    assert found["copied_images"] > 0.8
+    assert found["causes"][0] == "leakage"
+    assert "likeliest cause: leakage" in ended.out
+
+
+def tiled(manifest, side=16):
+    """Each image of 32 px as four labelled tiles."""
+    rows = []
+    for sample, row in zip(manifest, manifest.frame.to_dict("records"), strict=True):
+        for crop in tile_grid(32, 32, side):
+            held = [box for box in sample.boxes if box_share(box, crop) >= 0.5]
+            kept = {"label": LABELS[bool(held)], "crop": format_boxes([crop]), "boxes": format_boxes(sample.boxes)}
+            rows.append({key: row[key] for key in ("path", "group", "split")} | kept)
+    return Manifest.build(rows, manifest.root)
+
+
+def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    tiled(manifest).write("tiles.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "tiles", "data.manifest": "tiles.csv"}, resume=False)
+    val = manifest.split("val")
+    boxes = sum(len(sample.boxes) for sample in val)
+    for threshold, missed in ((-1000, 0), (1000, boxes)):
+        out = f"panels{threshold}"
+        ended = ssl_pcb_cli("evaluate", "tiles", "--threshold", threshold, "--panels", "--out", out)
+        assert ended.code == 0, ended.err
+        table, figures = pd.read_csv(f"{out}/panels.csv"), read(out)["panels"]
+        assert table["windows"].tolist() == [9] * len(val)
+        assert (figures["boxes"], figures["missed"]) == (boxes, missed)
+        assert figures["good_images"] == val.frame["label"].eq("NonDefective").sum()
+        assert figures["good_images_stopped"] == (figures["good_images"] if threshold < 0 else 0)
+    assert "defect boxes are missed" in ended.out
+    ended = ssl_pcb_cli("evaluate", "one", "--panels", "--out", "no")
+    assert "one: was trained on whole images" in ended.err
+    assert not Path("no").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("nowhere",), "nowhere: is no folder of a finished"),
+        (("one", "--max-escape", 0.01), "at least 299 Defective images"),
+        (("one", "--max-escape", 1.5), "--max-escape: 1.5 is no share"),
+        (("one", "--cost-escape", 3), "give both"),
+        (("one", "--cost-escape", 3, "--cost-false-call", 1), "--defect-rate"),
+        (("one", "--defect-rate", 0), "--defect-rate: 0 is no share"),
+        (("one", "--best-f1", "--threshold", 1), "each chooses a threshold"),
+        (("one", "--threshold", "nan"), "--threshold: nan"),
+        (("one", "--data", "m.csv", "--test"), "leave out --test"),
+        (("nan",), "1 of 12 scores are NaN"),
+        (("single",), "no sample is Defective"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, flags, line):
+    for name in ("nan", "single"):
+        shutil.copytree("one", name, dirs_exist_ok=True)
+    table = pd.read_csv("one/predictions.csv")
+    scores = table["score"].where(table.index != table.index[table["split"].eq("val")][0])
+    table[table["split"].eq("val")].assign(score=scores).to_csv("nan/predictions.csv", index=False)
+    table.assign(label="NonDefective").to_csv("single/predictions.csv", index=False)
+    ended = ssl_pcb_cli("evaluate", *flags, "--out", "refused")
+    assert ended.code == 2
+    assert line in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not Path("refused").exists()
+
+
+def test_runs_on_other_data_are_not_compared(runs, ssl_pcb_cli):
+    manifest = Manifest.read("m.csv")
+    flipped = manifest.frame["label"].where(manifest.frame.index != 0, manifest.frame["label"].iloc[1])
+    Manifest(manifest.frame.assign(label=flipped), manifest.root).write("flipped.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "other", "data.manifest": "flipped.csv"}, resume=False)
+    ended = ssl_pcb_cli("compare", "one", "other")
+    assert ended.code == 2
+    assert "was judged on other data than one" in ended.err
+    ended = ssl_pcb_cli("compare", "one", "two", "--split", "test")
+    assert "one: has no predictions of split 'test'" in ended.err
