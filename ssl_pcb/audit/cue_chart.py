@@ -4,73 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ssl_pcb.audit.cues import Kind
-from ssl_pcb.audit.drawing import CUT, INK, PAPER
 from ssl_pcb.audit.shortcuts import Auroc, CueResult
+from ssl_pcb.data.files import whole_file
 
-ROW, HEADING, TOP, BOTTOM = 24, 40, 40, 34
-LEFT, PLOT, RIGHT = 220, 480, 190
-LOWEST = 0.4
-"""AUROC at the plot's left edge; the right one is at 1."""
+ROW, HEADING = 0.27, 0.5
+"""Inches for a bar, and for the heading above bars of one kind."""
 
-FILE, OTHER, BLANKED, GRID = (70, 130, 180), (120, 120, 120), (205, 150, 60), (225, 225, 225)
+FAILED, FILE, OTHER, BLANKED = "#c0392b", "#2a6f97", "#8a8a8a", "#d19a3c"
 HEADINGS: dict[Kind, str] = {
-    "file": "file cues: fail where the whole interval lies right of the red line (of the ochre bar too)",
+    "file": "file cues: fail where the whole interval lies right of the red line (that with defects blanked, too)",
     "position": "position cues: reported",
-    "content": "content cues: reported (below each, in ochre, with defects blanked)",
+    "content": "content cues: reported",
 }
 
 
-def draw_cues(results: Sequence[CueResult], limit: float) -> Image.Image:
-    """Bars of AUROC with 95 % intervals.
+def draw_cues(results: Sequence[CueResult], limit: float, path: Path) -> None:
+    """Bars of AUROC with 95 % intervals; below a cue, where that was measured, the same with defects blanked.
 
     Args:
-        results: Cues of one kind follow each other.
+        results: At least one; cues of one kind follow each other.
         limit: What the lower bound of a file cue must not exceed.
+        path: PNG file to write.
+
+    Raises:
+        UserError: If it cannot be written.
     """
     kinds = [(kind, list(some)) for kind, some in groupby(results, lambda result: result.cue.kind)]
-    bars = sum(1 + (result.blanked is not None) for result in results)
-    sheet = Image.new("RGB", (LEFT + PLOT + RIGHT, TOP + len(kinds) * HEADING + bars * ROW + BOTTOM), PAPER)
-    pen, y = ImageDraw.Draw(sheet), TOP
-    title = "AUROC of each cue alone on boards (or images) that its model has not seen; 0.5 is guessing"
-    pen.text((12, 20), title, INK, ImageFont.load_default(16), "lm")
-    for kind, some in kinds:
-        pen.text((12, y + HEADING / 2 + 4), HEADINGS[kind], INK, ImageFont.load_default(15), "lm")
-        y += HEADING
-        height = ROW * sum(1 + (result.blanked is not None) for result in some)
-        _grid(pen, y, height, limit if kind == "file" else None)
-        for result in some:
-            pen.text((LEFT - 10, y + ROW / 2), result.cue.name, INK, ImageFont.load_default(14), "rm")
-            _bar(pen, y, result.auroc, CUT if result.failed else FILE if kind == "file" else OTHER)
-            y += ROW
-            if result.blanked is not None:
-                _bar(pen, y, result.blanked, BLANKED)
-                y += ROW
-    for tenth in range(4, 11):
-        pen.text((_x(tenth / 10), y + 14), f"{tenth / 10:g}", INK, ImageFont.load_default(13), "mm")
-    return sheet
+    heights = [HEADING + ROW * len(_bars(some)) for _, some in kinds]
+    figure = Figure(figsize=(10, sum(heights) + HEADING), layout="constrained")
+    figure.suptitle("AUROC of each cue alone, on boards (or images) that its model has not seen; 0.5 is guessing")
+    rows = figure.subplots(len(kinds), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (kind, some) in zip(rows, kinds, strict=True):
+        axes.set_title(HEADINGS[kind], loc="left", fontsize="medium")
+        _draw(axes, _bars(some))
+        if kind == "file":
+            axes.axvline(limit, color=FAILED)
+    rows[-1].set_xlim(0.4, 1.0)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=110)
 
 
-def _grid(pen: ImageDraw.ImageDraw, top: int, height: int, limit: float | None) -> None:
-    for tenth in range(4, 11):
-        pen.line((_x(tenth / 10), top, _x(tenth / 10), top + height), INK if tenth == 5 else GRID)
-    if limit is not None:
-        pen.line((_x(limit), top, _x(limit), top + height), CUT, 2)
+def _bars(results: Sequence[CueResult]) -> list[tuple[str, Auroc, str]]:
+    """What stands beside each bar, how long it is, and its colour."""
+    bars = []
+    for result in results:
+        colour = FAILED if result.failed else FILE if result.cue.kind == "file" else OTHER
+        bars.append((result.cue.name, result.auroc, colour))
+        if result.blanked is not None:
+            bars.append(("defects blanked", result.blanked, BLANKED))
+    return bars
 
 
-def _bar(pen: ImageDraw.ImageDraw, top: int, auroc: Auroc, colour: tuple[int, int, int]) -> None:
-    left, right = sorted((_x(0.5), _x(auroc.value)))
-    pen.rectangle((left, top + 5, right, top + ROW - 6), colour)
-    middle = top + ROW / 2
-    if auroc.low == auroc.low:  # a number
-        pen.line((_x(auroc.low), middle, _x(auroc.high), middle), INK, 2)
-        for end in (auroc.low, auroc.high):
-            pen.line((_x(end), middle - 5, _x(end), middle + 5), INK, 2)
-    pen.text((LEFT + PLOT + 14, middle), str(auroc), INK, ImageFont.load_default(14), "lm")
-
-
-def _x(value: float) -> float:
-    return LEFT + PLOT * (min(max(value, LOWEST), 1.0) - LOWEST) / (1 - LOWEST)
+def _draw(axes: Axes, bars: Sequence[tuple[str, Auroc, str]]) -> None:
+    for place, (_, auroc, colour) in enumerate(bars):
+        axes.barh(place, auroc.value - 0.5, left=0.5, height=0.6, color=colour)
+        axes.plot([auroc.low, auroc.high], [place, place], "|-", color="black", linewidth=1.2)
+        axes.annotate(
+            str(auroc), (1.01, place), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
+        )  # fmt: skip
+    axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
+    axes.set_ylim(len(bars) - 0.4, -0.6)
+    axes.axvline(0.5, color="black", linewidth=0.8)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)

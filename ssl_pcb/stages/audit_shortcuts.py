@@ -63,7 +63,8 @@ def audit_shortcuts(config: ShortcutsConfig, data: DataConfig, out: Path) -> boo
     shown = max(results, key=lambda result: (result.failed, result.auroc.value))
     pairs = example_pairs(telling_rows(shown, manifest), shown, manifest, data)
     out.mkdir(parents=True, exist_ok=True)
-    save_sheet(draw_cues([result for result in results if not result.cue.constant], config.limit), out / CHART)
+    varied = [result for result in results if not result.cue.constant]
+    draw_cues(varied or results, config.limit, out / CHART)
     title = f"{shown.cue.name}, AUROC {shown.auroc}: of each pair {LABELS[1]} left, {LABELS[0]} right"
     save_sheet(draw_pairs(title, pairs), out / EXAMPLES)
     findings = [_finding(result, manifest, config.limit) for result in results if result.failed]

@@ -220,6 +220,15 @@ def test_fewer_samples_are_whole_images(audit, tmp_path):
     assert "samples: 10 in whole images do not hold both labels" in audit(data, "--samples", 10, "--out", "x").err
 
 
+def test_samples_that_are_all_alike_pass(audit, tmp_path):
+    rows = [{"path": f"{number}.png", "label": LABELS[number % 2], "group": f"b{number}"} for number in range(8)]
+    for row in rows:
+        Image.new("L", (16, 16), 90).save(tmp_path / row["path"])
+    Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
+    assert audit("m.csv").code == 0
+    assert {each["auroc"] for each in record(tmp_path)["facts"]["cues"]} == {0.5}
+
+
 def test_unreadable_files_stop_it_or_are_counted(audit, tmp_path):
     data = save_set(tmp_path)
     good = (tmp_path / "3.png").read_bytes()
