@@ -39,7 +39,8 @@ class CueResult:
         cue: The cue.
         scores: (N,) out-of-fold log-odds of Defective.
         auroc: Of these.
-        failed: Whether it is a file cue whose lower bound exceeds the limit, with defects blanked too.
+        failed: Whether it is a file cue whose lower bound exceeds the limit, and does so where defects are blanked or
+            of samples whose defects are not known.
         unblanked: Of the samples that the next one is of.
         blanked: With defects, and places as large in clean samples, blanked; both ``None`` without such a control.
     """
@@ -82,33 +83,40 @@ def judge_cues(cues: Sequence[Cue], manifest: Manifest, folds: Folds, limit: flo
         In the order of ``cues``, the joint one behind the last file cue.
     """
     of_files = [cue for cue in cues if cue.kind == "file"]
-    joint = Cue(JOINT, "file", pd.concat([_without_defects(cue) for cue in of_files], axis=1), SAVED)
+    tables = [table for cue in of_files if (table := _without_defects(cue)) is not None]
+    joint = Cue(JOINT, "file", pd.concat(tables, axis=1), SAVED)
     ordered = [*of_files, joint, *(cue for cue in cues if cue.kind != "file")]
     return [_judge(cue, manifest, folds, limit, seed) for cue in ordered]
 
 
-def _without_defects(cue: Cue) -> pd.DataFrame:
-    known = cue.blanked is not None and cue.blanked.notna().all(axis=None)
-    return cue.blanked if known and cue.blanked is not None else cue.values
+def _without_defects(cue: Cue) -> pd.DataFrame | None:
+    """Values that owe nothing to defects; ``None`` where these are not known of all samples."""
+    if cue.blanked is None:
+        return cue.values
+    return cue.blanked if cue.blanked.notna().all(axis=None) else None
 
 
 def _judge(cue: Cue, manifest: Manifest, folds: Folds, limit: float, seed: int) -> CueResult:
     labels = manifest.frame["label"].eq(LABELS[1]).to_numpy().astype(np.int64)
     scores = out_of_fold(cue.values, labels, folds, seed)
-    auroc = measure_auroc(scores, labels, manifest, seed)
-    tells = cue.kind == "file" and auroc.low > limit
+    auroc, tells = measure_auroc(scores, labels, manifest, seed), cue.kind == "file"
     if cue.blanked is None:
-        return CueResult(cue, scores, auroc, tells)
-    known = cue.blanked.notna().all(axis=1).to_numpy()
-    part = Folds(folds.of[known], folds.count, folds.disjoint)
-    of_known, labels = manifest.select(known), labels[known]
+        return CueResult(cue, scores, auroc, tells and auroc.low > limit)
+    boxed = cue.blanked.notna().all(axis=1).to_numpy()  # and clean
+    rest = ~boxed | (labels == 0)
+    part = Folds(folds.of[boxed], folds.count, folds.disjoint)
 
-    def again(values: pd.DataFrame) -> Auroc:
-        return measure_auroc(out_of_fold(values[known], labels, part, seed), labels, of_known, seed)
+    def of_boxed(values: pd.DataFrame) -> Auroc:
+        found = out_of_fold(values[boxed], labels[boxed], part, seed)
+        return measure_auroc(found, labels[boxed], manifest.select(boxed), seed)
 
-    blanked = again(cue.blanked)
-    unblanked = auroc if known.all() else again(cue.values)
-    return CueResult(cue, scores, auroc, tells and blanked.low > limit, unblanked, blanked)
+    blanked = of_boxed(cue.blanked)
+    if boxed.all():
+        return CueResult(cue, scores, auroc, tells and min(auroc.low, blanked.low) > limit, auroc, blanked)
+    # Whatever a few boxes excuse, the cue must not tell the defects of which none is known.
+    others = measure_auroc(scores[rest], labels[rest], manifest.select(rest), seed)
+    failed = tells and auroc.low > limit and max(others.low, blanked.low) > limit
+    return CueResult(cue, scores, auroc, failed, of_boxed(cue.values), blanked)
 
 
 def measure_auroc(scores: NDArray[np.float64], labels: NDArray[np.int64], manifest: Manifest, seed: int) -> Auroc:

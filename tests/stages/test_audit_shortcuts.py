@@ -163,6 +163,17 @@ def test_blanked_defects_take_the_cue_with_them_and_a_shortcut_stays(audit, tmp_
     assert cue(tmp_path, "brightness")["stays"] > 0.9
 
 
+@pytest.mark.parametrize("boxed", [2, 34])
+def test_boxes_of_some_samples_excuse_no_shortcut_of_the_others(audit, tmp_path, boxed):
+    """Whether few or nearly all of 36 defective samples have boxes."""
+    data = save_set(tmp_path, fewer_levels)
+    manifest = Manifest.read(data)
+    number = manifest.frame["label"].eq("Defective").cumsum()
+    Manifest(manifest.frame.assign(boxes=manifest.frame["boxes"].where(number <= boxed, "")), tmp_path).write(data)
+    assert audit(data).code == 1
+    assert "grey levels of the file" in failed(tmp_path)
+
+
 def tiles(folder, defective, smaller=0):
     """Tiles of 8 panels, labelled by their place; Defective ones may be smaller."""
     rows, generator = [], np.random.default_rng(0)
