@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ssl_pcb.cli.audit_data import duplicates, shortcuts
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.show import describe
@@ -162,5 +163,8 @@ def robustness(run: Path, data: Path | None, out: Path | None, samples: int, see
     _, passed = measure_robustness(run, data, folder, samples=samples, seed=seed, device=device)
     sys.exit(0 if passed else 1)
 
+
+audit.add_command(shortcuts)
+audit.add_command(duplicates)
 
 COMMANDS = {"audit": audit}

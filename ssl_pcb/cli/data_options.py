@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import click
+from pydantic import BaseModel
 
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.show import Key, describe
@@ -21,10 +22,15 @@ def data_options(*names: str) -> Callable[[Command], Command]:
 
     ``load_config(DataConfig, overrides={name: value, ... if given})`` checks the values.
     """
-    keys = {key.name: key for key in describe(DataConfig)}
+    return section_options(DataConfig, *names)
+
+
+def section_options(section: type[BaseModel], *names: str) -> Callable[[Command], Command]:
+    """As :func:`data_options`, for these keys of any config without groups; all where none is named."""
+    keys = {key.name: key for key in describe(section)}
 
     def decorate(command: Command) -> Command:
-        for name in reversed(names):
+        for name in reversed(names or tuple(keys)):
             command = _option(keys[name])(command)
         return command
 

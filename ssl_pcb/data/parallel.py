@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ def map_files(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     progress: Callable[[], object] | None = None,
-) -> Iterator[Result | UserError]:
+) -> Generator[Result | UserError, None, None]:
     """Apply a function to each item, in order; a ``UserError`` becomes that item's result.
 
     Args:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.boxes import defect_boxes
+from ssl_pcb.data.fingerprint import fingerprint
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.store import Store, open_pair, open_store
@@ -114,16 +113,14 @@ class Samples:
 
         Where the files lie does not matter.
         """
-        columns = self.manifest.frame[["crop", "group", "split", *(["label"] if labels else [])]]
-        rows = self.store.rows[np.argsort(self.store.hashes[self.store.rows], kind="stable")]
-        digest = hashlib.sha256()
-        for start, some in _runs(self.store.hashes[rows]):
-            stores = [store for store in (self.store, self.references) if store is not None]
-            contents = zip(*(store.digests(rows[some]) for store in stores), strict=True)
-            facts = zip(contents, columns.iloc[rows[some]].to_numpy(), strict=True)
-            lines = sorted("\t".join([*content, *row]) for content, row in facts)
-            digest.update((start + "\n".join(lines)).encode())
-        return digest.hexdigest()[:24]
+        columns = ["crop", "group", "split", *(["label"] if labels else [])]
+        stores = [store for store in (self.store, self.references) if store is not None]
+        rows = self.store.rows
+        return fingerprint(
+            self.store.hashes[rows],
+            lambda some: zip(*(store.digests(rows[some]) for store in stores), strict=True),
+            self.manifest.frame[columns].iloc[rows],
+        )
 
     def describe(self) -> dict[str, object]:
         """Facts about the data for a run's records."""
@@ -144,19 +141,6 @@ class Samples:
             },
             "skipped": len(self.store.bad),
         }
-
-
-def _runs(hashes: NDArray[np.bytes_], at_once: int = 4096) -> Iterator[tuple[str, slice]]:
-    """Slices of sorted ``hashes`` that part no equal ones, and what joins each to the one before.
-
-    All lines of a large set at once would take more memory than a training step.
-    """
-    start = 0
-    while start < len(hashes):
-        last = hashes[min(start + at_once, len(hashes)) - 1]
-        stop = int(np.searchsorted(hashes, last, "right"))
-        yield "\n" if start else "", slice(start, stop)
-        start = stop
 
 
 def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:

@@ -5,6 +5,8 @@ A representation that does not beat these knows where tiles lie or how busy they
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +16,8 @@ from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 from ssl_pcb.data.manifest import LABELS, Box, Manifest
 from ssl_pcb.decision.checks import checked_pair
 from ssl_pcb.imaging.decode import MAX_PIXELS, decode
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def position_scores(train: Manifest, manifest: Manifest) -> NDArray[np.float64]:
@@ -64,7 +68,7 @@ def edge_count_scores(manifest: Manifest, max_pixels: int = MAX_PIXELS) -> NDArr
         image = decode(manifest.root / str(path), channels=1, max_pixels=max_pixels)[..., 0]
         bright = image > otsu_threshold(image)
         for row in rows:
-            scores[row] = edge_density(_cropped(bright, manifest.sample(int(row)).crop))
+            scores[row] = edge_density(cropped(bright, manifest.sample(int(row)).crop))
     return scores
 
 
@@ -83,14 +87,15 @@ def otsu_threshold(image: NDArray[np.uint8]) -> int:
     return int(np.argmax(between))
 
 
+def cropped(image: NDArray[Scalar], crop: Box | None) -> NDArray[Scalar]:
+    """The part of an image (H, W, ...) that is a sample; all of it where ``crop`` is ``None``."""
+    if crop is None:
+        return image
+    x1, y1, x2, y2 = (max(0, round(edge)) for edge in crop)
+    return image[y1:y2, x1:x2]
+
+
 def _centres(manifest: Manifest) -> NDArray[np.float64] | None:
     crops = [sample.crop for sample in manifest]
     found = [((crop[0] + crop[2]) / 2, (crop[1] + crop[3]) / 2) for crop in crops if crop]
     return np.array(found) if found and len(found) == len(crops) else None
-
-
-def _cropped(mask: NDArray[np.bool_], crop: Box | None) -> NDArray[np.bool_]:
-    if crop is None:
-        return mask
-    x1, y1, x2, y2 = (max(0, round(edge)) for edge in crop)
-    return mask[y1:y2, x1:x2]

@@ -88,6 +88,22 @@ def nearest(bank: ArrayLike, queries: ArrayLike, k: int) -> tuple[NDArray[np.flo
     return similarities, neighbours
 
 
+def nearest_bits(
+    bank: NDArray[np.uint8], queries: NDArray[np.uint8], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Differing bits (N, k), ascending, and bank rows (N, k) of each query's k nearest; exact.
+
+    Args:
+        bank: (M, B) packed bits with M >= k.
+        queries: (N, B).
+        k: Neighbours a query.
+    """
+    index = _faiss().IndexBinaryFlat(8 * bank.shape[1])
+    index.add(np.ascontiguousarray(bank))
+    distances, neighbours = index.search(np.ascontiguousarray(queries), k)
+    return distances, neighbours
+
+
 def _index(rows: NDArray[np.float32]) -> Any:
     faiss, (count, dim) = _faiss(), rows.shape
     index = faiss.IndexFlatIP(dim)

@@ -25,7 +25,17 @@ from ssl_pcb.imaging.depth import read_deep, significant, stored_depth, to_eight
 from ssl_pcb.imaging.encoded import Encoded, ImageFile
 from ssl_pcb.imaging.orientation import Image8, swaps_sides, turn_boxes, turn_pixels
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "ImageInfo", "decode", "decode_for_cut", "probe", "significant_bits", "turn_boxes"]
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "ImageInfo",
+    "decode",
+    "decode_for_cut",
+    "opened",
+    "probe",
+    "significant_bits",
+    "turn_boxes",
+]
 
 MAX_PIXELS = 300_000_000
 """Largest image that is decoded unless told otherwise: a 16k x 16k panel and some room."""
@@ -74,7 +84,7 @@ def probe(path: Path, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     Raises:
         UserError: If the file is missing, empty, no image, or larger than ``max_pixels``.
     """
-    with _opened(path, max_pixels) as image:
+    with opened(path, max_pixels) as image:
         return _info(image, path)
 
 
@@ -110,7 +120,7 @@ def decode_for_cut(
 
     :func:`~ssl_pcb.imaging.resize.cut` takes both; from one to the other every pixel would be copied.
     """
-    with _opened(path, max_pixels) as image:
+    with opened(path, max_pixels) as image:
         info = _info(image, path)
         found: Image8 | Image.Image
         if info.bits == 16:
@@ -134,7 +144,7 @@ def significant_bits(path: ImageFile, max_pixels: int = MAX_PIXELS) -> int:
     Raises:
         UserError: As :func:`decode`.
     """
-    with _opened(path, max_pixels) as image:
+    with opened(path, max_pixels) as image:
         info = _info(image, path)
         if info.bits == 8:
             return 8
@@ -142,8 +152,12 @@ def significant_bits(path: ImageFile, max_pixels: int = MAX_PIXELS) -> int:
 
 
 @contextmanager
-def _opened(path: ImageFile, max_pixels: int) -> Iterator[Image.Image]:
-    """Open, refuse image bombs, and turn whatever Pillow or a codec raises inside into a UserError."""
+def opened(path: ImageFile, max_pixels: int) -> Iterator[Image.Image]:
+    """An image file whose header is read; whatever Pillow or a codec raises inside becomes a ``UserError``.
+
+    Raises:
+        UserError: As :func:`decode`.
+    """
     try:
         # Given a file name, Pillow maps plain TIFFs into memory and garbles those with swapped sides.
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:

@@ -1,4 +1,4 @@
-"""The one form in which every audit says what it found, for programs to read."""
+"""The one form in which every audit says what it found."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from ssl_pcb.reports.run import write_json
 
-FILE = "audit.json"
+RESULT = "audit.json"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """Something that should be mended.
 
     Attributes:
-        what: What was found.
-        measure: Name of the measured value.
-        value: The measured value, or ``None`` where there is none.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-        limit: The value that it should have kept to.
-        samples: Samples concerned.
-        mend: What to do about it.
+        what: The fault, in words.
+        measure: What was measured.
+        value: What it came to.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        limit: What it should not be beyond.
+        samples: Those concerned, if it is about single ones.
+        mend: What to do.
     """
 
     what: str
@@ -43,21 +43,19 @@ def write_audit(
     """Write ``folder``/audit.json, whole or not at all.
 
     Args:
-        folder: Where to; it exists.
-        audit: Name of the audit.
-        data: Facts about the data, with their fingerprint.
-        findings: What is not as it should be; none = the audit is passed.
-        facts: Further numbers.
+        folder: The audit's own folder.
+        audit: Its name.
+        data: What it was made on, with its fingerprint.
+        findings: What should be mended.
+        facts: Everything else that was measured.
 
     Returns:
-        Whether there are no findings.
+        Whether it passed: there are no findings.
+
+    Raises:
+        UserError: If the file cannot be written.
     """
-    found = {
-        "audit": audit,
-        "data": dict(data),
-        "passed": not findings,
-        "findings": [asdict(finding) for finding in findings],
-        "facts": dict(facts),
-    }
-    write_json(folder / FILE, found)
-    return not findings
+    passed = not findings
+    found = [asdict(finding) for finding in findings]
+    write_json(folder / RESULT, {"audit": audit, "data": data, "passed": passed, "findings": found, "facts": facts})
+    return passed

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ssl_pcb.config.data import DataConfig
-from ssl_pcb.data import samples
+from ssl_pcb.data import fingerprint
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
@@ -90,7 +90,7 @@ def test_the_fingerprint_is_that_of_all_sorted_lines(folder, monkeypatch):
     ]
     expected = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:24]
     assert load(folder).fingerprint(labels=False) == expected
-    monkeypatch.setattr(samples, "_runs", partial(samples._runs, at_once=2))
+    monkeypatch.setattr(fingerprint, "_runs", partial(fingerprint._runs, at_once=2))
     assert load(folder).fingerprint(labels=False) == expected
 
 

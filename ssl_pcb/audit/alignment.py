@@ -1,0 +1,53 @@
+"""Whether one picture lies exactly on another, whatever has been done to its brightness."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVELS = 32
+"""Brightnesses that are told apart where one picture's are mapped to the other's."""
+
+PARTS = 8
+"""Parts a side in which a difference is looked for."""
+
+
+class Fit(NamedTuple):
+    """How well two pictures fit.
+
+    Attributes:
+        correlation: Correlation ratio, 0 to 1.
+        difference: RMS grey levels between them in the part where they differ most, at the contrast of the stronger.
+    """
+
+    correlation: float
+    difference: float
+
+
+def fit_of(first: NDArray[np.float32], second: NDArray[np.float32]) -> Fit:
+    """Fit two pictures (H, W) of values 0 to 255 on each other, the better way round.
+
+    Each brightness of the one is mapped to the mean of the other where it occurs, so that no brightness curve or
+    clipping counts; the share of the variance that this explains is the squared correlation ratio (Roche et al. 1998,
+    "The correlation ratio as a new similarity measure for multimodal image registration"). What is left over is the
+    difference. A copy leaves compression noise everywhere; another shot, a pattern that repeats or a defect leaves more
+    of it somewhere.
+    """
+    contrast = max(float(first.std()), float(second.std()))
+    there, back = _mapped(first, second, contrast), _mapped(second, first, contrast)
+    return Fit(max(there.correlation, back.correlation), min(there.difference, back.difference))
+
+
+def _mapped(source: NDArray[np.float32], target: NDArray[np.float32], contrast: float) -> Fit:
+    level = (source.ravel() * (LEVELS / 256)).astype(np.intp)
+    total = np.bincount(level, target.ravel(), LEVELS)
+    means = total / np.maximum(np.bincount(level, minlength=LEVELS), 1)
+    squares = (target - means[level].reshape(target.shape)) ** 2
+    own = max(float(target.std()), 1e-6)
+    explained = max(1 - float(squares.mean()) / own**2, 0.0)
+    rows, columns = (np.linspace(0, side, min(PARTS, side) + 1).astype(np.intp) for side in target.shape)
+    sums = np.add.reduceat(np.add.reduceat(squares, rows[:-1], 0), columns[:-1], 1)
+    worst = (sums / np.outer(np.diff(rows), np.diff(columns))).max()
+    return Fit(explained**0.5, float(worst) ** 0.5 * contrast / own)
