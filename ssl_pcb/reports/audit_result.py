@@ -1,0 +1,61 @@
+"""The one form in which every audit says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ssl_pcb.reports.run import write_json
+
+RESULT = "audit.json"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that should be mended.
+
+    Attributes:
+        what: The fault, in words.
+        measure: What was measured.
+        value: What it came to.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        limit: What it should not be beyond.
+        samples: Those concerned, if it is about single ones.
+        mend: What to do.
+    """
+
+    what: str
+    measure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    limit: float | None
+    samples: tuple[str, ...]
+    mend: str
+
+
+def write_audit(
+    folder: Path, audit: str, data: Mapping[str, Any], findings: Sequence[Finding], facts: Mapping[str, Any]
+) -> bool:
+    """Write ``folder``/audit.json, whole or not at all.
+
+    Args:
+        folder: The audit's own folder.
+        audit: Its name.
+        data: What it was made on, with its fingerprint.
+        findings: What should be mended.
+        facts: Everything else that was measured.
+
+    Returns:
+        Whether it passed: there are no findings.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
+    passed = not findings
+    found = [asdict(finding) for finding in findings]
+    write_json(folder / RESULT, {"audit": audit, "data": data, "passed": passed, "findings": found, "facts": facts})
+    return passed
