@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ssl_pcb.cli.audit_labels import labels, next_
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.show import describe
@@ -137,5 +138,8 @@ def norms(
     say_norms(audit_norms(config, also, steps, folder))
     log.info("written: %s", folder / "norms.json")
 
+
+audit.add_command(labels)
+audit.add_command(next_)
 
 COMMANDS = {"audit": audit}

@@ -1,0 +1,165 @@
+"""Look for wrong labels, with what a cross-validation says of them and what their neighbours say."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from ssl_pcb.audit.drawing import save_sheet
+from ssl_pcb.audit.label_sheet import suspects_sheet
+from ssl_pcb.audit.labels import NEIGHBOURS, LabelQuality, Neighbourhood, judge_labels
+from ssl_pcb.data.files import whole_file
+from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.data.splits import units_together
+from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.neighbours import nearest_elsewhere
+from ssl_pcb.reports.audit_result import Finding, write_audit
+from ssl_pcb.reports.run import read_run
+from ssl_pcb.stages.checks import refuse_used_folder
+from ssl_pcb.stages.finetuned import load_classifier
+from ssl_pcb.stages.out_of_fold import OutOfFold, read_out_of_fold
+from ssl_pcb.stages.spaces import Space, open_space
+
+log = logging.getLogger(__name__)
+
+TABLE, SHEET = "suspects.csv", "suspects.png"
+NAMED, DRAWN = 6, 20
+"""Neighbours that the table names and the picture shows, and suspects in the picture."""
+
+MEND = (
+    f"look at {SHEET}, write the right labels into column 'label' of {TABLE}, and apply it with 'ssl-pcb data relabel'"
+)
+
+
+def audit_labels(data: Path, run: Path, features: Path | None, out: Path, *, limit: float, device: str) -> bool:
+    """Write the suspects, the most suspicious first, with a picture of them and ``audit.json`` into ``out``.
+
+    Args:
+        data: The manifest that was cross-validated.
+        run: Folder of the cross-validation.
+        features: A self-supervised run in whose space neighbours are sought; ``None`` = in that of the fold's own
+            network.
+        out: New folder.
+        limit: Share of suspected labels up to which the audit passes.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        Whether it passes.
+
+    Raises:
+        UserError: On whatever the user can mend.
+    """
+    refuse_used_folder(out)
+    judged = read_out_of_fold(run, data)
+    quality, neighbours = rank_labels(judged, features, device)
+    suspects = table_of(judged, quality, neighbours).head(quality.count)
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / TABLE) as part:
+        suspects.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
+    if len(suspects):
+        first = quality.order[: min(len(suspects), DRAWN)]
+        beside = [judged.rows[places[places >= 0]] for places in neighbours.positions[first, :NAMED]]
+        save_sheet(suspects_sheet(judged.samples, judged.rows[first], beside), out / SHEET)
+    passed = write_audit(
+        out, "labels", judged.samples.describe(), _findings(suspects, judged, limit), _facts(judged, quality, features)
+    )
+    _say(suspects, judged, quality, limit)
+    log.info("written: %s", out)
+    return passed
+
+
+def _facts(judged: OutOfFold, quality: LabelQuality, features: Path | None) -> dict[str, Any]:
+    return {
+        "run": str(judged.run),
+        "features": "the folds' own networks" if features is None else str(features),
+        "labels": len(judged.rows),
+        "suspects": quality.count,
+        "auroc": float(roc_auc_score(judged.labels, judged.probabilities)),
+        "neighbours": NEIGHBOURS,
+        "weight_of_neighbours": quality.weight,
+    }
+
+
+def _say(suspects: pd.DataFrame, judged: OutOfFold, quality: LabelQuality, limit: float) -> None:
+    counts = suspects["label"].value_counts()
+    log.info(
+        "%d of %d labelled %ss are suspected (%.1f%%, limit %.1f%%): %s", len(suspects), len(judged.rows),
+        judged.samples.unit, 100 * len(suspects) / len(judged.rows), 100 * limit,
+        ", ".join(f"{counts.get(each, 0)} labelled {each}" for each in LABELS),
+    )  # fmt: skip
+    log.info(
+        "in the ranking neighbours count %.0f%%, the networks the rest; their AUROC on these labels is %.3f, and the "
+        "nearer to 1, the more their suspicion means",
+        100 * quality.weight, roc_auc_score(judged.labels, judged.probabilities),
+    )  # fmt: skip
+
+
+def rank_labels(judged: OutOfFold, features: Path | None, device: str) -> tuple[LabelQuality, Neighbourhood]:
+    """How far each label is to be trusted, and whose neighbours said so.
+
+    Raises:
+        UserError: If ``features`` is a run that saw labels, or there is but one source image.
+    """
+    images = pd.factorize(units_together(judged.samples.manifest.frame.iloc[judged.rows]))[0].astype(np.int64)
+    if features is None:
+        neighbours = _by_fold(judged, images, device)
+    else:
+        stage = read_run(features).get("stage")
+        if stage in ("finetune", "crossval"):
+            raise UserError(
+                f"{features}: is a run of {stage}, which saw the labels that are looked at; name a pretraining run, or "
+                "leave --features out"
+            )
+        keys = judged.config.data.model_dump(include={"manifest", "skip_bad", "max_pixels", "cache"})
+        space = open_space(features, device, **keys)
+        found = space.features(judged.rows)
+        neighbours = Neighbourhood(*nearest_elsewhere(found, images, np.arange(len(found)), NEIGHBOURS))
+    return judge_labels(judged.labels, judged.probabilities, neighbours), neighbours
+
+
+def _by_fold(judged: OutOfFold, images: NDArray[np.int64], device: str) -> Neighbourhood:
+    """Each sample's neighbours as the network sees them that did not learn its label."""
+    similarities = np.empty((len(images), NEIGHBOURS), np.float32)
+    positions = np.empty((len(images), NEIGHBOURS), np.int64)
+    for fold in np.unique(judged.folds):
+        judge = load_classifier(judged.run / f"fold-{fold}", device)
+        space = Space(judge.model.backbone, judged.samples, judged.config.data, judge.fabric)
+        own = np.flatnonzero(judged.folds == fold)
+        found = space.features(judged.rows, f"features of fold {fold}")
+        similarities[own], positions[own] = nearest_elsewhere(found, images, own, NEIGHBOURS)
+    return Neighbourhood(similarities, positions)
+
+
+def table_of(judged: OutOfFold, quality: LabelQuality, neighbours: Neighbourhood) -> pd.DataFrame:
+    """All labelled samples, the most suspicious first; a table of corrections once ``label`` is put right."""
+    order = quality.order
+    rows, labels = judged.rows[order], judged.labels[order]
+    names = np.array(LABELS)
+    frame = judged.samples.manifest.frame.iloc[rows][["path", "crop"]]
+    named = [places[places >= 0] for places in neighbours.positions[order, :NAMED]]
+    frame.insert(0, "row", rows)
+    return frame.assign(
+        label_before=names[labels],
+        label=names[labels],
+        suggested_label=names[1 - labels],
+        suspicion=quality.suspicion[order],
+        probability=judged.probabilities[order],
+        neighbour_disagreement=quality.by_neighbours[order],
+        neighbour_rows=[" ".join(map(str, judged.rows[places])) for places in named],
+        neighbour_labels=[" ".join(names[judged.labels[places]]) for places in named],
+    )
+
+
+def _findings(suspects: pd.DataFrame, judged: OutOfFold, limit: float) -> list[Finding]:
+    share = len(suspects) / len(judged.rows)
+    if share <= limit:
+        return []
+    named = zip(suspects["row"], suspects["path"], suspects["crop"], strict=True)
+    samples = tuple(f"row {row}: {path} {crop}".rstrip() for row, path, crop in named)
+    return [Finding("suspected wrong labels", "share of the labels", share, None, None, limit, samples, MEND)]
