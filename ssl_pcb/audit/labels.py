@@ -21,6 +21,10 @@ from ssl_pcb.evaluation.neighbours import neighbour_weights
 
 NEIGHBOURS = 20
 
+SEARCHED = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 50.0]
+"""How strongly the worse log loss may count less. cleanlab clips probabilities at 1e-6, so that a log loss is at most
+13.8, and exp(-50 * 13.8) is still a number; its own largest values can leave both opinions without any weight."""
+
 
 @dataclass(frozen=True)
 class Neighbourhood:
@@ -88,8 +92,9 @@ def judge_labels(labels: ArrayLike, probabilities: ArrayLike, neighbours: Neighb
     values, classes = checked_pair(probabilities, labels, both_classes=True)
     opinions = [_both(values), _both(neighbours.share(classes))]
     quality = get_label_quality_ensemble_scores(
-        classes, opinions, weight_ensemble_members_by="log_loss_search", verbose=False
-    )
+        classes, opinions,
+        weight_ensemble_members_by="log_loss_search", log_loss_search_T_values=SEARCHED, verbose=False,
+    )  # fmt: skip
     wrong = [opinion[np.arange(len(classes)), 1 - classes] for opinion in opinions]
     # One process: cleanlab would start others for what takes a blink.
     issues = find_label_issues(classes, opinions[0], n_jobs=1)

@@ -87,6 +87,14 @@ def test_clean_labels_and_a_sure_network_leave_no_suspects():
     assert judge_labels(truth, np.where(truth == 1, 0.95, 0.05), around(features)).count == 0
 
 
+def test_opinions_that_are_always_wrong_and_sure_still_give_a_ranking():
+    """Pairs of unlike labels, each the other's only neighbour, under networks that say the opposite."""
+    labels = np.arange(COUNT) % 2
+    pairs = np.random.default_rng(0).normal(size=(COUNT // 2, 64)).repeat(2, axis=0)
+    found = judge_labels(labels, 1.0 - labels, around(pairs, k=1))
+    assert found.suspicion == pytest.approx(1)
+
+
 def test_copies_within_an_image_do_not_vouch_for_each_other():
     """Three tiles of one image, all with the same wrong label, lie closest to each other."""
     truth, _, probabilities, features, _ = world(flipped=0)
