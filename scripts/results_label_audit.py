@@ -68,8 +68,8 @@ def plant(manifest: Path, clean: Path, kind: str, rate: float, seed: int, out: P
 def measure(runs: Path) -> None:
     fresh = pd.DataFrame(row for folder in sorted(runs.iterdir()) for row in measured(folder))
     file = RESULTS / "label_audit.csv"
-    known = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEYS)
-    frame = pd.concat([known, fresh]).drop_duplicates(KEYS, keep="last").sort_values(KEYS)
+    known = [pd.read_csv(file)] if file.exists() else []
+    frame = pd.concat([*known, fresh]).drop_duplicates(KEYS, keep="last").sort_values(KEYS)
     RESULTS.mkdir(exist_ok=True)
     frame.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
     text = "\n".join(markdown(frame)) + "\n"
@@ -114,7 +114,7 @@ def rankings(quality: LabelQuality) -> dict[str, NDArray[np.float64]]:
 
 def markdown(frame: pd.DataFrame) -> Iterator[str]:
     """Precision at the number planted, and average precision: the mean over seeds, with their range."""
-    cases = sorted(set(zip(frame["kind"], frame["rate"], strict=True)), reverse=True)
+    cases = [(kind, rate) for kind in ("random", "boundary") for rate in sorted(frame["rate"].unique())]
     yield "| start | px | neighbours in | ranking | " + " | ".join(f"{kind}, {rate:.0%}" for kind, rate in cases) + " |"
     yield "|---" * (4 + len(cases)) + "|"
     for keys, part in frame.groupby(["start", "size", "space", "ranking"], sort=False):

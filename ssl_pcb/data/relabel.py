@@ -8,7 +8,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.errors import UserError
@@ -18,6 +20,9 @@ HISTORY = "label_history"
 """Earlier corrections of a sample as JSON, the oldest first; the last one has the four columns above to itself."""
 
 KEPT = (BEFORE, BY, AT, NOTE, HISTORY)
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,17 @@ class Relabelled:
                 f"{self.boxed:,} of them are now NonDefective and still have defect boxes, which stay as they are"
             )
         return lines
+
+
+def corrections_of(manifest: Manifest, rows: NDArray[np.int64]) -> pd.DataFrame:
+    """A table of corrections for the samples at ``rows`` (N,) that changes nothing before ``label`` is edited.
+
+    It will be opened in a spreadsheet, and names of files are other people's text: none begins like a formula.
+    """
+    frame = manifest.frame.iloc[rows]
+    paths = [f"./{path}" if path.startswith(FORMULA) else path for path in frame["path"]]
+    labels = frame["label"].tolist()
+    return pd.DataFrame({"row": rows, "path": paths, "crop": frame["crop"].tolist(), BEFORE: labels, "label": labels})
 
 
 def read_corrections(path: Path) -> pd.DataFrame:

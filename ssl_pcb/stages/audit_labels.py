@@ -16,6 +16,7 @@ from ssl_pcb.audit.label_sheet import suspects_sheet
 from ssl_pcb.audit.labels import NEIGHBOURS, LabelQuality, Neighbourhood, judge_labels
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.data.relabel import corrections_of
 from ssl_pcb.data.splits import units_together
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.neighbours import nearest_elsewhere
@@ -138,19 +139,14 @@ def _by_fold(judged: OutOfFold, images: NDArray[np.int64], device: str) -> Neigh
 
 def table_of(judged: OutOfFold, quality: LabelQuality, neighbours: Neighbourhood) -> pd.DataFrame:
     """All labelled samples, the most suspicious first; a table of corrections once ``label`` is put right."""
-    order = quality.order
-    rows, labels = judged.rows[order], judged.labels[order]
+    rows, labels = judged.rows[quality.order], judged.labels[quality.order]
     names = np.array(LABELS)
-    frame = judged.samples.manifest.frame.iloc[rows][["path", "crop"]]
-    named = [places[places >= 0] for places in neighbours.positions[order, :NAMED]]
-    frame.insert(0, "row", rows)
-    return frame.assign(
-        label_before=names[labels],
-        label=names[labels],
+    named = [places[places >= 0] for places in neighbours.positions[quality.order, :NAMED]]
+    return corrections_of(judged.samples.manifest, rows).assign(
         suggested_label=names[1 - labels],
-        suspicion=quality.suspicion[order],
-        probability=judged.probabilities[order],
-        neighbour_disagreement=quality.by_neighbours[order],
+        suspicion=quality.suspicion[quality.order],
+        probability=judged.probabilities[quality.order],
+        neighbour_disagreement=quality.by_neighbours[quality.order],
         neighbour_rows=[" ".join(map(str, judged.rows[places])) for places in named],
         neighbour_labels=[" ".join(names[judged.labels[places]]) for places in named],
     )

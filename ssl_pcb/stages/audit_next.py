@@ -13,6 +13,7 @@ from ssl_pcb.audit.label_sheet import samples_sheet
 from ssl_pcb.audit.next_labels import choose_next
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.pool import training_rows
+from ssl_pcb.data.relabel import corrections_of
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.decision.calibration import sigmoid
 from ssl_pcb.errors import UserError
@@ -47,10 +48,8 @@ def audit_next(data: Path, run: Path, count: int, out: Path, *, seed: int, devic
     space, rows, columns = _seen(data, run, device)
     choice = choose_next(space.features(rows), count, seed, columns.get("uncertainty"))
     chosen = rows[choice.positions]
-    frame = space.samples.manifest.frame.iloc[chosen][["path", "crop", "group"]]
-    frame.insert(0, "row", chosen)
     columns = {name: values[choice.positions] for name, values in columns.items()}
-    frame = frame.assign(label_before="", label="", **columns, stands_for=choice.stands_for)
+    frame = corrections_of(space.samples.manifest, chosen).assign(**columns, stands_for=choice.stands_for)
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / TABLE) as part:
         frame.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")

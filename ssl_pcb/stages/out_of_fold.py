@@ -79,17 +79,23 @@ def read_out_of_fold(run: Path, data: Path) -> OutOfFold:
 
 def _refuse_other_data(record: Mapping[str, Any], run: Path, samples: Samples) -> None:
     """Compare with what the first fold recorded, whose splits and groups the manifest does not have."""
-    folds = Manifest.read((run / FIRST_FOLD).with_suffix(".csv")).frame
+    folds, frame = Manifest.read((run / FIRST_FOLD).with_suffix(".csv")).frame, samples.manifest.frame
     known = record.get("data", {})
     anew = f"make them anew with 'ssl-pcb crossval --data {samples.name}'"
-    if len(folds) == len(samples.manifest):
-        frame = samples.manifest.frame.assign(split=folds["split"], group=folds["group"])
+    # A fingerprint does not mind the order of rows, but predictions name samples by it.
+    if _places(folds) == _places(frame):
+        frame = frame.assign(split=folds["split"], group=folds["group"])
         judged = replace(samples, manifest=Manifest(frame, samples.manifest.root))
         if judged.fingerprint(labels=True) == known.get("fingerprint"):
             return
         if judged.fingerprint(labels=False) == known.get("images_fingerprint"):
             raise UserError(f"{run}: its predictions are of other labels than those of {samples.name}; {anew}")
     raise UserError(f"{run}: its predictions are of another data set than {samples.name}; {anew}")
+
+
+def _places(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """File and crop of each row; the file without its folder, which may be written from elsewhere."""
+    return [(path.rpartition("/")[2], crop) for path, crop in zip(frame["path"], frame["crop"], strict=True)]
 
 
 def _numbers(file: Path) -> pd.DataFrame:

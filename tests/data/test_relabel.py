@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.relabel import read_corrections, relabel
+from ssl_pcb.data.relabel import corrections_of, read_corrections, relabel
 from ssl_pcb.errors import UserError
 
 ROWS = [
@@ -132,6 +133,16 @@ def test_tables_of_spreadsheets_are_read(tmp_path):
     assert read_corrections(tmp_path / "c.csv").to_dict("records") == [
         {"row": "007", "label": "Defective", "note": "NA, ü"}
     ]
+
+
+def test_a_table_to_be_edited_names_its_samples_changes_nothing_and_holds_no_formula(manifest, tmp_path):
+    corrections_of(manifest, np.arange(4)).to_csv(tmp_path / "c.csv", index=False)
+    table = read_corrections(tmp_path / "c.csv")
+    done = relabel(manifest, "m.csv", table, "c.csv", "Ana", "now")
+    assert (done.changes, done.confirmed) == ({}, 4)
+    assert not [path for path in table["path"] if path[0] in "=+-@"]
+    by_path = table.drop(columns="row").assign(label="Defective")
+    assert relabel(manifest, "m.csv", by_path, "c.csv", "Ana", "now").manifest.frame["label"].eq("Defective").all()
 
 
 def written(path, text):

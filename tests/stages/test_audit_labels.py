@@ -156,9 +156,18 @@ def one_label_more(frame):
     return frame
 
 
+def two_alike_swapped(frame):
+    """Rows that differ in nothing but their image: the same set, in another order."""
+    first, second = frame.index[frame["group"].eq(frame["group"][0]) & frame["label"].eq("Defective")][:2]
+    order = frame.index.to_numpy().copy()
+    order[[first, second]] = second, first
+    return frame.iloc[order]
+
+
 @pytest.mark.parametrize(("change", "line"), [
     (lambda frame: frame.drop(index=0), "its predictions are of another data set than other.csv"),
     (lambda frame: frame.iloc[::-1], "its predictions are of another data set than other.csv"),
+    (two_alike_swapped, "its predictions are of another data set than other.csv"),
     (lambda frame: frame.assign(group=frame["group"] + "x"), None),
     (lambda frame: frame.assign(crop="0 0 16 16"), "its predictions are of another data set than other.csv"),
     (one_label_more, "its predictions are of other labels than those of other.csv"),
