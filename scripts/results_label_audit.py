@@ -25,7 +25,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from ssl_pcb.audit.labels import LabelQuality
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.reports.run import read_run
-from ssl_pcb.stages.audit_labels import rank_labels
+from ssl_pcb.stages.label_ranking import rank_labels
 from ssl_pcb.stages.out_of_fold import read_out_of_fold
 
 RESULTS = Path("results")

@@ -24,8 +24,8 @@ def relabel(manifest: Path, corrections: Path, out: Path, by: str | None) -> Non
 
     An empty label makes a sample unlabelled. The old labels, who decided and when are kept in the new manifest.
     """
+    from ssl_pcb.data.corrections import read_corrections
     from ssl_pcb.data.manifest import Manifest
-    from ssl_pcb.data.relabel import read_corrections
     from ssl_pcb.data.relabel import relabel as apply
 
     if out.exists():

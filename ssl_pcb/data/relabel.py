@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ssl_pcb.data.corrections import BEFORE, SampleFinder
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.errors import UserError
 
-BEFORE, BY, AT, NOTE = "label_before", "relabelled_by", "relabelled_at", "relabel_note"
+BY, AT, NOTE = "relabelled_by", "relabelled_at", "relabel_note"
 HISTORY = "label_history"
 """Earlier corrections of a sample as JSON, the oldest first; the last one has the four columns above to itself."""
 
 KEPT = (BEFORE, BY, AT, NOTE, HISTORY)
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
 
 
 @dataclass(frozen=True)
@@ -54,44 +48,15 @@ class Relabelled:
         return lines
 
 
-def corrections_of(manifest: Manifest, rows: NDArray[np.int64]) -> pd.DataFrame:
-    """A table of corrections for the samples at ``rows`` (N,) that changes nothing before ``label`` is edited.
-
-    It will be opened in a spreadsheet, and names of files are other people's text: none begins like a formula.
-    """
-    frame = manifest.frame.iloc[rows]
-    paths = [f"./{path}" if path.startswith(FORMULA) else path for path in frame["path"]]
-    labels = frame["label"].tolist()
-    return pd.DataFrame({"row": rows, "path": paths, "crop": frame["crop"].tolist(), BEFORE: labels, "label": labels})
-
-
-def read_corrections(path: Path) -> pd.DataFrame:
-    """Read a table of decisions: ``label``, and ``row`` or ``path`` (with ``crop``); further columns are left alone.
-
-    Raises:
-        UserError: If it cannot be read, or lacks these columns.
-    """
-    try:
-        # Spreadsheets mark UTF-8 by its first bytes.
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False).fillna("")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file of corrections") from None
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: not a readable table of corrections ({str(error).splitlines()[0]})") from None
-    found = ", ".join(frame.columns)
-    if "label" not in frame.columns or not {"row", "path"} & set(frame.columns):
-        raise UserError(f"{path}: needs the columns 'label', and 'row' or 'path' (found: {found})")
-    return frame
-
-
 def relabel(manifest: Manifest, name: str, corrections: pd.DataFrame, source: str, by: str, at: str) -> Relabelled:
     """Apply ``corrections``; all of them, or none.
 
     Args:
         manifest: The samples.
         name: What messages call it.
-        corrections: From :func:`read_corrections`. ``row`` counts from 0, as in predictions; ``path`` is as the
-            manifest has it. A column ``label_before`` says which label each decision was about; ``note`` is kept.
+        corrections: From :func:`~ssl_pcb.data.corrections.read_corrections`. ``row`` counts from 0, as in predictions;
+            ``path`` is as the manifest has it. A column ``label_before`` says which label each decision was about;
+            ``note`` is kept.
         source: What messages call them.
         by: Who decided.
         at: When, as ISO 8601.
@@ -127,7 +92,7 @@ def relabel(manifest: Manifest, name: str, corrections: pd.DataFrame, source: st
 
 def _decided(manifest: Manifest, name: str, corrections: pd.DataFrame, source: str) -> dict[int, tuple[str, str]]:
     """Row to its new label and the note on it."""
-    finder, present = _Finder(manifest, name), manifest.frame["label"]
+    finder, present = SampleFinder(manifest, name), manifest.frame["label"]
     decided: dict[int, tuple[str, str]] = {}
     for number, record in enumerate(corrections.to_dict("records"), 2):  # the first line holds the columns' names
         line = {str(column): str(value) for column, value in record.items()}
@@ -161,40 +126,3 @@ def _history(old: dict[str, str], where: str) -> str:
         raise UserError(f"{where}, column '{HISTORY}' is not the JSON list that corrections leave there")
     last = {"label_before": old[BEFORE], "label": old["label"], "by": old[BY], "at": old[AT], "note": old[NOTE]}
     return json.dumps([*earlier, last], ensure_ascii=False)
-
-
-class _Finder:
-    """Finds the row that a line of corrections means."""
-
-    def __init__(self, manifest: Manifest, name: str) -> None:
-        self.name, self.root = name, manifest.root
-        self.crops = manifest.frame["crop"].tolist()
-        self.by_path: dict[str, list[int]] = defaultdict(list)
-        for row, path in enumerate(manifest.frame["path"]):
-            self.by_path[self._spelled(path)].append(row)
-
-    def row(self, line: dict[str, str], where: str) -> int:
-        """The one row that ``line`` names, by number or by path and crop; both must agree where both are given."""
-        number, path, crop = line.get("row", "").strip(), line.get("path", ""), line.get("crop")
-        if not (number or path):
-            raise UserError(f"{where} names no sample; fill 'row', or 'path' and 'crop'")
-        named = self._named(path, crop) if path else []
-        if number:
-            row = int(number) if number.isascii() and number.isdecimal() else len(self.crops)
-            if row >= len(self.crops):
-                raise UserError(f"{where}: {self.name} has no row '{number}'; its {len(self.crops)} rows count from 0")
-            if path and row not in named:
-                raise UserError(f"{where}: row {row} of {self.name} is not '{path}'{f' at {crop}' if crop else ''}")
-            return row
-        if not named:
-            raise UserError(f"{where}: {self.name} has no sample '{path}'{f' at {crop}' if crop else ''}")
-        if len(named) > 1:
-            raise UserError(f"{where}: {len(named)} samples of {self.name} are '{path}'; add column 'row' or 'crop'")
-        return named[0]
-
-    def _named(self, path: str, crop: str | None) -> list[int]:
-        rows = self.by_path.get(self._spelled(path), [])
-        return rows if crop is None else [row for row in rows if self.crops[row] == crop.strip()]
-
-    def _spelled(self, path: str) -> str:
-        return os.path.normpath(self.root / path)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ssl_pcb.audit.drawing import save_sheet
 from ssl_pcb.audit.label_sheet import samples_sheet
 from ssl_pcb.audit.next_labels import choose_next
+from ssl_pcb.data.corrections import corrections_of
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.pool import training_rows
-from ssl_pcb.data.relabel import corrections_of
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.decision.calibration import sigmoid
 from ssl_pcb.errors import UserError

@@ -69,7 +69,7 @@ def read_out_of_fold(run: Path, data: Path) -> OutOfFold:
     judged = labelled[samples.manifest.frame["split"].to_numpy()[labelled] != "test"]
     if not np.array_equal(rows, judged):
         raise UserError(
-            f"{file}: does not hold one prediction of each labelled sample; it is damaged, make the run anew"
+            f"{file}: does not hold one prediction of each labelled sample outside split 'test'; make the run anew"
         )
     return OutOfFold(
         run, config.model_copy(update={"data": chosen}), samples, rows, frame["probability"].to_numpy(),
@@ -107,10 +107,10 @@ def _numbers(file: Path) -> pd.DataFrame:
         raise UserError(
             f"{file}: is no table of predictions ({str(error).splitlines()[0]}); make the run anew"
         ) from None
-    bad = ~np.isfinite(found.to_numpy(float)).all(axis=1)
+    bad = ~(np.isfinite(found.to_numpy(float)).all(axis=1) & found["probability"].between(0, 1).to_numpy())
     if bad.any():
         raise UserError(
-            f"{file}: {bad.sum()} of {len(found)} predictions are NaN or infinite, the first in line "
-            f"{int(np.argmax(bad)) + 2}; the network diverged: make the run anew with a lower optimizer.lr"
+            f"{file}: {bad.sum()} of {len(found)} predictions are NaN or infinite (or no probability from 0 to 1), "
+            f"the first in line {int(np.argmax(bad)) + 2}; make the run anew, with a lower optimizer.lr if it diverged"
         )
     return found

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ssl_pcb.data.corrections import corrections_of, read_corrections
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.relabel import corrections_of, read_corrections, relabel
+from ssl_pcb.data.relabel import relabel
 from ssl_pcb.errors import UserError
 
 ROWS = [

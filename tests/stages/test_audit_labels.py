@@ -197,6 +197,7 @@ def spoilt(run, change):
 @pytest.mark.parametrize(("change", "line"), [
     (lambda frame: frame.assign(score=frame["score"].where(frame.index != 3)), "1 of 60 predictions are NaN"),
     (lambda frame: frame.assign(probability="inf"), "60 of 60 predictions are NaN or infinite"),
+    (lambda frame: frame.assign(probability=frame["score"] + 2), "or no probability from 0 to 1"),
     (lambda frame: frame[1:], "does not hold one prediction of each labelled sample"),
     (lambda frame: pd.concat([frame[1:], frame[1:2]]), "does not hold one prediction of each labelled sample"),
     (lambda frame: frame.drop(columns="probability"), "is no table of predictions"),
