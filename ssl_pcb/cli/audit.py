@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ssl_pcb.cli.audit_data import duplicates, shortcuts
+from ssl_pcb.cli.audit_labels import labels, next_
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.show import describe
@@ -166,5 +167,7 @@ def robustness(run: Path, data: Path | None, out: Path | None, samples: int, see
 
 audit.add_command(shortcuts)
 audit.add_command(duplicates)
+audit.add_command(labels)
+audit.add_command(next_)
 
 COMMANDS = {"audit": audit}
