@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "compare": ("ssl_pcb.cli.compare", "Does one run err less than another on the same samples?"),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
-    "audit": ("ssl_pcb.cli.audit", "Look for what misleads: shortcuts, copies, wrong labels, harmful views, a moody camera."),
+    "audit": ("ssl_pcb.cli.audit", "Look for what misleads: shortcuts, copies, wrong labels, harmful views."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),
 }
 
