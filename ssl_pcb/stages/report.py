@@ -78,7 +78,8 @@ def _refuse_mix(reported: Sequence[Reported]) -> None:
     for other in reported[1:]:
         if other.fingerprint != first.fingerprint:
             raise UserError(
-                f"{other.run}: is of other data than {first.run} (other images or splits); report on runs of one manifest"
+                f"{other.run}: is of other data than {first.run} (other images or splits); report on runs of one "
+                "manifest"
             )
 
 

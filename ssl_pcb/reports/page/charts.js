@@ -40,7 +40,7 @@ function short(value) {
 
 /** Axes of a chart; gives the drawing, and what places values in it. */
 function axes({ width, height, x, y, xName, yName, share, shareX }) {
-  const left = 46, right = 10, top = 10, bottom = 40;
+  const left = 46, right = 22, top = 10, bottom = 40;
   const px = (value) => left + ((value - x[0]) / (x[1] - x[0] || 1)) * (width - left - right);
   const py = (value) => height - bottom - ((value - y[0]) / (y[1] - y[0] || 1)) * (height - top - bottom);
   const toX = (pixel) => x[0] + ((pixel - left) / (width - left - right)) * (x[1] - x[0]);
@@ -51,7 +51,7 @@ function axes({ width, height, x, y, xName, yName, share, shareX }) {
       svg("line", { class: "grid", x1: left, x2: width - right, y1: py(at), y2: py(at) }),
       svg("text", { x: left - 8, y: py(at) + 4, "text-anchor": "end" }, share ? percent(at) : short(at)));
   }
-  for (const at of ticks(...x, Math.max(2, Math.round(width / 90)))) {
+  for (const at of ticks(...x, Math.max(2, Math.round(width / 100)))) {
     drawing.append(svg("text", { x: px(at), y: height - bottom + 18, "text-anchor": "middle" }, shareX ? percent(at) : short(at)));
   }
   if (xName) drawing.append(svg("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, xName));

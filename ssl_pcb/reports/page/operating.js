@@ -27,7 +27,7 @@ function operate(unit, low, high, rate) {
 }
 
 function percent(value) {
-  return Number.isFinite(value) ? `${(100 * value).toFixed(2)} %` : "undefined";
+  return Number.isFinite(value) ? `${(100 * value).toFixed(2)} %` : "–";
 }
 
 /** The operating-point chart of a run, its controls and figures. `changed(low, high)` is told of each move. */
@@ -108,7 +108,9 @@ class Operating {
     const steps = 400, [from, to] = this.range;
     const along = Array.from({ length: steps + 1 }, (_, number) => from + ((to - from) * number) / steps);
     const found = along.map((at) => [at, operate(this.unit, at, at, 0)]);
-    const wide = axes({ width: 560, height: 320, x: this.range, y: [0, 1], xName: "threshold (score of Defective)", share: true });
+    // Drawn as wide as there is room, so that its text is as large as the page's.
+    const room = (name, most) => Math.max(280, Math.min(most, this.root.querySelector(`[data-chart=${name}]`).clientWidth || most));
+    const wide = axes({ width: room("rates", 560), height: 320, x: this.range, y: [0, 1], xName: "threshold (score of Defective)", share: true });
     this.histogram(wide, this.unit.good, "var(--good)");
     this.histogram(wide, this.unit.defective, "var(--defect)");
     const curve = (of, colour, name) => svg("path", { class: "series", stroke: colour, d: path(found.map(([at, each]) => [at, of(each)]), wide.px, wide.py) }, svg("title", {}, name));
@@ -120,7 +122,7 @@ class Operating {
     this.wide = wide;
     const legend = el("div", { class: "legend" }, el("span", {}, swatch("var(--defect)"), "escape rate"), el("span", {}, swatch("var(--good)"), "false-call rate"));
     this.root.querySelector("[data-chart=rates]").append(el("figure", { class: "chart" }, legend, wide.drawing));
-    const square = axes({ width: 330, height: 320, x: [0, 1], y: [0, 1], xName: "escape rate", share: true, shareX: true });
+    const square = axes({ width: room("tradeoff", 400), height: 320, x: [0, 1], y: [0, 1], xName: "escape rate", share: true, shareX: true });
     square.drawing.append(svg("path", { class: "series", stroke: "var(--muted)", d: path(found.map(([, each]) => [each.escape, each.falseCall]), square.px, square.py) }));
     this.dot = svg("circle", { class: "dot", r: 6 });
     square.drawing.append(this.dot);
@@ -193,9 +195,9 @@ class Operating {
   }
 }
 
-function bounded(errors, samples, bound) {
-  if (!samples) return "there are none";
-  return `${errors.toLocaleString("en")} of ${samples.toLocaleString("en")}; 95 % bound ${percent(bound)} (Clopper-Pearson)`;
+function bounded(errors, samples, bound, word = "95 % bound") {
+  if (!samples) return "there are no such ones";
+  return `${errors.toLocaleString("en")} of ${samples.toLocaleString("en")}; ${word} ${percent(bound)}`;
 }
 
 function tile(kind, role, name, value, aside) {
@@ -203,5 +205,5 @@ function tile(kind, role, name, value, aside) {
 }
 
 function rateCell(role, value, errors, samples, bound) {
-  return el("td", { class: "number", "data-rate": role }, el("b", {}, percent(value)), el("span", { class: "interval" }, samples ? `${errors.toLocaleString("en")} of ${samples.toLocaleString("en")}; bound ${percent(bound)}` : "none"));
+  return el("td", { class: "number", "data-rate": role }, el("b", {}, percent(value)), el("span", { class: "interval" }, bounded(errors, samples, bound, "bound")));
 }

@@ -31,11 +31,22 @@ def facts(record: Mapping[str, Any], config: StageConfig) -> list[tuple[str, str
         "Learns by": _recipe(config),
         "Took": _duration(record.get("seconds")),
         "Made": str(record.get("ended", record.get("started", ""))).replace("T", " ").replace("+00:00", " UTC"),
-        "Made by": f"ssl-pcb {record.get('versions', {}).get('ssl-pcb', '')}, commit {record.get('commit') or 'unknown'}",
+        "Commit": record.get("commit"),
         "On": _machine(record.get("hardware", {})),
         "Data fingerprint": data.get("fingerprint"),
     }
     return [(name, str(value)) for name, value in known.items() if value not in (None, "")]
+
+
+def sentence(record: Mapping[str, Any], config: StageConfig) -> str:
+    """The same in one sentence."""
+    data = record.get("data", {})
+    train = data.get("splits", {}).get("train", {})
+    of = f": {train['samples']:,} training {data.get('unit', 'image')}s" if train else ""
+    boards = f" of {train['groups']} boards" if train.get("groups") else ""
+    name = record.get("backbone", {}).get("network", config.backbone.name)
+    on = data.get("manifest", "shards")
+    return f"{name}, {DID[record['stage']]}, on {on}{of}{boards}, at {config.data.image_size} px."
 
 
 def splits(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -77,14 +88,18 @@ def _network(record: Mapping[str, Any], config: StageConfig) -> str:
 
 def _recipe(config: StageConfig) -> str:
     if isinstance(config, PretrainConfig):
-        return f"{config.method.name}, {config.training.epochs} epochs"
+        return f"{config.method.name}, {_epochs(config.training.epochs)}"
     if isinstance(config, LinearEvalConfig):
         return f"{config.reported_probe} probe"
     steps = f", {config.steps_per_epoch} steps each" if config.steps_per_epoch else ""
     return (
         f"{config.loss.name}, sampler {config.sampler.name}, augmentation {config.augment.name}, "
-        f"{config.training.epochs} epochs{steps}"
+        f"{_epochs(config.training.epochs)}{steps}"
     )
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' if count > 1 else ''}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -43,6 +43,12 @@ def metric_table(reports: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def headline(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What ranks, apart from any threshold."""
+    names = {"auroc": "AUROC", "average_precision": "average precision"}
+    return [{"name": name} | cell(report["metrics"][metric]) for metric, name in names.items()]
+
+
 def cell(entry: Mapping[str, Any] | None) -> Cell:
     """A value and its interval."""
     if entry is None or entry["value"] is None:

@@ -68,7 +68,7 @@ def _heats(judge: Classifier, samples: Samples, rows: NDArray[np.int64]) -> NDAr
 
 
 def augmentation_sheet(config: StageConfig, samples: Samples, seed: int) -> str:
-    """Samples under the run's augmentation, their defects outlined, as a data URI.
+    """Samples under the run's augmentation, their defects outlined, as a data URI; empty if it has none.
 
     Raises:
         UserError: If no training sample shows a defect box.
@@ -87,7 +87,7 @@ def augmentation_sheet(config: StageConfig, samples: Samples, seed: int) -> str:
         match config:
             case PretrainConfig():
                 contact_sheet(some, data, {f"views of {config.method.name}": config.view}, file, seed=seed)
-            case FinetuneConfig() | CrossvalConfig():
+            case FinetuneConfig() | CrossvalConfig() if config.augment.name != "none":
                 named = {f"augmentation '{config.augment.name}'": config.augment}
                 policy_sheet(PixelSource.open(some, data), named, file, seed=seed)
             case _:

@@ -43,7 +43,8 @@ class Reported:
     def fingerprint(self) -> str | None:
         """Of its data."""
         data = self.record.get("data", {})
-        return data.get("images_fingerprint", data.get("fingerprint"))
+        found: str | None = data.get("images_fingerprint", data.get("fingerprint"))
+        return found
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -
     summary = saved.summary if saved else {}
     told, entries, sheet = _pictures(reported, pictures, device, seed, notes)
     shown = {
-        "name": name, "folder": str(run), "stage": record["stage"],
+        "name": name, "folder": str(run), "stage": record["stage"], "sentence": facts.sentence(record, config),
+        "headline": figures.headline(summary["reports"]["val"]) if saved else [],
         "marks": saved.marks if saved else [], "facts": facts.facts(record, config), "splits": facts.splits(record),
         "versions": facts.versions(record), "settings": facts.settings(config), "command": facts.command(record),
         "metrics": figures.metric_table(summary["reports"]) if saved else None,
@@ -103,11 +105,12 @@ def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -
         "notes": notes, "unit": saved.unit if saved else record.get("data", {}).get("unit", "image"),
         "pictured": bool(entries), "mapped": any("xy" in each for each in entries),
     }  # fmt: skip
-    data = {
-        "name": name, "curves": curves.curves(rows), "samples": entries, "told": told,
+    drawn = curves.curves(rows)
+    data: dict[str, Any] = {
+        "name": name, "curves": drawn, "samples": entries, "told": told,
         "operating": figures.operating(saved, found.evaluations(run)) if saved else None,
     }  # fmt: skip
-    return Told(shown | {"curves": len(data["curves"])}, data)
+    return Told(shown | {"curves": len(drawn)}, data)
 
 
 def _probes(summary: dict[str, Any]) -> list[dict[str, Any]]:
