@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +17,7 @@ from ssl_pcb.stages.reporting.one_run import Reported, read_reported, tell
 
 log = logging.getLogger(__name__)
 
-FILE = "report.html"
 SCRIPTS = ("charts.js", "operating.js", "samples.js", "report.js")
-
-
-def say_report(run: Path) -> None:
-    """Name the command that makes the report of a run."""
-    log.info("report: ssl-pcb report %s -o %s", shlex.quote(str(run)), shlex.quote(str(run / FILE)))
 
 
 def make_report(
