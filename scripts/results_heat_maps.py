@@ -33,7 +33,8 @@ from ssl_pcb.stages.finetuned import load_classifier
 RESULTS = Path("results")
 AT_ONCE, RESAMPLES, SEED = 64, 1000, 0
 MEASURES = {"pointing": "peak in a defect", "energy": "share of the map in defects"}
-BESIDE = "Grad-CAM, stride 16"
+BESIDE = "score of each cell"
+"""The map that others are compared with."""
 MapOf = Callable[[Tensor], Tensor]
 
 
@@ -43,10 +44,10 @@ def ways(run: Path) -> Iterator[tuple[str, MapOf]]:
     network: Any = model.backbone.network
     yield "chance: every place alike", lambda images: torch.ones_like(images[:, 0])
     yield "centre: a bell, a quarter of the side wide", centre_bell
-    yield BESIDE, lambda images: grad_cam(model, images, network.layer3)
+    yield "Grad-CAM, stride 16", lambda images: grad_cam(model, images, network.layer3)
     yield "Grad-CAM, stride 8", lambda images: grad_cam(model, images, network.layer2)
     yield "Grad-CAM, the neck's map", lambda images: grad_cam(model, images)
-    yield "score of each cell", lambda images: cell_scores(model, images)
+    yield BESIDE, lambda images: cell_scores(model, images)
     pretrained = open_coder(Path(read_run(run)["checkpoint"]), "cpu").network
     assert isinstance(pretrained, Backbone)
     yield "painted defects' own map, no labels", lambda images: painted_map(pretrained, images)
@@ -100,7 +101,7 @@ def measured(run: Path) -> Iterator[dict[str, Any]]:
         line: dict[str, Any] = {"run": run.name, "map": name, "split": "val", "tiles": len(rows)}
         line["images"] = len(set(where[1]))
         for measure, each in values.items():
-            for end, of in ((measure, each), (f"{measure}_gain", each - found[BESIDE][measure])):
+            for end, of in ((measure, each), (f"{measure}_difference", each - found[BESIDE][measure])):
                 got = resampled_difference(mean_of(of), *where, RESAMPLES, SEED, 0.95)
                 line |= {end: got.value, f"{end}_low": got.low, f"{end}_high": got.high}
         yield line | {"ms_per_tile": 1000 * seconds[name] / len(rows), "commit": str(read_run(run).get("commit"))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,18 @@ def make_review(audit: Path, out: Path, *, device: str = "auto") -> None:
          **{key: float(line[key]) for key in OPINIONS}}
         for number, line in enumerate(suspects.to_dict("records"))
     ]  # fmt: skip
+    command = f"ssl-pcb data relabel {shlex.quote(judged.samples.name)} corrections.csv --out relabelled.csv"
     write_page(
         "review.html", SCRIPTS, {"key": f"ssl-pcb review {fingerprint}", "suspects": told, "samples": entries},
         {
             "title": f"Suspected labels of {judged.samples.name}", "count": len(rows), "unit": judged.samples.unit,
-            "labels": len(judged.rows), "folder": str(audit), "manifest": judged.samples.name, "version": __version__,
+            "labels": len(judged.rows), "folder": str(audit), "command": command, "version": __version__,
             "auroc": found["facts"].get("auroc"),
         },
         out,
     )  # fmt: skip
     log.info("written: %s (%.1f MB); open it in a browser, and apply what it saves with", out, out.stat().st_size / 1e6)
-    log.info("    ssl-pcb data relabel %s corrections.csv --out relabelled.csv", judged.samples.name)
+    log.info("    %s", command)
 
 
 def _read(audit: Path) -> tuple[dict[str, Any], pd.DataFrame, str]:

@@ -1,6 +1,8 @@
 """What the report tells of each stage, and what it refuses; without a browser."""
 
+import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.evaluation.operating import operate
 from ssl_pcb.reports.saved import read_saved
 
+DIFFERENCE = r'<b>([+-][^<]+)</b><span class="interval">([^<]+)</span></td><td class="after">([^<]+)<'
 KEYS = SMALL | {"resamples": 100, "checkpoint": "none"}
 
 
@@ -114,10 +117,13 @@ def test_other_stages_show_what_they_have(runs, ssl_pcb_cli):
 
 def test_differences_are_those_of_compare(runs, ssl_pcb_cli):
     _, text = report(ssl_pcb_cli, "fine", "other", "pre", out="both.html")
+    assert "within the noise" in text  # of two seeds on twelve images
     assert ssl_pcb_cli("compare", "fine", "other", "--out", "c.json", "--resamples", 100).code == 0
+    said = {each[0]: each[1:] for each in re.findall(DIFFERENCE, html.unescape(text))}
     for each in json.loads(Path("c.json").read_text())["differences"].values():
-        shown = f'<b>{each["value"]:+.3f}</b><span class="interval">{each["low"]:+.3f} to {each["high"]:+.3f}</span>'
-        assert shown.replace("+", "&#43;") in text or shown in text
+        interval = f"{each['low']:+.3f} to {each['high']:+.3f}"
+        sure = "more than chance" if each["low"] > 0 or each["high"] < 0 else "within the noise"
+        assert said[f"{each['value']:+.3f}"] == (interval, sure)
 
 
 def test_operating_points_and_audits_that_were_made_are_shown(runs, ssl_pcb_cli):

@@ -70,7 +70,8 @@ class Operating {
       typed.addEventListener("change", () => Number.isFinite(typed.valueAsNumber) && this.drag(name, typed.valueAsNumber));
     }
     this.find("review").addEventListener("change", (event) => {
-      const high = event.target.checked ? Math.max(this.low, this.firstFewFalseCalls()) : this.low;
+      const apart = this.low + (this.range[1] - this.range[0]) / 20;
+      const high = event.target.checked ? Math.max(apart, this.firstFewFalseCalls()) : this.low;
       this.move(this.low, high, false);
     });
     const rate = this.find("rate");

@@ -25,7 +25,7 @@ def heat_picture(heat: NDArray[np.float32], most: int) -> str:
     """A heat map (H, W) in [0, 1] as a data URI: colours that are the less transparent the higher it is."""
     shown = np.clip(heat, 0, 1)
     colours = colormaps[HEAT](0.25 + 0.75 * shown)  # its first quarter is as dark as copper in the dark
-    colours[..., 3] = 0.85 * np.sqrt(shown)
+    colours[..., 3] = 0.85 * shown**1.5
     return _uri(_smaller(Image.fromarray(np.round(255 * colours).astype(np.uint8)), most))
 
 

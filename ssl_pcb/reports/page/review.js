@@ -51,7 +51,7 @@ function save() {
 function show() {
   const suspect = REVIEW.suspects[at], sample = REVIEW.samples[suspect.sample], near = sample.near.map((number) => REVIEW.samples[number]);
   const share = (value) => `${(100 * value).toFixed(0)} %`;
-  const facts = { "Probability of Defective, by a network that has not seen the label": share(suspect.probability), "Neighbours that disagree": share(suspect.neighbour_disagreement), "Suspicion": share(suspect.suspicion), "Board": sample.board || "unknown", "Types": sample.types.replaceAll(";", ", "), "File": sample.path, "Crop": sample.crop, "Manifest row": suspect.row };
+  const facts = { "Probability of Defective, out of fold": share(suspect.probability), "Neighbours that disagree": share(suspect.neighbour_disagreement), "Suspicion": share(suspect.suspicion), "Board": sample.board || "unknown", "Types": sample.types.replaceAll(";", ", "), "File": sample.path, "Crop": sample.crop, "Manifest row": suspect.row };
   const large = el("div", { class: "pair" },
     el("div", {}, pictured(sample), el("span", { class: "caption" }, "as it is, with its boxes if it has some")),
     sample.heat ? el("div", {}, pictured(sample, true), el("span", { class: "caption" }, "where the network sees a defect")) : null);

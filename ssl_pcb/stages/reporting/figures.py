@@ -106,7 +106,7 @@ def differences(runs: Sequence[Saved], resamples: int, seed: int) -> list[list[d
         found.append([
             {"name": METRICS[name], "value": f"{value['value']:+.3f}",
              "interval": f"{value['low']:+.3f} to {value['high']:+.3f}",
-             "clear": value["low"] > 0 or value["high"] < 0, "over": value["over"]}
+             "sure": value["low"] > 0 or value["high"] < 0, "over": value["over"]}
             for name, value in each.items()
         ])  # fmt: skip
     return found

@@ -35,7 +35,7 @@ class Parsed(html.parser.HTMLParser):
 
 
 def page(data, title="a page"):
-    shown = {"title": title, "count": 1, "labels": 2, "unit": "tile", "manifest": "m.csv", "folder": "f"}
+    shown = {"title": title, "count": 1, "labels": 2, "unit": "tile", "command": "c", "folder": "f"}
     return render.rendered("review.html", ["charts.js"], data, shown | {"version": "0", "auroc": None})
 
 
