@@ -13,7 +13,8 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.reports.page.render import write_page
 from ssl_pcb.reports.saved import refuse_other_data
 from ssl_pcb.stages.reporting.figures import METRICS, cell, differences
-from ssl_pcb.stages.reporting.one_run import Reported, read_reported, tell
+from ssl_pcb.stages.reporting.one_run import tell
+from ssl_pcb.stages.reporting.reported import Reported, read_reported
 
 log = logging.getLogger(__name__)
 
