@@ -8,7 +8,6 @@ Each RUN is a finetuning from painted defects with one neck. The test boards are
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,11 +90,9 @@ def measured(run: Path) -> Iterator[dict[str, Any]]:
         plain_view(pixels.__getitems__(list(range(n, min(n + AT_ONCE, len(rows))))).inputs, config.image_size)
         for n in range(0, len(rows), AT_ONCE)
     ]
-    found, seconds = {}, {}
+    found = {}
     for name, way in ways(run):
-        began = time.perf_counter()
         maps = torch.cat([way(batch).detach() for batch in batches]).double().numpy()
-        seconds[name] = time.perf_counter() - began
         found[name] = {"pointing": pointing_hits(maps, covered), "energy": energy_inside(maps, covered)}
     for name, values in found.items():
         line: dict[str, Any] = {"run": run.name, "map": name, "split": "val", "tiles": len(rows)}
@@ -104,7 +101,7 @@ def measured(run: Path) -> Iterator[dict[str, Any]]:
             for end, of in ((measure, each), (f"{measure}_difference", each - found[BESIDE][measure])):
                 got = resampled_difference(mean_of(of), *where, RESAMPLES, SEED, 0.95)
                 line |= {end: got.value, f"{end}_low": got.low, f"{end}_high": got.high}
-        yield line | {"ms_per_tile": 1000 * seconds[name] / len(rows), "commit": str(read_run(run).get("commit"))}
+        yield line | {"commit": str(read_run(run).get("commit"))}
 
 
 def mean_of(values: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
@@ -118,10 +115,10 @@ def markdown(frame: pd.DataFrame) -> str:
     for run, table in frame.groupby("run", sort=False):
         first = table.iloc[0]
         lines += [f"`{run}`, {first['tiles']} Defective validation tiles of {first['images']} images:", ""]
-        lines += ["| map | " + " | ".join(MEASURES.values()) + " | ms a tile |", "|---" * (len(MEASURES) + 2) + "|"]
+        lines += ["| map | " + " | ".join(MEASURES.values()) + " |", "|---" * (len(MEASURES) + 1) + "|"]
         for _, line in table.iterrows():
             cells = [f"{line[name]:.3f} ({line[f'{name}_low']:.3f} to {line[f'{name}_high']:.3f})" for name in MEASURES]
-            lines.append(f"| {line['map']} | {' | '.join(cells)} | {line['ms_per_tile']:.1f} |")
+            lines.append(f"| {line['map']} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
