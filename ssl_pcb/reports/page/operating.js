@@ -34,14 +34,13 @@ function percent(value) {
 class Operating {
   constructor(root, data, changed) {
     Object.assign(this, { root, data, changed, unit: data.units[0] });
-    const all = [...this.unit.good, ...this.unit.defective];
-    const low = Math.min(...[this.unit.good[0], this.unit.defective[0]]), high = Math.max(this.unit.good.at(-1), this.unit.defective.at(-1));
+    const { good, defective } = this.unit;
+    const low = Math.min(good[0], defective[0]), high = Math.max(good.at(-1), defective.at(-1));
     const room = (high - low || 1) * 0.03;
     this.range = [low - room, high + room];
     this.find = (name) => root.querySelector(`[data-role=${name}]`);
     this.low = this.high = data.chosen[0].low;
     this.rate = data.defectRate;
-    this.count = all.length;
     this.controls();
     this.charts();
     this.show();

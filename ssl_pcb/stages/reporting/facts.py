@@ -18,6 +18,10 @@ DID = {
 }  # fmt: skip
 
 
+NAMES = ("ssl-pcb", "__main__.py")
+"""What a command line begins with; from Python there is none."""
+
+
 def facts(record: Mapping[str, Any], config: StageConfig) -> list[tuple[str, str]]:
     """Name and value of each, in the order to be read."""
     data = record.get("data", {})
@@ -74,10 +78,6 @@ def command(record: Mapping[str, Any]) -> str:
     """How it was called, last."""
     words = (record.get("sessions") or [{}])[-1].get("command") or []
     return " ".join(["ssl-pcb", *map(str, words[1:])]) if words and Path(words[0]).name in NAMES else ""
-
-
-NAMES = ("ssl-pcb", "__main__.py")
-"""What a command line begins with; from Python there is none."""
 
 
 def _network(record: Mapping[str, Any], config: StageConfig) -> str:

@@ -17,7 +17,7 @@ SHEETS = {
 """Pictures that stages leave."""
 
 AUDIT_SHEETS = ("robustness.png", "suspects.png", "cues.png", "pairs.png", "examples.png", "contact_sheet.png")
-EVALUATION = "evaluation.json"
+EVALUATION, OWN = "evaluation.json", "the run's own"
 
 
 def sheets(run: Path) -> list[dict[str, str]]:
@@ -34,9 +34,6 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
             named = _named(each["rule"], each.get("review"))
             found[named] = {"named": named, "low": each["low"], "high": each["high"]}
     return [each for each in found.values() if each["named"] != OWN]
-
-
-OWN = "the run's own"
 
 
 def audits(run: Path, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
