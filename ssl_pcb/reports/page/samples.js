@@ -74,7 +74,7 @@ class SampleDialog {
       el("div", { class: "dialog-head" }, el("h2", { id: "sample-title" }, `${this.place + 1} of ${this.numbers.length}`),
         button("←", "previous", () => this.go(-1)), button("→", "next", () => this.go(1)), button("✕", "close", () => this.root.close())),
       el("div", { class: "pair" }, pictured(sample), sample.heat ? pictured(sample, true) : null),
-      el("dl", { class: "facts short" }, ...Object.entries(facts).filter(([, value]) => value !== "" && value !== undefined).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))))));
+      el("dl", { class: "facts short" }, ...Object.entries(facts).filter(([, value]) => value !== "" && value !== undefined).map(([name, value]) => el("div", { class: name === "File" ? "wide" : null }, el("dt", {}, name), el("dd", {}, String(value))))));
     if (near.length) {
       const cards = el("div", { class: "gallery small" }, ...near.map((each) => el("div", {}, pictured(each), el("span", { class: "caption" }, el("b", {}, each.label || "unlabelled"), ` · board ${each.board || "unknown"}`))));
       this.root.append(el("h3", {}, "Its nearest training samples, to the network"), cards);
