@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
 from ssl_pcb.models.backbones import Backbone
@@ -56,6 +55,8 @@ def grad_cam(classifier: ImageClassifier, images: Tensor, layer: nn.Module | Non
     Returns:
         (N, H, W) float32, at least 0, the highest of each image 1; of one that nothing speaks for all 0.
     """
+    from captum.attr import LayerGradCam
+
     net = _Split(classifier)
     found = LayerGradCam(net, layer or net.first).attribute(images, relu_attributions=True)
     found = (found[0] if isinstance(found, tuple) else found).detach().float()
