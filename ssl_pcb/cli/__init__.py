@@ -41,6 +41,8 @@ COMMANDS = {
         "Choose a line's threshold, with bounds on what escapes and what is stopped.",
     ),
     "compare": ("ssl_pcb.cli.compare", "Does one run err less than another on the same samples?"),
+    "report": ("ssl_pcb.cli.report", "One page about finished runs: figures, errors, pictures; opens anywhere."),
+    "review": ("ssl_pcb.cli.report", "A page to decide about suspected labels, with keys."),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
     "audit": ("ssl_pcb.cli.audit", "Look for what misleads: shortcuts, copies, wrong labels, harmful views."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),

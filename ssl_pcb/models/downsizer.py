@@ -99,13 +99,14 @@ class DownsizedBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, S, S) in [0, 1]."""
-        features: Tensor = self.backbone(self._small(images))
+        features: Tensor = self.backbone(self.small(images))
         return features
 
     def feature_map(self, images: Tensor) -> Tensor:
         """The last feature map (B, D, h, w), before pooling, of images (B, C, S, S) in [0, 1]."""
-        return self.backbone.feature_map(self._small(images))
+        return self.backbone.feature_map(self.small(images))
 
-    def _small(self, images: Tensor) -> Tensor:
+    def small(self, images: Tensor) -> Tensor:
+        """What the classifier's backbone sees (B, channels, h, w) of images (B, C, S, S) in [0, 1]."""
         small: Tensor = self.squeeze(self.downsizer(images))
         return small

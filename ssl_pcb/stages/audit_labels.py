@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def audit_labels(data: Path, run: Path, features: Path | None, out: Path, *, lim
     )
     _say(suspects, judged, quality, limit)
     log.info("written: %s", out)
+    if len(suspects):
+        page = shlex.quote(str(out / "review.html"))
+        log.info("decide about them: ssl-pcb review %s -o %s", shlex.quote(str(out)), page)
     return passed
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ssl_pcb.decision.thresholds import decide
 from ssl_pcb.errors import UserError
-from ssl_pcb.evaluation.mcnemar import McNemar, mcnemar
+from ssl_pcb.evaluation.mcnemar import mcnemar
 from ssl_pcb.evaluation.paired import Difference, Ranking, paired_balanced_accuracy, paired_difference
 from ssl_pcb.reports.run import write_json
 from ssl_pcb.reports.saved import Saved, Scored, need_both_classes, read_saved, refuse_other_data
@@ -39,9 +39,23 @@ def compare(first: Path, second: Path, split: str, out: Path | None, *, resample
         UserError: If a run has no such predictions, or the two judged other data.
     """
     runs = read_saved(first), read_saved(second)
+    found = paired_figures(runs, split, resamples=resamples, seed=seed)
+    _say(runs, found)
+    if out is not None:
+        write_json(out, found)
+        log.info("written: %s", out)
+    return found
+
+
+def paired_figures(runs: tuple[Saved, Saved], split: str, *, resamples: int, seed: int) -> dict[str, Any]:
+    """The same of runs that are read already, and nothing is said or written.
+
+    Raises:
+        UserError: As :func:`compare`.
+    """
     refuse_other_data(*runs)
     scored = _paired(runs, split)
-    need_both_classes(scored[0], f"{first}: split '{split}'")
+    need_both_classes(scored[0], f"{runs[0].run}: split '{split}'")
     labels, groups, images = scored[0].labels, scored[0].groups, scored[0].images
     called = [decide(each.scores, run.threshold) for each, run in zip(scored, runs, strict=True)]
     wrong = [each != (labels == 1) for each in called]
@@ -58,17 +72,12 @@ def compare(first: Path, second: Path, split: str, out: Path | None, *, resample
         for metric in get_args(Ranking)
     }
     gained["balanced_accuracy"] = paired_balanced_accuracy(called[1], called[0], labels, groups, images, **drawn)
-    found = {
-        "runs": [str(first), str(second)], "data": runs[0].record["data"], "split": split, "samples": len(labels),
+    return {
+        "runs": [str(run.run) for run in runs], "data": runs[0].record["data"], "split": split, "samples": len(labels),
         "unit": runs[0].unit, "thresholds": [run.threshold for run in runs],
         "differences": {name: asdict(each) for name, each in gained.items()},
         "mcnemar": {name: asdict(each) for name, each in tests.items()},
     }  # fmt: skip
-    _say(runs, split, len(labels), gained, tests)
-    if out is not None:
-        write_json(out, found)
-        log.info("written: %s", out)
-    return found
 
 
 def _paired(runs: tuple[Saved, Saved], split: str) -> tuple[Scored, Scored]:
@@ -83,20 +92,21 @@ def _paired(runs: tuple[Saved, Saved], split: str) -> tuple[Scored, Scored]:
     return Scored(frames[0]), Scored(frames[1])
 
 
-def _say(
-    runs: tuple[Saved, Saved], split: str, samples: int, gained: dict[str, Difference], tests: dict[str, McNemar]
-) -> None:
-    log.info("%s beside %s, on %d %ss of split '%s'", runs[1].run, runs[0].run, samples, runs[0].unit, split)
-    for name, each in gained.items():
-        noise = "" if each.low > 0 or each.high < 0 else ": within the noise"
+def _say(runs: tuple[Saved, Saved], found: dict[str, Any]) -> None:
+    log.info(
+        "%s beside %s, on %d %ss of split '%s'",
+        runs[1].run, runs[0].run, found["samples"], runs[0].unit, found["split"],
+    )  # fmt: skip
+    for name, each in found["differences"].items():
+        noise = "" if each["low"] > 0 or each["high"] < 0 else ": within the noise"
         log.info(
             "    %s %+.4f [%+.4f, %+.4f] over resampled %ss%s",
-            name.replace("_", " "), each.value, each.low, each.high, each.over, noise,
+            name.replace("_", " "), each["value"], each["low"], each["high"], each["over"], noise,
         )  # fmt: skip
-    for name, test in tests.items():
+    for name, test in found["mcnemar"].items():
         log.info(
             "    wrong (%s): %d %ss in the second alone, %d in the first alone; McNemar's exact p = %.3g",
-            name, test.second_alone, runs[0].unit, test.first_alone, test.p_value,
+            name, test["second_alone"], runs[0].unit, test["first_alone"], test["p_value"],
         )  # fmt: skip
     for run in runs:
         for mark in run.marks:

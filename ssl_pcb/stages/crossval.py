@@ -26,6 +26,7 @@ from ssl_pcb.reports.run import Run, open_run, read_config, read_run
 from ssl_pcb.reports.saved import read_predictions
 from ssl_pcb.stages.checks import check_resumable
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, calibration_of, save_predictions
+from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.stages.start import start_stage
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def crossval(config: CrossvalConfig, asked: Mapping[str, Any], *, resume: bool =
     finally:
         run.forget_early_lines()
     log.info("run folder: %s", run.folder)
+    say_report(run.folder)
     return run.folder
 
 

@@ -17,11 +17,14 @@ from ssl_pcb.data.synthetic.generate import synthesize
 from ssl_pcb.reports.run import read_config
 from ssl_pcb.stages.audit_augmentations import audit_views
 from ssl_pcb.stages.checks import refuse_used_folder
+from ssl_pcb.stages.report import make_report
 from ssl_pcb.stages.start import start_stage
 
 log = logging.getLogger(__name__)
 
 BOARDS, IMAGES_PER_BOARD, IMAGE_SIZE = 20, 60, 48
+SHOWN = 600
+"""Pictures in the report."""
 
 
 def run_demo(out: Path, seed: int) -> None:
@@ -63,7 +66,9 @@ def run_demo(out: Path, seed: int) -> None:
     _say("finetuned from SimCLR", tuned["reports"])
     _say("finetuned from scratch", scratch["reports"])
     log.info("(far too small to compare methods by: it shows the way)")
-    log.info("done in %.0f s; look at %s", time.perf_counter() - began, out / "augmentations" / "contact_sheet.png")
+    page = out / "report.html"
+    make_report([out / "finetune-simclr", out / "finetune-scratch", out / "pretrain"], page, pictures=SHOWN, seed=seed)
+    log.info("done in %.0f s; open %s in a browser", time.perf_counter() - began, page)
 
 
 class _Job:

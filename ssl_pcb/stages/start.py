@@ -19,6 +19,7 @@ from ssl_pcb.stages.checks import check_resumable, refuse_missing_weights
 from ssl_pcb.stages.finetune import finetune
 from ssl_pcb.stages.linear_eval import linear_eval
 from ssl_pcb.stages.pretrain import pretrain
+from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.training.compiling import refuse_missing_compiler
 from ssl_pcb.training.processes import count_processes, make_fabric, refuse_uneven, together
 
@@ -62,6 +63,7 @@ def start_stage(stage: str, config: StageConfig, asked: Mapping[str, Any], *, re
         finally:
             run.forget_early_lines()
     log.info("run folder: %s", run.folder)
+    say_report(run.folder)
     return run.folder
 
 

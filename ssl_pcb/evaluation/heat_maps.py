@@ -1,0 +1,113 @@
+"""Where in an image a classifier sees the defect."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.objectives.classification import ImageClassifier
+
+
+def heat_maps(classifier: ImageClassifier, images: Tensor) -> Tensor:
+    """How much each place of the images speaks for Defective: :func:`cell_scores`, which of all that was measured
+    lies in the defects most often (``results/heat_maps.md``).
+
+    Args:
+        classifier: In eval mode.
+        images: (N, C, H, W) in [0, 1], as the network sees them.
+
+    Returns:
+        (N, H, W) float32 in [0, 1], in the images' pixels.
+    """
+    return cell_scores(classifier, images)
+
+
+@torch.no_grad()
+def cell_scores(classifier: ImageClassifier, images: Tensor) -> Tensor:
+    """The probability of Defective that the classifier would give each cell of its last map, were that the whole image.
+
+    For a linear head behind one averaged map these are class activation maps (Zhou et al. 2016, arXiv 1512.04150);
+    behind a maximum the highest cell is a bound of the image's own score.
+
+    Returns:
+        (N, H, W) float32 in [0, 1]; see :func:`heat_maps`.
+    """
+    net = _Split(classifier)
+    maps = net.maps(images)
+    side = maps[0].shape[2:]
+    wide = [F.interpolate(each, side, mode="bilinear", align_corners=False) for each in maps]
+    cells = [each.permute(0, 2, 3, 1).reshape(-1, each.shape[1], 1, 1) for each in wide]
+    scores = net.end(cells).view(len(images), 1, *side)
+    return _to_pixels(torch.sigmoid(scores), images)
+
+
+def grad_cam(classifier: ImageClassifier, images: Tensor, layer: nn.Module | None = None) -> Tensor:
+    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of the score of Defective, by captum.
+
+    Args:
+        classifier: In eval mode.
+        images: (N, C, H, W) in [0, 1].
+        layer: Part of the network whose map is weighed; ``None`` = the last map, of several the finest.
+
+    Returns:
+        (N, H, W) float32, at least 0, the highest of each image 1; of one that nothing speaks for all 0.
+    """
+    from captum.attr import LayerGradCam
+
+    net = _Split(classifier)
+    found = LayerGradCam(net, layer or net.first).attribute(images, relu_attributions=True)
+    found = (found[0] if isinstance(found, tuple) else found).detach().float()
+    return _to_pixels(found / found.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo().tiny), images)
+
+
+class _Split(nn.Module):
+    """A classifier cut at its last maps: what makes them, and what makes a score of them."""
+
+    def __init__(self, classifier: ImageClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.first, self.inner = _Maps(classifier), _inner(classifier)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-odds of Defective (N,)."""
+        return self.end(self.maps(images))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """(N, depth, h, w) each, the finest first."""
+        return list(self.first(images))
+
+    def end(self, maps: list[Tensor]) -> Tensor:
+        """Log-odds of Defective (N,) of such maps, of any size."""
+        if self.classifier.classifier.head.on_map:
+            return self.classifier.classifier.scores(maps[-1])
+        pooled = self.inner.pooled(maps) if self.inner.strides else self.inner.pooled_end(maps[0])
+        return self.classifier.classifier.scores(pooled)
+
+
+class _Maps(nn.Module):
+    """The part before the cut, as a module of its own, which captum listens to."""
+
+    def __init__(self, classifier: ImageClassifier) -> None:
+        super().__init__()
+        self.backbone, self.inner = classifier.backbone, _inner(classifier)
+        self.on_map = classifier.classifier.head.on_map
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The last maps."""
+        if self.on_map or not self.inner.strides:
+            return (self.backbone.feature_map(images),)
+        if isinstance(self.backbone, DownsizedBackbone):
+            images = self.backbone.small(images)
+        return tuple(self.inner.maps(images))
+
+
+def _inner(classifier: ImageClassifier) -> Backbone:
+    found = classifier.backbone
+    return found.backbone if isinstance(found, DownsizedBackbone) else found
+
+
+def _to_pixels(maps: Tensor, images: Tensor) -> Tensor:
+    return F.interpolate(maps.float(), images.shape[2:], mode="bilinear", align_corners=False)[:, 0]

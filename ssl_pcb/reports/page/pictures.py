@@ -1,0 +1,51 @@
+"""Pictures as text that stands in a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+HEAT = "inferno"
+"""Of matplotlib; it rises evenly in lightness, for every kind of colour vision."""
+QUALITY = 80
+
+
+def picture(pixels: NDArray[np.uint8], most: int) -> str:
+    """A sample (H, W, C), C = 1 or 3, as a data URI, at most ``most`` pixels wide."""
+    return _uri(_smaller(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB"), most))
+
+
+def heat_picture(heat: NDArray[np.float32], most: int) -> str:
+    """A heat map (H, W) in [0, 1] as a data URI: colours that are the less transparent the higher it is."""
+    shown = np.clip(heat, 0, 1)
+    colours = colormaps[HEAT](0.25 + 0.75 * shown)  # its first quarter is as dark as copper in the dark
+    colours[..., 3] = 0.85 * shown**1.5
+    return _uri(_smaller(Image.fromarray(np.round(255 * colours).astype(np.uint8)), most))
+
+
+def sheet(file: Path, most: int = 1600) -> str:
+    """A picture file as a data URI.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with Image.open(file) as opened:
+        return _uri(_smaller(opened.convert("RGB"), most))
+
+
+def _smaller(image: Image.Image, most: int) -> Image.Image:
+    if image.width > most:
+        image = image.resize((most, max(1, round(image.height * most / image.width))), Image.Resampling.LANCZOS)
+    return image
+
+
+def _uri(image: Image.Image) -> str:
+    held = io.BytesIO()
+    image.save(held, "WEBP", quality=QUALITY, method=4)
+    return "data:image/webp;base64," + base64.b64encode(held.getvalue()).decode()

@@ -1,0 +1,85 @@
+"""What lies in and beside a run folder: sheets, operating points that were chosen, audits that were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ssl_pcb.reports.audit_result import RESULT
+from ssl_pcb.reports.page.pictures import sheet
+
+SHEETS = {
+    "reconstructions.png": "Reconstructions",
+    "defect_maps.png": "Painted defects, and where they are suspected",
+}
+"""Pictures that stages leave."""
+
+AUDIT_SHEETS = ("robustness.png", "suspects.png", "cues.png", "pairs.png", "examples.png", "contact_sheet.png")
+EVALUATION, OWN = "evaluation.json", "the run's own"
+
+
+def sheets(run: Path) -> list[dict[str, str]]:
+    """``title`` and ``image`` of each picture in the folder."""
+    return [{"title": title, "image": sheet(run / name)} for name, title in SHEETS.items() if (run / name).is_file()]
+
+
+def evaluations(run: Path) -> list[dict[str, Any]]:
+    """Operating points that ``evaluate`` chose: ``named``, ``low``, ``high``; the newest last, each once."""
+    files = sorted(run.glob(f"*/{EVALUATION}"), key=lambda file: file.stat().st_mtime)
+    found = {}
+    for each in filter(None, map(_read, files)):
+        if {"low", "high", "rule"} <= each.keys():
+            named = _named(each["rule"], each.get("review"))
+            found[named] = {"named": named, "low": each["low"], "high": each["high"]}
+    return [each for each in found.values() if each["named"] != OWN]
+
+
+def audits(run: Path, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Audits of this run or its data, in its folder or beside it: ``name``, ``passed``, ``lines``, ``image``."""
+    beside = [file for file in run.parent.glob(f"*/{RESULT}") if not file.is_relative_to(run)]
+    for file in sorted([*run.glob(f"*/{RESULT}"), *run.glob(f"*/*/{RESULT}"), *beside]):
+        each = _read(file)
+        if "audit" not in each or (file in beside and not _concerns(each, run, record)):
+            continue
+        drawn = next((file.parent / name for name in AUDIT_SHEETS if (file.parent / name).is_file()), None)
+        yield {
+            "name": each["audit"], "passed": bool(each.get("passed")), "folder": str(file.parent),
+            "lines": list(_lines(each)), "image": sheet(drawn) if drawn else "",
+        }  # fmt: skip
+
+
+def _concerns(audit: Mapping[str, Any], run: Path, record: Mapping[str, Any]) -> bool:
+    of = audit.get("facts", {}).get("run")
+    if of is not None:
+        return Path(of).resolve() == run.resolve()
+    fingerprint = audit.get("data", {}).get("fingerprint")
+    return fingerprint is not None and fingerprint == record.get("data", {}).get("fingerprint")
+
+
+def _lines(audit: Mapping[str, Any]) -> Iterator[str]:
+    yield from map(str, audit.get("facts", {}).get("said", []))
+    for finding in audit.get("findings", []):
+        value = finding.get("value")
+        measured = f": {finding.get('measure')} {value:.3g}" if isinstance(value, float | int) else ""
+        yield f"{finding.get('what')}{measured}. To mend it: {finding.get('mend')}"
+
+
+def _named(rule: Mapping[str, Any] | None, review: Mapping[str, Any] | None) -> str:
+    if rule is None:
+        return OWN
+    limit = f"{100 * rule['limit']:g} %" if "limit" in rule else ""
+    words = {
+        "EscapeBudget": f"at most {limit} escape", "FalseCallBudget": f"at most {limit} false calls",
+        "LeastCost": "least cost", "BestF1": "best F1", "Given": f"given, {rule.get('threshold', 0):g}",
+    }.get(str(rule.get("name")), str(rule.get("name")))  # fmt: skip
+    return words if review is None else f"{words}, NG at most {100 * review['limit']:g} % false calls"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

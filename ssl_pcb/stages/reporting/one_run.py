@@ -1,0 +1,64 @@
+"""Everything that a page tells of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ssl_pcb.stages.reporting import curves, facts, figures, found
+from ssl_pcb.stages.reporting.reported import Reported
+from ssl_pcb.stages.reporting.shown import show
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is told of a run.
+
+    Attributes:
+        shown: For the template.
+        data: For the page's code.
+    """
+
+    shown: dict[str, Any]
+    data: dict[str, Any]
+
+
+def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -> Told:
+    """Gather what there is; what cannot be had any more is said on the page, in place of it.
+
+    Args:
+        reported: The run.
+        name: What the page calls it.
+        pictures: Most samples of it that are shown, but for neighbours.
+        device: Where to compute.
+        seed: Of what is drawn at random.
+    """
+    run, record, config, saved = reported.run, reported.record, reported.config, reported.saved
+    notes: list[str] = []
+    rows = curves.read_metrics(run)
+    summary = saved.summary if saved else {}
+    told, entries, sheet = show(reported, pictures, device, seed, notes)
+    shown = {
+        "name": name, "folder": str(run), "stage": record["stage"], "sentence": facts.sentence(record, config),
+        "headline": figures.headline(summary["reports"]["val"]) if saved else [],
+        "marks": saved.marks if saved else [], "facts": facts.facts(record, config), "splits": facts.splits(record),
+        "versions": facts.versions(record), "settings": facts.settings(config), "command": facts.command(record),
+        "metrics": figures.metric_table(summary["reports"]) if saved else None,
+        "last": [] if saved else curves.last_values(rows),
+        "folds": curves.table(summary["folds"], curves.FOLDS) if "folds" in summary else None,
+        "probes": curves.table(_probes(summary), curves.PROBES) if "probes" in summary else None,
+        "refit": summary.get("refit", {}).get("sentence", ""),
+        "sheets": found.sheets(run), "augmentations": sheet, "audits": list(found.audits(run, record)),
+        "notes": notes, "unit": saved.unit if saved else record.get("data", {}).get("unit", "image"),
+        "pictured": bool(entries), "mapped": any("xy" in each for each in entries),
+    }  # fmt: skip
+    drawn = curves.curves(rows)
+    data: dict[str, Any] = {
+        "name": name, "curves": drawn, "samples": entries, "told": told,
+        "operating": figures.operating(saved, found.evaluations(run)) if saved else None,
+    }  # fmt: skip
+    return Told(shown | {"curves": len(drawn)}, data)
+
+
+def _probes(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in summary["probes"] if row["split"] == "val"]
