@@ -21,8 +21,8 @@ TABLES = (".csv", ".parquet")
 def listed(names: Sequence[str], lines: Iterable[str], golden: Path | None = None) -> Iterator[Item]:
     """The images that ``names`` mean, in their order.
 
-    A file is itself, even if it cannot be read: its row says so. Of a manifest each row's crop and golden image are taken
-    too.
+    A file is itself, even if it cannot be read: its row says so. Of a manifest, each row's crop and golden image are
+    taken too.
 
     Args:
         names: Files, folders (searched through for images), globs, manifests, or ``-``.
@@ -30,7 +30,7 @@ def listed(names: Sequence[str], lines: Iterable[str], golden: Path | None = Non
         golden: A golden image for all, or a folder with one of the same file name for each.
 
     Raises:
-        UserError: Before anything is judged, if a folder, glob or manifest names no image, or the golden one is not there.
+        UserError: Before anything is judged, if a folder, glob or manifest names no image, or there is no ``golden``.
     """
     if golden is not None and not golden.exists():
         raise UserError(f"--reference: {golden} does not exist; name a golden image, or a folder of them")
