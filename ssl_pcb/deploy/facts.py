@@ -6,6 +6,7 @@ It travels inside an exported model, whose text is untrusted: everything is chec
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -51,6 +52,9 @@ class CalibrationFacts(Section):
 
     @model_validator(mode="after")
     def _make_a_curve(self) -> CalibrationFacts:
+        wanted = {field.name for field in fields(CALIBRATORS[self.method])}
+        if set(self.parameters) != wanted:
+            raise ValueError(f"parameters: {self.method} has {', '.join(sorted(wanted)) or 'none'}")
         made = self.calibrator
         if isinstance(made, IsotonicCalibration):
             corners, values = np.asarray(made.scores), np.asarray(made.values)
