@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ssl_pcb import __version__
+from ssl_pcb.decision.bounds import upper_bound
 from ssl_pcb.deploy.facts import ModelFacts
+from ssl_pcb.reports.saved import Scored
 from ssl_pcb.stages.deployed import Deployed
 from ssl_pcb.stages.export_checks import TOLERANCE, Agreement, Beside
 
@@ -32,6 +36,8 @@ def model_card(deployed: Deployed, found: Agreement, quick: Beside | None) -> st
         "## Metrics",
         f"At the run's own threshold, per {facts.unit}; in brackets the 95 % interval.",
         _list(_metrics(saved.summary["reports"])),
+        f"At the thresholds of this file, on the validation {facts.unit}s, which chose them:",
+        _list(_errors(saved.split("val"), facts)),
         "## Check of this file",
         f"On {found.samples:,} validation {facts.unit}s: {found.verdicts} verdicts differ from the run in fp32 (0 is "
         f"allowed), probabilities by up to {found.probability:.2g} ({TOLERANCE:g} is allowed). "
@@ -81,6 +87,16 @@ def _metrics(reports: dict[str, Any]) -> Iterator[str]:
         values = {name: report["metrics"][name] for name in METRICS if name in report["metrics"]}
         each = (f"{name.replace('_', ' ')} {_interval(value)}" for name, value in values.items())
         yield f"{split}: {', '.join(each)}"
+
+
+def _errors(val: Scored, facts: ModelFacts) -> Iterator[str]:
+    verdicts = facts.operating.verdicts.verdicts(val.scores)
+    for label, verdict, said in ((1, "OK", "Defective escape"), (0, "NG", "NonDefective are falsely called NG")):
+        of = verdicts[val.labels == label]
+        errors = int((of == verdict).sum())
+        yield f"{errors:,} of {len(of):,} {said}; 95 % bound of the rate {upper_bound(errors, len(of)):.2%}"
+    if facts.operating.low < facts.operating.high:
+        yield f"{np.mean(verdicts == 'REVIEW'):.1%} go to REVIEW by their score"
 
 
 def _interval(value: dict[str, Any]) -> str:
