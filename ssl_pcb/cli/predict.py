@@ -50,8 +50,8 @@ def predict(model: Path, paths: tuple[str, ...], chosen: Any, out: str, batch_si
     PATHS are images, folders, globs, manifests (.csv, .parquet), or - for a list on standard input. Of a model that
     judges tiles, whole panels are judged by overlapping windows.
 
-    Exit codes: 0 all are OK; 1 some are NG or REVIEW; 2 nothing was judged, the message says why; 3 some files could
-    not be read, whatever the others are.
+    Exit codes: 0 all are OK; 1 some are NG or REVIEW; 2 the call or the model is at fault, the message says how; 3
+    some files could not be read, whatever the others are.
     """
     log_to_stderr()
     from ssl_pcb.deploy.listing import listed

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from ssl_pcb.decision.operating_point import Rule
 from ssl_pcb.deploy.facts import CalibrationFacts, Operating
 from ssl_pcb.errors import UserError
+from ssl_pcb.reports.operating_lines import asked_for
 from ssl_pcb.reports.saved import Saved
 from ssl_pcb.stages.evaluate import FILE
 
@@ -58,11 +60,12 @@ def operating_of(saved: Saved, evaluation: Path | None) -> Operating:
         return _own(saved)
     found = read_evaluation(folder, saved)
     try:
+        rules = [found["rule"], *([found["review"]] if found["review"] else [])]
         return Operating(
             low=found["low"], high=found["high"], unfamiliar_from=found["unfamiliar_from"],
             defect_rate=found["defect_rate"],
             calibration=CalibrationFacts(**{key: found["calibration"][key] for key in CalibrationFacts.model_fields}),
-            chosen=f"{folder.name}: {_rule(found['rule'])}" + _review(found["review"]),
+            chosen=f"{folder.name}: {'; '.join(_said(rule, saved.unit) for rule in rules)}",
         )  # fmt: skip
     except (KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
@@ -81,11 +84,8 @@ def _own(saved: Saved) -> Operating:
     )  # fmt: skip
 
 
-def _rule(rule: dict[str, Any] | None) -> str:
+def _said(rule: dict[str, Any] | None, unit: str) -> str:
     if rule is None:
         return "the run's own threshold"
-    return " ".join([str(rule["name"]), *(f"{key}={value}" for key, value in rule.items() if key != "name")])
-
-
-def _review(rule: dict[str, Any] | None) -> str:
-    return "" if rule is None else f"; NG by {_rule(rule)}"
+    kinds = {kind.__name__: kind for kind in get_args(Rule)}
+    return asked_for(kinds[rule["name"]](**{key: value for key, value in rule.items() if key != "name"}), unit)

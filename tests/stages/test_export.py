@@ -69,7 +69,7 @@ def test_prediction_reads_files_to_the_pixels_of_training(runs, data):
     assert margin == (0 if run == "images" else 4)
     for row, item in enumerate(listed([data], ())):
         (cut,) = samples_of(item, deployed.facts, 10**6)
-        stored = torch.from_numpy(samples.store.pixels[row]).permute(2, 0, 1)[None]
+        stored = torch.from_numpy(samples.store.pixels[row].copy()).permute(2, 0, 1)[None]
         assert np.array_equal(cut.pixels, centre(stored, size)[0].permute(1, 2, 0).numpy())
 
 
@@ -134,6 +134,7 @@ def test_familiarity_is_that_of_evaluate(exported):
 def test_the_card_and_the_int8_file_lie_beside(exported):
     card = Path("model.md").read_text()
     assert "0 verdicts differ from the run in fp32" in card
+    assert "at most 10.00% of the Defective images may escape, as counted; at most 10.00% of the good" in card
     assert re.search(r"int8 beside fp32\n\n- AUROC [\d.]+, in fp32 [\d.]+", card)
     assert "## Limits" in card
     fast = load_classifier("model.int8.onnx")
