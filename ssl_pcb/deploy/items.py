@@ -26,6 +26,10 @@ Source = ImageFile | NDArray[Any]
 """A file, a file's bytes, or decoded pixels (H, W), (H, W, 1) or (H, W, 3) of type uint8 or uint16."""
 
 
+Picture = Image8 | Image.Image
+"""A decoded image."""
+
+
 @dataclass(frozen=True)
 class Item:
     """An image to judge.
@@ -74,33 +78,51 @@ def as_items(images: Iterable[Item | Source | str | bytes]) -> Iterator[Item]:
                 yield Item(f"image {number}", np.asarray(image))
 
 
-def samples_of(item: Item, facts: ModelFacts, max_pixels: int) -> Iterator[Cut]:
-    """The samples of an image: its crop, the windows of a panel, or all of it, one after another.
+class Reader:
+    """Reads images one after another, in one thread.
 
-    Args:
-        item: The image.
+    It keeps the last one decoded: the tiles of one image follow each other in a manifest.
+
+    Attributes:
         facts: How the network was trained.
         max_pixels: Larger images are refused.
-
-    Raises:
-        UserError: If image or golden image cannot be read, do not fit each other, or one is missing.
     """
-    if facts.references and item.golden is None:
-        raise UserError(f"{item.name}: this model compares with golden images; name one with --reference")
-    image = _decoded(item.source, item.name, facts, max_pixels)
-    width, height = size_of(image)
-    golden = None
-    if item.golden is not None:
-        golden = _decoded(item.golden, f"golden image of {item.name}", facts, max_pixels)
-        if size_of(golden) != (width, height):
-            across, down = size_of(golden)
-            raise UserError(
-                f"{item.name}: an image of {width}x{height} px and a golden image of {across}x{down} px cannot be "
-                "aligned pixel by pixel; name another with --reference"
-            )
-    for box in _places(item, facts, width, height):
-        crop = None if facts.tile is None and item.crop is None else box
-        yield _cut(image, golden, crop, box, facts)
+
+    def __init__(self, facts: ModelFacts, max_pixels: int) -> None:
+        self.facts, self.max_pixels = facts, max_pixels
+        self._kept: dict[bool, tuple[Source, Picture]] = {}
+
+    def samples(self, item: Item) -> Iterator[Cut]:
+        """The samples of an image: its crop, the windows of a panel, or all of it, one after another.
+
+        Raises:
+            UserError: If image or golden image cannot be read, do not fit each other, or one is missing.
+        """
+        facts = self.facts
+        if facts.references and item.golden is None:
+            raise UserError(f"{item.name}: this model compares with golden images; name one with --reference")
+        image = self._decoded(item.source, item.name)
+        width, height = size_of(image)
+        golden = None
+        if item.golden is not None:
+            golden = self._decoded(item.golden, f"golden image of {item.name}", golden=True)
+            if size_of(golden) != (width, height):
+                across, down = size_of(golden)
+                raise UserError(
+                    f"{item.name}: an image of {width}x{height} px and a golden image of {across}x{down} px cannot be "
+                    "aligned pixel by pixel; name another with --reference"
+                )
+        for box in _places(item, facts, width, height):
+            crop = None if facts.tile is None and item.crop is None else box
+            yield _cut(image, golden, crop, box, facts)
+
+    def _decoded(self, source: Source, name: str, *, golden: bool = False) -> Picture:
+        kept, image = self._kept.get(golden, (None, None))
+        if image is None or not (kept is source or (isinstance(source, Path) and kept == source)):
+            self._kept.pop(golden, None)  # two large panels need not fit into memory
+            image = _decoded(source, name, self.facts, self.max_pixels)
+            self._kept[golden] = source, image
+        return image
 
 
 def _places(item: Item, facts: ModelFacts, width: int, height: int) -> list[Box]:
@@ -112,10 +134,8 @@ def _places(item: Item, facts: ModelFacts, width: int, height: int) -> list[Box]
     return [whole] if facts.tile is None else [*windows(width, height, facts.tile)]
 
 
-def _cut(
-    image: Image8 | Image.Image, golden: Image8 | Image.Image | None, crop: Box | None, box: Box, facts: ModelFacts
-) -> Cut:
-    def sample(source: Image8 | Image.Image, jpeg: int) -> Image8:
+def _cut(image: Picture, golden: Picture | None, crop: Box | None, box: Box, facts: ModelFacts) -> Cut:
+    def sample(source: Picture, jpeg: int) -> Image8:
         return without_ring(cut_sample(source, crop, facts.image_size, facts.margin, jpeg), facts.margin)
 
     if golden is None:
@@ -125,7 +145,7 @@ def _cut(
     return Cut(box, pixels, template_difference(alike[0], alike[1]))
 
 
-def _decoded(source: Source, name: str, facts: ModelFacts, max_pixels: int) -> Image8 | Image.Image:
+def _decoded(source: Source, name: str, facts: ModelFacts, max_pixels: int) -> Picture:
     try:
         if isinstance(source, np.ndarray):
             return _from_array(source, name, facts, max_pixels)
@@ -139,7 +159,7 @@ def _decoded(source: Source, name: str, facts: ModelFacts, max_pixels: int) -> I
         raise UserError(f"{name}: is too large for this machine's memory; lower --max-pixels") from None
 
 
-def _from_array(array: NDArray[Any], name: str, facts: ModelFacts, max_pixels: int) -> Image8 | Image.Image:
+def _from_array(array: NDArray[Any], name: str, facts: ModelFacts, max_pixels: int) -> Picture:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or channels not in (1, 3) or not array.size:
         raise UserError(

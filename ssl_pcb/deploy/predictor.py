@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.deploy.facts import ModelFacts
-from ssl_pcb.deploy.items import Cut, Item, Source, as_items, samples_of
+from ssl_pcb.deploy.items import Cut, Item, Reader, Source, as_items
 from ssl_pcb.deploy.merging import Judged, Prediction, failed, merged
 from ssl_pcb.errors import UserError
 
@@ -98,9 +98,10 @@ class Predictor:
                 yield merged(item, [sample for _, sample in found if sample is not None], self.facts)
 
     def _shown(self, images: Iterable[Item | Source | str | bytes], max_pixels: int) -> Iterator[_Shown]:
+        reader = Reader(self.facts, max_pixels)
         for number, item in enumerate(as_items(images)):
             try:
-                for cut in samples_of(item, self.facts, max_pixels):
+                for cut in reader.samples(item):
                     yield _Shown(number, item, cut)
             except UserError as error:
                 yield _Shown(number, item, None, str(error))

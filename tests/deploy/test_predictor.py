@@ -83,6 +83,16 @@ def test_any_number_of_images_is_judged_as_they_come(brightness):
     assert next(read) <= 12  # two or three batches were asked for
 
 
+def test_tiles_of_one_file_in_any_order_are_each_its_own(brightness, tmp_path):
+    files = [saved(tmp_path / f"{level}.png", grey(level, 32, 64)) for level in (10, 90)]
+    crops = [(0.0, 0.0, 32.0, 32.0), (32.0, 0.0, 64.0, 32.0)]
+    order = [(0, 0), (0, 1), (1, 0), (0, 1), (1, 1), (1, 0)]
+    items = [Item("tile", files[file], crops[place], golden=files[1 - file]) for file, place in order]
+    found = load_classifier(brightness(tile=32))(items)
+    assert [each.score for each in found] == [(10, 90)[file] - 100 for file, _ in order]
+    assert {round(each.difference, 2) for each in found} == {round(80 / 255, 2)}
+
+
 @pytest.mark.parametrize("batch", [1, 3, 1000])
 def test_batches_change_nothing(brightness, batch):
     rng = np.random.default_rng(0)

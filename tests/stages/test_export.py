@@ -15,7 +15,7 @@ from ssl_pcb.augment.views import centre
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.data.manifest import Manifest, format_boxes
 from ssl_pcb.data.samples import load_samples
-from ssl_pcb.deploy.items import samples_of
+from ssl_pcb.deploy.items import Reader
 from ssl_pcb.deploy.listing import listed
 from ssl_pcb.imaging.tiling import tile_grid
 from ssl_pcb.stages import export as exporting
@@ -68,7 +68,7 @@ def test_prediction_reads_files_to_the_pixels_of_training(runs, data):
     size, margin = deployed.facts.image_size, deployed.facts.margin
     assert margin == (0 if run == "images" else 4)
     for row, item in enumerate(listed([data], ())):
-        (cut,) = samples_of(item, deployed.facts, 10**6)
+        (cut,) = Reader(deployed.facts, 10**6).samples(item)
         stored = torch.from_numpy(samples.store.pixels[row].copy()).permute(2, 0, 1)[None]
         assert np.array_equal(cut.pixels, centre(stored, size)[0].permute(1, 2, 0).numpy())
 
