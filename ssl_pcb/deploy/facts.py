@@ -31,7 +31,10 @@ CALIBRATORS = {
     "none": LogOdds,
 }
 
-Line = Annotated[str, Field(max_length=500)]
+LONGEST = 500
+"""Characters of a line of text."""
+
+Line = Annotated[str, Field(max_length=LONGEST)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 

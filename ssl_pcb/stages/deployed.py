@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_pcb.data.samples import load_samples
-from ssl_pcb.deploy.facts import ModelFacts, Operating
+from ssl_pcb.deploy.facts import LONGEST, ModelFacts, Operating
 from ssl_pcb.deploy.predictor import Predictor
 from ssl_pcb.reports.saved import Saved, read_saved
 from ssl_pcb.stages.deployable import Deployable, TorchNetwork
@@ -86,7 +86,7 @@ def _facts(saved: Saved, judge: Classifier, operating: Operating) -> ModelFacts:
         bit_depth=int(data.bit_depth),
         references=data.references,
         max_pixels=data.max_pixels,
-        marks=tuple(saved.marks),
+        marks=tuple(mark[:LONGEST] for mark in saved.marks),
         operating=operating,
     )
 
