@@ -12,7 +12,7 @@ import ssl_pcb
 PACKAGE = Path(ssl_pcb.__file__).parent
 ORDER = (
     "errors < config < imaging, decision < data, augment < losses < models < objectives < training < evaluation"
-    " < audit, reports < stages < cli"
+    " < audit, reports, deploy < stages < cli"
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER.split(" < ")) for room in rooms.split(", ")}
 FILES = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py") if file.parent != PACKAGE)
@@ -53,11 +53,11 @@ sys.meta_path.insert(0, Blocked())
 """
 IMPORTS = """
 import importlib, pkgutil
-for room in ("imaging", "decision", "config", "cli"):
+for room in ("imaging", "decision", "config", "deploy", "cli"):
     package = importlib.import_module(f"ssl_pcb.{room}")
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
-import ssl_pcb.data.manifest
+import ssl_pcb.data.manifest, ssl_pcb.stages.opening
 """
 COMMANDS = """
 from ssl_pcb.cli import main

@@ -43,6 +43,8 @@ COMMANDS = {
     "compare": ("ssl_pcb.cli.compare", "Does one run err less than another on the same samples?"),
     "report": ("ssl_pcb.cli.report", "One page about finished runs: figures, errors, pictures; opens anywhere."),
     "review": ("ssl_pcb.cli.report", "A page to decide about suspected labels, with keys."),
+    "predict": ("ssl_pcb.cli.predict", "Judge images: OK, NG or REVIEW, score and probability; exported models too."),
+    "export": ("ssl_pcb.cli.export", "Write a run as one ONNX file that judges without torch; --int8 for a fast one."),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
     "audit": ("ssl_pcb.cli.audit", "Look for what misleads: shortcuts, copies, wrong labels, harmful views."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),
@@ -79,7 +81,7 @@ def app() -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit code 0: done; 2: the user can mend it; 130: interrupted."""
+    """Run the command line. Exit code 0: done; 2: the user can mend it; 130: interrupted; others are the command's."""
     _configure_logging()
     if "OMP_WAIT_POLICY" not in os.environ:  # before torch is imported
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -34,3 +34,8 @@ class DataConfig(Section):
     max_pixels: int = Field(300_000_000, ge=1, description="larger images are refused as image bombs")
     skip_bad: bool = Field(False, description="leave unreadable images out, counted, instead of stopping at the first")
     cache: Path | None = Field(None, description="folder for packed pixels and features; none = the user's cache")
+
+    @property
+    def margin_pixels(self) -> int:
+        """Width in pixels of the ring around a crop."""
+        return round(self.margin * self.image_size)

@@ -16,10 +16,10 @@ import numpy as np
 
 from ssl_pcb.errors import BitDepthError, UserError
 from ssl_pcb.imaging.decode import decode_for_cut, probe
-from ssl_pcb.imaging.encoded import Encoded, reencoded
+from ssl_pcb.imaging.encoded import Encoded
 from ssl_pcb.imaging.orientation import Box
-from ssl_pcb.imaging.resize import cut, size_of
-from ssl_pcb.imaging.tiling import clip_box
+from ssl_pcb.imaging.resize import size_of
+from ssl_pcb.imaging.sample import cut_sample, outside
 
 HASH_BYTES = 16
 """Bytes of a file's SHA-256 that are kept."""
@@ -134,13 +134,10 @@ class Cutter:
         )
         width, height = size_of(image)
         for row, crop in zip(file.rows, file.crops, strict=True):
-            if crop and clip_box(crop, (0, 0, width, height)) != crop:
-                box = " ".join(f"{value:.10g}" for value in crop)
-                raise UserError(f"{file.path}: row {row + 1} crops {box} of {width}x{height} px")
+            if crop and (fault := outside(crop, width, height)):
+                raise UserError(f"{file.path}: row {row + 1} {fault}")
             target.seek(self.offset + row * spec.sample_bytes)
-            sample = cut(image, crop, spec.size, spec.margin)
-            if self.jpeg:
-                sample = reencoded(sample, self.jpeg)
+            sample = cut_sample(image, crop, spec.size, spec.margin, self.jpeg)
             target.write(np.ascontiguousarray(sample).data)
         return Outcome(hashlib.sha256(content).digest()[:HASH_BYTES], width, height)
 

@@ -20,11 +20,9 @@ from ssl_pcb.data.packing import VERSION
 from ssl_pcb.data.resolve import margin_pixels
 from ssl_pcb.data.sources import Sources
 from ssl_pcb.errors import UserError
+from ssl_pcb.imaging.encoded import REENCODED
 
 log = logging.getLogger(__name__)
-
-REENCODED = 90
-"""JPEG quality at which tested and golden images are encoded anew where they are compared."""
 
 
 @dataclass(frozen=True)

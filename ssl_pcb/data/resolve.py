@@ -72,7 +72,7 @@ def resolve(config: DataConfig, manifest: Manifest, infos: dict[str, ImageInfo])
 
 def margin_pixels(config: DataConfig, manifest: Manifest) -> int:
     """Width of the ring of surroundings in pixels; 0 for whole images, which have none to show."""
-    return round(config.margin * config.image_size) if manifest.frame["crop"].ne("").any() else 0
+    return config.margin_pixels if manifest.frame["crop"].ne("").any() else 0
 
 
 def describe_scale(manifest: Manifest, sizes: NDArray[np.integer[Any]], size: int) -> list[str]:

@@ -27,11 +27,12 @@ from ssl_pcb.config.ranks import is_first
 from ssl_pcb.data.cutting import HASH_BYTES, StoreSpec
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.packing import pack, part_of
-from ssl_pcb.data.places import REENCODED, Place, only_packer
+from ssl_pcb.data.places import Place, only_packer
 from ssl_pcb.data.resolve import describe_scale, margin_pixels, probe_files, resolve
 from ssl_pcb.data.sources import Sources, describe_changes
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import probe
+from ssl_pcb.imaging.encoded import REENCODED
 
 __all__ = ["Store", "StoreSpec", "open_pair", "open_store"]
 

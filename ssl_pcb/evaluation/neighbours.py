@@ -16,6 +16,9 @@ from ssl_pcb.evaluation.vectors import unit_rows
 TEMPERATURE = 0.07
 """Of the neighbours' weights, as in Wu et al. 2018 (https://arxiv.org/abs/1805.01978) and DINO."""
 
+NEAREST = 5
+"""Training images that an image is compared with, where the question is how unlike all of them it is."""
+
 EXACT_BELOW = 1_000_000
 """Rows of a bank above which searching all of them for every query takes too long."""
 SEARCHED_LISTS, ROWS_PER_LIST = 64, 50
@@ -55,7 +58,7 @@ def knn_scores(
     return {k: defective[:, :k].sum(axis=1) / weights[:, :k].sum(axis=1) for k in used}
 
 
-def distance_to_nearest(bank: ArrayLike, queries: ArrayLike, k: int = 5) -> NDArray[np.float64]:
+def distance_to_nearest(bank: ArrayLike, queries: ArrayLike, k: int = NEAREST) -> NDArray[np.float64]:
     """Mean cosine distance (N,) of each query to its k nearest of the bank: high for what is unlike all of it.
 
     After deep nearest neighbours (Bergman et al. 2020, arXiv 2002.10445).

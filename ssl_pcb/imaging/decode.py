@@ -35,6 +35,7 @@ __all__ = [
     "probe",
     "significant_bits",
     "turn_boxes",
+    "with_channels",
 ]
 
 MAX_PIXELS = 300_000_000
@@ -135,7 +136,12 @@ def decode_for_cut(
             if orientation > 1:
                 found = _as_picture(turn_pixels(np.asarray(found), orientation).view(np.uint8))
         wanted = channels or info.channels
-        return found if wanted == info.channels else _in_mode(_as_picture(found), wanted)
+        return found if wanted == info.channels else with_channels(found, wanted)
+
+
+def with_channels(image: Image8 | Image.Image, channels: int) -> Image.Image:
+    """An array (H, W), (H, W, 1) or (H, W, 3), or a picture, in grey (1, ITU-R 601 luma) or colour (3)."""
+    return _in_mode(_as_picture(image), channels)
 
 
 def significant_bits(path: ImageFile, max_pixels: int = MAX_PIXELS) -> int:

@@ -11,6 +11,9 @@ from PIL import Image
 
 from ssl_pcb.imaging.orientation import Image8
 
+REENCODED = 90
+"""JPEG quality at which tested and golden images are encoded anew where they are compared."""
+
 
 @dataclass(frozen=True)
 class Encoded:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.orientation import Box
 
+OVERLAP = 0.5
+"""Share of a window's side that neighbours have in common: a defect cut by the edge of one lies whole in another."""
+
+
+def windows(width: int, height: int, side: int) -> list[tuple[int, int, int, int]]:
+    """Overlapping windows that a whole image is judged by, row by row; as :func:`tile_grid`."""
+    return tile_grid(width, height, side, round(OVERLAP * side))
+
 
 def tile_grid(width: int, height: int, tile: int, overlap: int = 0) -> list[tuple[int, int, int, int]]:
     """Tiles that cover an image, row by row.

@@ -47,20 +47,21 @@ def mark_unfamiliar(
         raise UserError(f"{saved.run}: --unfamiliar needs the network of a finetuning, and this is a {saved.stage} run")
     judge = load_classifier(saved.run, device)
     samples, _ = load_samples(judge.config.data)
-    bank = _features(judge, None, samples.rows("train"))
-    distances = distance_to_nearest(bank, _features(judge, None, val.rows))
+    bank = features_of(judge, None, samples.rows("train"))
+    distances = distance_to_nearest(bank, features_of(judge, None, val.rows))
     limits = candidate_thresholds(distances)
     marked = (distances >= limits[:, None]).mean(1)
     limit = float(limits[np.argmax(marked <= share)])
     log.info("unfamiliar: further than %.4g from the nearest training %ss", limit, saved.unit)
     marks = [val.frame.assign(unfamiliar=distances >= limit)]
     if judged is not None:
-        found = distance_to_nearest(bank, _features(judge, data, judged.rows))
+        found = distance_to_nearest(bank, features_of(judge, data, judged.rows))
         marks.append(judged.frame.assign(unfamiliar=found >= limit))
     return Scored(marks[0]), (None if judged is None else Scored(marks[1])), limit
 
 
-def _features(judge: Classifier, data: Path | None, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def features_of(judge: Classifier, data: Path | None, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Features (N, D) of rows (N,) of the run's manifest, or of ``data``, in the precision of ``judge``."""
     config = judge.config.data.model_copy(update={"manifest": data} if data else {})
     samples, _ = load_samples(config)
     cache = config.cache or cache_dir()

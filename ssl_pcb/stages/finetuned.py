@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -39,12 +40,13 @@ class Classifier:
     fabric: Fabric
 
 
-def load_classifier(folder: Path, device: str) -> Classifier:
+def load_classifier(folder: Path, device: str, precision: Literal["fp32"] | None = None) -> Classifier:
     """The classifier of the run in ``folder``.
 
     Args:
         folder: A finished run of finetune.
         device: ``auto``, ``cpu`` or ``cuda``.
+        precision: To compute in; ``None`` = the run's own.
 
     Raises:
         UserError: If it is no such run, or is damaged.
@@ -58,7 +60,7 @@ def load_classifier(folder: Path, device: str) -> Classifier:
     bare = config.model_copy(update={"auxiliary": None})  # it took part in training alone
     model = build_classifier(bare, backbone, np.ones(len(LABELS), np.int64)).eval()
     _fill(model.classifier.head, folder / HEAD)
-    runtime = config.runtime.model_copy(update={"device": device})
+    runtime = config.runtime.model_copy(update={"device": device, "precision": precision or config.runtime.precision})
     fabric = alone(runtime)
     model.to(fabric.device, memory_format=memory_format(runtime))  # type: ignore[call-overload]
     return Classifier(config, model, _threshold(folder / "summary.json"), fabric)

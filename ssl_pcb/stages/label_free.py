@@ -16,12 +16,9 @@ from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.data.loaders import batches
 from ssl_pcb.data.samples import Samples
-from ssl_pcb.evaluation.neighbours import distance_to_nearest
+from ssl_pcb.evaluation.neighbours import NEAREST, distance_to_nearest
 from ssl_pcb.reports.run import read_run
 from ssl_pcb.stages.probing import Features, Probed
-
-NEIGHBOURS = 5
-"""Training images that an image is compared with."""
 
 AT_ONCE = 64
 """Pairs of image and golden image that are compared at a time."""
@@ -35,10 +32,8 @@ def one_class(features: Features) -> Probed:
     Without the assumption of those who proposed it that all training images are good.
     """
     bank = features["train"]
-    scores = {
-        split: distance_to_nearest(bank, found, NEIGHBOURS) for split, found in features.items() if split != "train"
-    }
-    return Probed("one_class", f"k={min(NEIGHBOURS, len(bank))}", scores)
+    scores = {split: distance_to_nearest(bank, found, NEAREST) for split, found in features.items() if split != "train"}
+    return Probed("one_class", f"k={min(NEAREST, len(bank))}", scores)
 
 
 def reference_difference(samples: Samples, splits: list[str]) -> Iterator[Probed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,12 @@ from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.panels import count_panel
 from ssl_pcb.imaging.decode import probe
-from ssl_pcb.imaging.tiling import tile_grid
+from ssl_pcb.imaging.tiling import windows as windows_of
 from ssl_pcb.reports.saved import Saved
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.finetuned import load_classifier
 
 log = logging.getLogger(__name__)
-
-OVERLAP = 0.5
-"""Share of a window's side that neighbours have in common: a defect cut by the edge of one lies whole in another."""
 
 
 def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay, device: str) -> pd.DataFrame:
@@ -52,7 +49,7 @@ def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay
     if judge.config.data.references:
         raise UserError(f"{saved.run}: its network sees golden images too, which --panels does not cut; leave it out")
     own = judge.config.data.manifest
-    if own is None or (side := _side(Manifest.read(own))) is None:
+    if own is None or (side := tile_side(Manifest.read(own).frame["crop"])) is None:
         raise UserError(f"{saved.run}: was trained on whole images, not on tiles; leave out --panels")
     manifest = Manifest.read(data or own)
     chosen = manifest.split(split)
@@ -102,9 +99,9 @@ def panel_lines(figures: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _side(manifest: Manifest) -> int | None:
-    """The usual side of the manifest's tiles; ``None`` if its samples are whole images."""
-    sides = [max(box[2] - box[0], box[3] - box[1]) for text in manifest.frame["crop"] for box in parse_boxes(text)]
+def tile_side(crops: Iterable[str]) -> int | None:
+    """The usual side of tiles with these crops, as a manifest has them; ``None`` if they are whole images."""
+    sides = [max(box[2] - box[0], box[3] - box[1]) for text in crops for box in parse_boxes(text)]
     return round(float(np.median(sides))) if sides else None
 
 
@@ -122,7 +119,7 @@ def _images(manifest: Manifest) -> dict[str, dict[str, Any]]:
 def _windows(images: dict[str, dict[str, Any]], root: Path, side: int) -> Iterator[dict[str, Any]]:
     for path, image in images.items():
         info = probe(root / path)
-        for crop in tile_grid(info.width, info.height, side, round(OVERLAP * side)):
+        for crop in windows_of(info.width, info.height, side):
             yield {"path": path, "group": image["group"], "crop": format_boxes([crop])}
 
 
