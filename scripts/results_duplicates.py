@@ -123,7 +123,12 @@ def found_in(samples: Samples) -> tuple[list[Copy], dict[str, int]]:
     exact = exact_copies(samples, greys, most)
     positions = np.setdiff1d(np.flatnonzero(~greys.flat), [copy.second for copy in exact])
     near = near_copies(samples, greys, positions, config, most)
-    counts = {"compared": near.compared, "alike_but_no_copies": near.alike, "flat": int(greys.flat.sum())}
+    counts = {
+        "compared": near.compared,
+        "alike_but_no_copies": near.alike,
+        "plain": near.plain,
+        "flat": int(greys.flat.sum()),
+    }
     return [*exact, *near.pairs], counts
 
 
