@@ -1,6 +1,6 @@
 """Write results/audit_duplicates.csv and .json: planted copies that 'ssl-pcb audit duplicates' finds, and what else.
 
-    python scripts/results_duplicates.py [PATH/TO/DEEPPCB]    # about three minutes on one core
+    python scripts/results_duplicates.py [PATH/TO/DEEPPCB]    # about a minute on one core
 
 Copies are turned or mirrored, saved as JPEG of quality 30 to 95, made 0.7 to 1.4 times as bright, or all of it. They
 are planted among synthetic boards, each of other patterns, and among whole tested images of DeepPCB's training and
@@ -74,7 +74,7 @@ def save_copy(picture: Image.Image, folder: Path, name: str, changes: dict[str, 
 def synthetic_places(count: int) -> Iterator[tuple[Image.Image, str]]:
     """Pictures of boards of different design, and the board's name."""
     for number in range(count):
-        image = render_sample(11, number // 4, number % 4, image_size=256, style="mixed").image
+        image = render_sample(23, number // 4, number % 4, image_size=256, style="mixed").image
         yield Image.fromarray(image[..., 0] if image.shape[2] == 1 else image), f"s{number // 4}"
 
 
@@ -82,7 +82,7 @@ def deeppcb_places(folder: Path, a_board: int) -> Iterator[tuple[Image.Image, st
     """Tested images, evenly spaced over each board."""
     for board in BOARDS:
         files = sorted((folder / "PCBData" / f"group{board}" / board).glob("*_test.jpg"))
-        for file in files[:: max(1, len(files) // a_board)][:a_board]:
+        for file in files[1 :: max(1, len(files) // a_board)][:a_board]:
             with Image.open(file) as image:
                 yield image.convert("L"), board
 
@@ -163,12 +163,12 @@ def main() -> None:
     lines: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as work:
         sets: dict[str, Callable[[Path], pd.DataFrame]] = {
-            "synthetic boards, 256 px": lambda folder: plant(synthetic_places(240), folder, 0),
+            "synthetic boards, 256 px": lambda folder: plant(synthetic_places(240), folder, 10),
         }
         if len(sys.argv) > 1:
             real = Path(sys.argv[1])
-            sets["DeepPCB, whole images"] = lambda folder: plant(deeppcb_places(real, 60), folder, 1)
-            sets["DeepPCB, tiles (patterns repeat)"] = lambda folder: cut(plant(deeppcb_places(real, 16), folder, 2))
+            sets["DeepPCB, whole images"] = lambda folder: plant(deeppcb_places(real, 60), folder, 11)
+            sets["DeepPCB, tiles (patterns repeat)"] = lambda folder: cut(plant(deeppcb_places(real, 16), folder, 12))
         for number, (name, make) in enumerate(sets.items()):
             folder = Path(work) / str(number)
             folder.mkdir()

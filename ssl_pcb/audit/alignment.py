@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 32
-"""Brightnesses that are told apart where one picture's are mapped to the other's."""
+"""Brightnesses between which one picture's are mapped to the other's on straight lines."""
 
 PARTS = 8
 """Parts a side in which a difference is looked for."""
@@ -20,7 +20,7 @@ SHARPNESS = 0.4
 """Most that a copy differs, in shares of what either picture differs from itself when moved."""
 
 NOISE = 1.0
-"""Grey levels that count as a difference even of equal pixels: smaller ones come from how brightnesses are mapped."""
+"""Grey levels that count as a difference even of equal pixels: less is lost in the mapping, whatever was moved."""
 
 
 class Fit(NamedTuple):
@@ -38,11 +38,11 @@ class Fit(NamedTuple):
 def fit_of(first: NDArray[np.float32], second: NDArray[np.float32]) -> Fit:
     """Fit two pictures (H, W) of values 0 to 255 on each other, the better way round.
 
-    Each brightness of the one is mapped to the mean of the other where it occurs, so that no brightness curve or
-    clipping counts; the share of the variance that this explains is the squared correlation ratio (Roche et al. 1998,
-    "The correlation ratio as a new similarity measure for multimodal image registration"). What is left over is the
-    difference. A copy leaves compression noise everywhere; another shot, a pattern that repeats or a defect leaves more
-    of it somewhere.
+    Each brightness of the one is mapped to the mean of the other where it occurs, on straight lines between 32 of them,
+    so that no brightness curve or clipping counts; the share of the variance that this explains is the squared
+    correlation ratio (Roche et al. 1998, "The correlation ratio as a new similarity measure for multimodal image
+    registration"). What is left over is the difference. A copy leaves compression noise everywhere; another shot, a
+    pattern that repeats or a defect leaves more of it somewhere.
     """
     contrast = max(float(first.std()), float(second.std()))
     there, back = _mapped(first, second, contrast), _mapped(second, first, contrast)
@@ -79,9 +79,10 @@ def _moved(picture: NDArray[np.float32]) -> float:
 
 def _mapped(source: NDArray[np.float32], target: NDArray[np.float32], contrast: float) -> Fit:
     level = (source.ravel() * (LEVELS / 256)).astype(np.intp)
-    total = np.bincount(level, target.ravel(), LEVELS)
-    means = total / np.maximum(np.bincount(level, minlength=LEVELS), 1)
-    squares = (target - means[level].reshape(target.shape)) ** 2
+    counts = np.bincount(level, minlength=LEVELS)
+    there = counts > 0
+    knots, values = (np.bincount(level, of.ravel(), LEVELS)[there] / counts[there] for of in (source, target))
+    squares = (target - np.interp(source.ravel(), knots, values).reshape(target.shape)) ** 2
     own = max(float(target.std()), 1e-6)
     explained = max(1 - float(squares.mean()) / own**2, 0.0)
     rows, columns = (np.linspace(0, side, min(PARTS, side) + 1).astype(np.intp) for side in target.shape)
