@@ -28,7 +28,7 @@ def markdown(table: pd.DataFrame, asked: SweepConfig) -> list[str]:
         if pd.isna(row["average_precision_difference"]):
             cells += ["", "", ""]
         else:
-            cells += [row["against"], span(row, "average_precision_difference", "+"), verdict(row)]
+            cells += [row["against"], span(row, "average_precision_difference", "+"), row["difference_is"]]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
@@ -40,16 +40,6 @@ def span(row: pd.Series, name: str, sign: str = "") -> str:
         return "-"
     interval = "" if pd.isna(low) else f" ({low:{sign}.3f} to {high:{sign}.3f})"
     return f"{value:{sign}.3f}{interval}"
-
-
-def verdict(row: pd.Series) -> str:
-    """Whether the intervals over source images and over seeds both leave 0 on one side."""
-    ends = [row[f"average_precision_difference{end}"] for end in ("_low", "_high", "_seeds_low", "_seeds_high")]
-    if pd.Series(ends).isna().any():
-        return "one seed"
-    if min(ends) > 0:
-        return "more"
-    return "less" if max(ends) < 0 else "within the noise"
 
 
 def main() -> None:

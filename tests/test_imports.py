@@ -47,7 +47,7 @@ import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {"torch", "torchvision", "lightly", "lightning_fabric", "timm", "faiss",
-                                      "sklearn", "scipy", "safetensors"}:
+                                      "sklearn", "scipy", "safetensors", "cleanlab"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
 """

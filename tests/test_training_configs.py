@@ -114,8 +114,8 @@ def test_what_is_off_by_default_is_turned_on_and_off_again(tmp_path, key, value)
     ("stage", "keys", "said"),
     [
         ("finetune", {"training.schedule.milestones": [0.5]},
-         "training.schedule.milestones: belongs to another variant of training.schedule: set training.schedule.name as "
-         "well"),
+         "training.schedule.milestones: belongs to another training.schedule.name than the one in force; leave it out, "
+         "or set that name too"),
         ("pretrain", {"training.schedule.name": "linear"},
          "training.schedule.name: 'linear' is not one of 'cosine', 'step', 'constant'"),
         ("finetune", {"training.schedule.name": "step", "training.schedule.milestones": [0.7, 0.5]},

@@ -30,7 +30,7 @@ SHOWN = ("ssl_pcb", "lightning_fabric.strategies.launchers")
 
 COMMANDS = {
     "demo": ("ssl_pcb.cli.demo", "The whole job on embedded synthetic boards, in a few minutes."),
-    "data": ("ssl_pcb.cli.data", "Make, import, check and split manifests; pack them, or write shards."),
+    "data": ("ssl_pcb.cli.data", "Make, import, check, split and relabel manifests; pack them, or write shards."),
     "pretrain": ("ssl_pcb.cli.stages", "Learn representations from all images, without labels: SimCLR and others."),
     "linear-eval": ("ssl_pcb.cli.stages", "Probe a frozen backbone: logistic regression, linear head, kNN."),
     "finetune": ("ssl_pcb.cli.stages", "Train the Defective / NonDefective classifier end to end."),
@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "compare": ("ssl_pcb.cli.compare", "Does one run err less than another on the same samples?"),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
-    "audit": ("ssl_pcb.cli.audit", "Find faults of data before training; measure augmentations and norms."),
+    "audit": ("ssl_pcb.cli.audit", "Look for what misleads: shortcuts, copies, wrong labels, harmful views."),
     "config": ("ssl_pcb.cli.config", "Show every key of a stage's config."),
 }
 

@@ -1,4 +1,4 @@
-"""``ssl-pcb data``: manifests made, imported, checked and split."""
+"""``ssl-pcb data``: manifests made, imported, checked, split and relabelled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ssl_pcb.cli.data_pack import pack
+from ssl_pcb.cli.data_relabel import relabel
 from ssl_pcb.cli.data_shards import shards
 from ssl_pcb.cli.terminal import printable
 from ssl_pcb.data.kinds import KINDS
@@ -18,7 +19,7 @@ PATH = click.Path(path_type=Path)
 
 @click.group()
 def data() -> None:
-    """Make, import, check and split manifests; pack them, or write shards."""
+    """Make, import, check, split and relabel manifests; pack them, or write shards."""
 
 
 @data.command()
@@ -151,6 +152,7 @@ def _number(text: str, flag: str) -> float:
         raise UserError(f"{flag}: '{text}' is not a number") from None
 
 
+data.add_command(relabel)
 data.add_command(pack)
 data.add_command(shards)
 

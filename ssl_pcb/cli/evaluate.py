@@ -50,6 +50,9 @@ PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option("--gap", is_flag=True, help="Say how far it falls from training images to new boards, and why.")
 @click.option(
+    "--robustness", is_flag=True, help="Measure errors under corruptions of the camera too: audit robustness."
+)
+@click.option(
     "--panels", is_flag=True,
     help="Of a run on tiles: judge whole images too, by overlapping windows; misses a box, false alarms an image.",
 )  # fmt: skip
@@ -69,10 +72,11 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
 
     if data is not None and flags["test"]:
         raise UserError("--data: takes the place of the run's test split; leave out --test")
-    kept = {
-        key: flags[key]
-        for key in ("calibration", "defect_rate", "test", "unfamiliar", "gap", "panels", "device", "resamples", "seed")
-    }
+    settings = (
+        "calibration", "defect_rate", "test", "unfamiliar", "gap", "robustness", "panels",
+        "device", "resamples", "seed",
+    )  # fmt: skip
+    kept = {key: flags[key] for key in settings}
     folder = out or run / f"evaluation-{datetime.now():%Y%m%d-%H%M%S}"
     choose(run, Asked(*asked, data=data, **kept), folder)
 

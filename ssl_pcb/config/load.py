@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -116,17 +117,24 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
         return f"{key or 'config'}: is a group of keys, not one value{variant}"
     # A key of several types has an error for each.
     reasons = [each["msg"].removeprefix("Value error, ") for each in error.errors() if _user_key(each, known) == key]
-    message = " or ".join(reason[:1].lower() + reason[1:] for reason in reasons)
+    message = " or ".join(_plain(reason[:1].lower() + reason[1:]) for reason in reasons)
     if not key and first["type"] == "value_error":  # of several keys together: the message names them
         return message
     got = "" if isinstance(first["input"], dict) else f" (got {_short(first['input'])})"
     return f"{key or 'config'}: {message}{got}"
 
 
+def _plain(reason: str) -> str:
+    """What pydantic says of lists, without Python's words for them."""
+    if reason == "input should be a valid tuple":
+        return "give a list, as in [a, b]"
+    return re.sub(r"tuple should have at least (\d+) items? after validation, not (\d+)", r"give at least \1", reason)
+
+
 def _unknown_key(key: str, known: list[str], schema: type[BaseModel]) -> str:
     if key in known:
         section = key.rpartition(".")[0]
-        return f"belongs to another variant of {section}: set {section}.name as well"
+        return f"belongs to another {section}.name than the one in force; leave it out, or set that name too"
     section, _, leaf = key.rpartition(".")
     siblings = {name[len(section) :].lstrip(".").split(".")[0] for name in known if name.startswith(section)}
     near = difflib.get_close_matches(leaf, sorted(siblings), n=1)

@@ -50,8 +50,7 @@ def knn_scores(
         raise ValueError("kNN takes labels 0 and 1 and neighbour counts of at least 1")
     used = sorted({min(k, len(labels)) for k in ks})
     similarities, neighbours = nearest(train_features, features, used[-1])
-    # The nearest neighbour's similarity cancels out of the share; taking it off keeps exp in range.
-    weights = np.exp((similarities - similarities[:, :1]).astype(np.float64) / TEMPERATURE)
+    weights = neighbour_weights(similarities)
     defective = weights * labels[neighbours]
     return {k: defective[:, :k].sum(axis=1) / weights[:, :k].sum(axis=1) for k in used}
 
@@ -68,6 +67,41 @@ def distance_to_nearest(bank: ArrayLike, queries: ArrayLike, k: int = 5) -> NDAr
     """
     similarities, _ = nearest(bank, queries, min(k, len(np.asarray(bank))))
     return np.asarray(1 - similarities.astype(np.float64).mean(1))
+
+
+def neighbour_weights(similarities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What each neighbour counts (N, k), the nearest 1, for cosine similarities (N, k), descending."""
+    # The nearest neighbour's similarity cancels out of every share; taking it off keeps exp in range.
+    return np.exp((similarities - similarities[:, :1]).astype(np.float64) / TEMPERATURE)
+
+
+def nearest_elsewhere(
+    features: ArrayLike, images: NDArray[np.int64], queries: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As :func:`nearest` among the samples themselves, but none of a query's own source image.
+
+    Args:
+        features: (N, D) of all samples.
+        images: (N,) number of each sample's source image.
+        queries: (Q,) positions of the samples that ask.
+        k: Neighbours a query.
+
+    Returns:
+        Similarities (Q, k) and positions (Q, k); where fewer samples are of other images, -inf and -1.
+
+    Raises:
+        UserError: On NaN features.
+    """
+    count = len(images)
+    reach = min(count, k + int(np.bincount(images).max()))
+    similarities, found = nearest(features, np.asarray(features)[queries], reach)
+    elsewhere = (images[found] != images[queries, None]) & (found >= 0)
+    order = np.argsort(~elsewhere, axis=1, kind="stable")[:, :k]
+    kept = np.take_along_axis(elsewhere, order, 1)
+    similarities = np.where(kept, np.take_along_axis(similarities, order, 1), np.float32(-np.inf))
+    found = np.where(kept, np.take_along_axis(found, order, 1), -1)
+    lacking = ((0, 0), (0, k - found.shape[1]))
+    return np.pad(similarities, lacking, constant_values=-np.inf), np.pad(found, lacking, constant_values=-1)
 
 
 def nearest(bank: ArrayLike, queries: ArrayLike, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

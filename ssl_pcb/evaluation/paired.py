@@ -67,7 +67,7 @@ def paired_difference(
     def difference(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return mean(first, weights) - mean(second, weights)
 
-    return _resampled(difference, groups, images, resamples, seed, level)
+    return resampled_difference(difference, groups, images, resamples, seed, level)
 
 
 def paired_balanced_accuracy(
@@ -90,10 +90,10 @@ def paired_balanced_accuracy(
             recalls = [weights[:, own] @ gained[own] / weights[:, own].sum(1) for own in classes]
         return np.asarray(np.mean(recalls, axis=0))
 
-    return _resampled(difference, groups, images, resamples, seed, level)
+    return resampled_difference(difference, groups, images, resamples, seed, level)
 
 
-def _resampled(
+def resampled_difference(
     difference: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     groups: Sequence[str],
     images: Sequence[str],
@@ -101,7 +101,16 @@ def _resampled(
     seed: int,
     level: float,
 ) -> Difference:
-    """The difference and its interval, from what it is under each row of sample weights (R, N)."""
+    """A difference and its interval, from what it is under each row of sample weights (R, N).
+
+    Args:
+        difference: Sample weights (R, N) to differences (R,), NaN where a resample has none.
+        groups: (N,) board names.
+        images: (N,) source image of each sample.
+        resamples: Draws.
+        seed: Seed of the draws.
+        level: Coverage.
+    """
     over, cluster_of = choose_clusters(groups, images)
     counts = draw_cluster_counts(int(cluster_of.max()) + 1, resamples, seed)
     step = max(1, CHUNK_VALUES // len(cluster_of))

@@ -62,7 +62,8 @@ def leaderboard(runs: Sequence[Made]) -> pd.DataFrame:
     ``X_difference`` is to the entry ``against``, on the seeds that both finished, with its paired bootstrap interval
     over boards or source images; empty where the two were not judged on the same samples. ``X_difference_seeds_low``
     and ``_high`` are the interval over those seeds (paired t: runs of one seed share samples, and perhaps a
-    pretraining; none with one seed). What both intervals keep from 0 is no noise.
+    pretraining; none with one seed). ``difference_is`` says whether both keep from 0: ``more``, ``less``, or ``within
+    the noise``; with one seed it says that, for what another seed would change is not known then.
     """
     entries = list(dict.fromkeys(run.entry for run in runs))
     judged = {entry: _Judged.of([run for run in runs if run.entry == entry]) for entry in entries}
@@ -149,15 +150,15 @@ class _Judged:
         """(seeds, N) scores of ``samples``."""
         return np.stack([samples.merge(table, on=SAMPLE, how="left")["score"].to_numpy() for table in self.tables])
 
-    def beside(self, base: _Judged) -> dict[str, float]:
-        found: dict[str, float] = {}
+    def beside(self, base: _Judged) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         common = set(self.seeds) & set(base.seeds)
         ours, theirs = self.only(common), base.only(common)
         comparable = self is not base and ours.samples == theirs.samples != frozenset()
         for name in COMPARED:
             ends = ours._difference(theirs, name) if comparable else [np.nan] * len(ENDS)
             found |= {f"{name}_difference{end}": value for end, value in zip(ENDS, ends, strict=True)}
-        return found
+        return found | {"difference_is": _verdict([found[f"{RANKED_BY}_difference{end}"] for end in ENDS])}
 
     def _difference(self, base: _Judged, name: Ranking) -> list[float]:
         samples = base.tables[0]
@@ -177,6 +178,16 @@ class _Judged:
         """What all runs of the entry were judged on; empty if they differ."""
         judged = {frozenset(map(tuple, table[SAMPLE].astype(str).to_numpy())) for table in self.tables}
         return judged.pop() if len(judged) == 1 else frozenset()
+
+
+def _verdict(ends: Sequence[float]) -> str | None:
+    if np.isnan(ends[0]):
+        return None
+    if np.isnan(ends).any():
+        return "one seed"
+    if min(ends[1:]) > 0:
+        return "more"
+    return "less" if max(ends[1:]) < 0 else "within the noise"
 
 
 def _counted(run: Made, balance: Balance) -> pd.DataFrame:

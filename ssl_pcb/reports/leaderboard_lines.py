@@ -16,12 +16,15 @@ def say_leaderboard(table: pd.DataFrame) -> None:
         "on": table["judged_on"].map("{:.0f}".format, na_action="ignore"),
         "entry": table["entry"], "runs": table["finished"],
         "AUROC": _spans(table, "auroc"), "average precision": _spans(table, "average_precision"),
-        "difference": _spans(table, "average_precision_difference", "{:+.3f}"),
+        "difference": _spans(table, "average_precision_difference", "{:+.3f}"), "is": table["difference_is"],
         "parameters": table["parameters"].map("{:,.0f}".format, na_action="ignore"),
         "s an epoch": table["seconds_per_epoch"].map("{:.1f}".format, na_action="ignore"),
         "MiB": table["peak_memory_mib"].map("{:,.0f}".format, na_action="ignore"),
     })  # fmt: skip
-    log.info("by average precision; [ ]: mean over seeds, its 95 % interval (t); difference: paired bootstrap")
+    log.info(
+        "by average precision; [ ]: mean over seeds, its 95 %% interval (t); difference: paired bootstrap over boards "
+        "or images; more or less: its interval over seeds keeps from 0 too"
+    )
     for number, rows in table.groupby("judged_on"):
         count, defective, unit = rows.iloc[0][["samples", "defective", "unit"]]
         log.info("on %d: judged on %d %ss, %d of them Defective", number, count, unit, defective)

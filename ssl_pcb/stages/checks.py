@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_pcb.config.load import flatten
+from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
+from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig
 from ssl_pcb.config.policy import AugmentConfig, needs_boxes
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.stages import StageConfig
@@ -25,6 +27,9 @@ from ssl_pcb.reports.run import Run, read_config, read_run
 from ssl_pcb.training.checkpoint import weights_file
 
 log = logging.getLogger(__name__)
+
+EVEN = 1.05
+"""Times the rarer class up to which the other counts as equally frequent."""
 
 FREE = ("runtime.out", "runtime.devices", "runtime.nodes", "runtime.timeout", "profile")
 """Keys in which a resumed run may differ from its beginning."""
@@ -81,6 +86,32 @@ def refuse_full_disk(needed: int, run: Run, fabric: Fabric) -> None:
             f"{run.folder}: checkpoints need {missing / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free there; "
             "free some space, or choose another --out"
         )
+
+
+def warn_of_idle_loss(loss: LossConfig, counts: NDArray[np.int64], steps: int) -> None:
+    """Say when what a loss is chosen for cannot act.
+
+    Args:
+        loss: The loss.
+        counts: (K,) samples of each class as the sampler shows them.
+        steps: Optimiser steps of the whole training.
+    """
+    by_counts = loss.name in ("logit_adjusted", "class_ratio", "ldam") or (
+        isinstance(loss, CrossEntropyConfig) and loss.class_weights != "none"
+    )
+    if by_counts and counts.max() <= EVEN * counts.min():
+        what = "class_weights" if isinstance(loss, CrossEntropyConfig) else "name"
+        log.warning(
+            "loss.%s: the sampler shows %s of the classes, so that %s treats them alike; set sampler.name=natural to "
+            "see what it does",
+            what, " and ".join(map(str, counts)), getattr(loss, what),
+        )  # fmt: skip
+    if isinstance(loss, LargeMarginSoftmaxConfig) and steps < loss.anneal_steps:
+        log.warning(
+            "loss.anneal_steps: %d steps of training end before the margin counts in full, after %d; lower it, or "
+            "train longer",
+            steps, loss.anneal_steps,
+        )  # fmt: skip
 
 
 def warn_of_queue(keys: int, available: int, unit: str) -> None:

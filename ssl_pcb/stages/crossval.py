@@ -20,6 +20,7 @@ from ssl_pcb.data.synthetic.embedded import embedded_manifest
 from ssl_pcb.decision.calibration import TemperatureScaling
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.evaluation.report import format_report
 from ssl_pcb.reports.run import Run, open_run, read_config, read_run
 from ssl_pcb.reports.saved import read_predictions
@@ -133,7 +134,7 @@ def _pool(config: CrossvalConfig, folders: list[Path], run: Run) -> None:
     )  # fmt: skip
     report["calibration"] = calibration_of(pooled["probability"].to_numpy(), labels)
     save_predictions([pooled], run.folder / PREDICTIONS)
-    rows = list(_rows(summaries, pooled))
+    rows = list(_rows(summaries, pooled, config.test_balance))
     run.save_metrics(rows)
     table = pd.DataFrame(rows)
     marks = list(dict.fromkeys(mark for summary in summaries for mark in summary["marks"]))
@@ -168,12 +169,14 @@ def _judged_by_others(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         )
 
 
-def _rows(summaries: list[dict[str, Any]], pooled: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _rows(summaries: list[dict[str, Any]], pooled: pd.DataFrame, balance: Balance) -> Iterator[dict[str, Any]]:
     for fold, (summary, (_, own)) in enumerate(zip(summaries, pooled.groupby("fold"), strict=True), 1):
         ranking = summary["reports"]["val"]["metrics"]
+        own = own.iloc[counted(_labels(own), balance)]  # as the fold's own report
         defective, called = own["label"].eq(LABELS[1]), own["verdict"].eq(LABELS[1])
         yield {
-            "fold": fold, "samples": len(own), "defective": int(defective.sum()), "groups": own["group"].nunique(),
+            "fold": fold, "balance": balance,
+            "samples": len(own), "defective": int(defective.sum()), "groups": own["group"].nunique(),
             "auroc": ranking["auroc"]["value"], "average_precision": ranking["average_precision"]["value"],
             "escape_rate": float((~called[defective]).mean()), "false_call_rate": float(called[~defective].mean()),
         }  # fmt: skip

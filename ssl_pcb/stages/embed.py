@@ -83,6 +83,7 @@ def open_coder(folder: Path, device: str) -> Coder:
         raise UserError(f"{folder}: is no folder of a finished run; name one that pretrain or finetune has made")
     if record.get("stage") not in STAGES:
         raise UserError(f"{folder}: holds a run of no known stage; name one that pretrain or finetune has made")
+    weights_file(folder)  # a cross-validation has none of its own
     config = read_config(folder, record["stage"])
     if isinstance(config, FinetuneConfig) and config.data.references:
         raise UserError(f"{folder}: its network sees golden images too, and embed brings none; name another run")

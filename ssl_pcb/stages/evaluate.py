@@ -21,11 +21,15 @@ from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.familiarity import mark_unfamiliar
 from ssl_pcb.stages.gap import gap_lines, measure_gap
 from ssl_pcb.stages.panels import judge_panels, panel_figures, panel_lines
+from ssl_pcb.stages.robustness import measure_robustness
 from ssl_pcb.stages.scoring import score_data, score_test
 
 log = logging.getLogger(__name__)
 
 FILE, VERDICTS, PANELS = "evaluation.json", "verdicts.csv", "panels.csv"
+MOST = 2000
+"""Most validation samples whose pictures are corrupted."""
+
 CHART, DIAGRAM = "operating_point.png", "reliability.png"
 
 
@@ -42,6 +46,7 @@ class Asked:
         test: Report on the run's test split.
         unfamiliar: Share of validation samples to count as unlike all training samples; ``None`` = none is.
         gap: Say how far the run falls from training samples to new boards, and why.
+        robustness: Measure errors under corruptions of the camera too, into a folder ``robustness`` of its own.
         panels: Judge whole images by overlapping windows too.
         device: Where to score what the run did not: ``auto``, ``cpu`` or ``cuda``.
         ledger: The project's record of looks at test splits.
@@ -57,6 +62,7 @@ class Asked:
     test: bool = False
     unfamiliar: float | None = None
     gap: bool = False
+    robustness: bool = False
     panels: bool = False
     device: str = "auto"
     ledger: Path = Path("results/test_ledger.csv")
@@ -114,6 +120,8 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
         },
     )  # fmt: skip
     _say(saved, asked, found, where, calibrated, out)
+    if asked.robustness:
+        measure_robustness(run, None, out / "robustness", samples=MOST, seed=asked.seed, device=asked.device)
     for line in [] if gap is None else gap_lines(gap):
         log.info("%s", line)
     if panels is not None:

@@ -30,6 +30,7 @@ from ssl_pcb.stages.checks import (
     refuse_full_disk,
     refuse_shared_images,
     refuse_small,
+    warn_of_idle_loss,
 )
 from ssl_pcb.stages.classifier import build_classifier
 from ssl_pcb.stages.costs import announce_cost
@@ -104,8 +105,9 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             ", ".join(f"{n} {label}" for label, n in zip(LABELS, counts, strict=True)),
             config.loss.name, run.folder,
         )  # fmt: skip
+        steps = shown // batch_size * config.training.epochs
+        warn_of_idle_loss(config.loss, counts, steps)
         if not run.resumed:
-            steps = shown // batch_size * config.training.epochs
             announce_cost(model, dataset, batch_size, steps, disk, fabric, at_most=config.patience is not None)
         if config.head_start == "probe" and not run.resumed:
             start_from_probe(model, samples, rows, val_rows, fabric)

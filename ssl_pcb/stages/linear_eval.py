@@ -11,12 +11,14 @@ from lightning_fabric import Fabric
 
 from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.data.cache import cache_dir
+from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.data.samplers import build_sampler, class_counts
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.evaluation.features import FeatureNetwork, cached_features, state_hash
 from ssl_pcb.models.backbones import Backbone, refuse_size
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, warn_of_idle_loss
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
@@ -71,6 +73,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             checkpoint=start.checkpoint,
             parameters=sum(each.numel() for each in start.backbone.parameters()),
         )
+        _warn_of_unreported(config, samples)
         announce_features(start.backbone, samples, ["train", *splits], len(backbones), fabric)
         features = {
             name: frozen_features(backbone, samples, ["train", *splits], config, fabric)
@@ -119,6 +122,22 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         log.info("%s:", summary["reported_probe"])
         say_reports(reports[main], said)
         log.info("features or head: %s", refit["sentence"])
+
+
+def _warn_of_unreported(config: LinearEvalConfig, samples: Samples) -> None:
+    """Say what is chosen for the gradient head alone, and what of that cannot act."""
+    plain = LinearEvalConfig()
+    chosen = [key for key in ("sampler", "loss") if getattr(config, key) != getattr(plain, key)]
+    if chosen and config.reported_probe == "logistic":
+        log.warning(
+            "%s: trains the gradient head, a row of the table; the report is the logistic probe's, unless "
+            "reported_probe=gradient_head",
+            " and ".join(chosen),
+        )
+    labels, size = samples.labels[samples.rows("train", labelled=True)], config.training.batch_size
+    sampler = build_sampler(config.sampler, labels, config.runtime.seed, size)
+    steps = -(-len(sampler.epoch(0)) // size) * config.training.epochs
+    warn_of_idle_loss(config.loss, class_counts(sampler, labels, len(LABELS)), steps)
 
 
 def frozen_features(

@@ -60,12 +60,16 @@ def compare_refitted(
         refitted >= 0, kept >= 0, labels, samples.column("group", rows), samples.column("path", rows),
         resamples=config.resamples, seed=config.runtime.seed,
     )  # fmt: skip
+    over_chance = paired_balanced_accuracy(
+        refitted >= 0, np.zeros(len(labels), bool), labels, samples.column("group", rows), samples.column("path", rows),
+        resamples=config.resamples, seed=config.runtime.seed,
+    )  # fmt: skip
     found = {"head": _rates(kept, labels), "refitted": _rates(refitted, labels)}
     sentence = (
         f"{name} lets {found['head']['escape_rate']:.1%} of the Defective {samples.unit}s on validation escape, with "
         f"{found['head']['false_call_rate']:.1%} false calls, where scores are cut at 0; refitted with Defective "
         f"oversampled {found['refitted']['escape_rate']:.1%} and {found['refitted']['false_call_rate']:.1%}, balanced "
-        f"accuracy {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]: {_verdict(gain)}"
+        f"accuracy {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]: {_verdict(gain, over_chance)}"
     )
     return {"sentence": sentence, **found, "balanced_accuracy_gained": asdict(gain)}
 
@@ -92,7 +96,9 @@ def _rates(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, 
     }
 
 
-def _verdict(gain: Difference) -> str:
+def _verdict(gain: Difference, over_chance: Difference) -> str:
+    if over_chance.low <= 0:
+        return "a balanced head does no better than chance either: these features do not know the defect"
     if gain.low > 0:
         return "the head neglects Defective, not the features; refit it, or choose its threshold"
     if gain.high < 0:

@@ -41,7 +41,8 @@ def sweep(file: Path, out: Path) -> bool:
     left = [run for run in needed if workshop.status(run) not in ENDED]
     entries = len({run.entry for run in runs})
     log.info("%d runs for %d entries, %d of them done, into %s", len(needed), entries, len(needed) - len(left), out)
-    announce_sweep(left)
+    if left:
+        announce_sweep(left)
     _work_off(needed, workshop)
     made = [
         Made(
@@ -70,9 +71,9 @@ def _work_off(needed: list[Planned], workshop: Workshop) -> None:
             taken.append(time.perf_counter() - began)
             ahead = sum(not workshop.settled(each) for each in needed)
             log.info(
-                "%s, seed %d: %s in %s; %d left, about %s",
-                run.entry or "pretraining", run.seed, error or "finished", duration(taken[-1]), ahead,
-                duration(sum(taken) / len(taken) * ahead),
+                "%s, seed %d: %s after %s; %d left, about %s",
+                run.entry or "pretraining", run.seed, f"failed ({error})" if error else "finished",
+                duration(taken[-1]), ahead, duration(sum(taken) / len(taken) * ahead),
             )  # fmt: skip
         if len(taken) == before:
             log.debug("%d runs are in other hands", len(left))

@@ -21,6 +21,7 @@ from ssl_pcb.data.samplers import build_sampler
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.depths import freeze_stages
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.stages.classifier import build_classifier
 from ssl_pcb.stages.costs import duration, forward_seconds, sample_seconds
@@ -41,6 +42,9 @@ def announce_sweep(runs: Sequence[Planned]) -> None:
     """Say how long ``runs`` will take one after another, from a trial of each that differs in more than the seed.
 
     What cannot be tried is said, and left to its run: it may fail without stopping the others.
+
+    Raises:
+        UserError: If there is no such network, or it has no such stages to freeze.
     """
     opened: dict[DataConfig, tuple[Samples, DataConfig]] = {}
     found: dict[str, float] = {}
@@ -53,11 +57,24 @@ def announce_sweep(runs: Sequence[Planned]) -> None:
             if isinstance(run.config, PretrainConfig) and run.config.shards is not None:
                 raise UserError("shards tell their number of samples only when they are read")
             opened[data] = opened.get(data) or load_samples(data)
+        except UserError as error:
+            log.warning("%s: its cost is not known (%s)", run.entry or "pretraining", error)
+            continue
+        _refuse_unknown_network(run, opened[data][0].channels)
+        try:
             found[keys] += _run_seconds(run.config, *opened[data])
         except (UserError, RuntimeError) as error:
             log.warning("%s: its cost is not known (%s)", run.entry or "pretraining", str(error).splitlines()[0])
     total = sum(found[_without_seed(run)] for run in runs)
     log.info("expected: about %s for %d runs, one after another", duration(total), len(runs))
+
+
+def _refuse_unknown_network(run: Planned, channels: int) -> None:
+    try:
+        backbone = Backbone(run.config.backbone.model_copy(update={"weights": "none"}), channels)
+        freeze_stages(backbone, run.config.freeze if isinstance(run.config, SupervisedConfig) else ())
+    except UserError as error:
+        raise UserError(f"runs.{run.entry or 'pretraining'}: {error}") from None
 
 
 def _without_seed(run: Planned) -> str:

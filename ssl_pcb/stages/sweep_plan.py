@@ -18,6 +18,7 @@ from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.config.sweep import PretrainPart, SweepConfig, SweepEntry
 from ssl_pcb.errors import UserError
+from ssl_pcb.stages.checks import refuse_missing_weights
 
 PLACE = {"out", "device", "devices", "nodes", "timeout", "threads", "ledger"}
 """Keys of where and how a run is made; changing them makes no other run of it."""
@@ -108,9 +109,12 @@ def _leaf(key: str) -> str:
 def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Planned:
     stage = entry.stage or sweep.stage
     recipe = dict(PRESETS[entry.preset].keys) if entry.preset else {}
-    keys = flatten(sweep.keys) | recipe | flatten(entry.keys) | {"runtime.seed": seed}
+    own = recipe | flatten(entry.keys)
+    keys = flatten(sweep.keys) | own | {"runtime.seed": seed}
     before = None
     try:
+        if "runtime.seed" in {**flatten(sweep.keys), **own}:
+            raise UserError("runtime.seed: a sweep sets it; list the seeds of the sweep or of the entry")
         if entry.pretrain is not None:
             if stage == "crossval":
                 raise UserError("pretrain: crossval repeats a finished pretraining itself; name one in keys.checkpoint")
@@ -118,7 +122,9 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
             keys |= {"checkpoint": str(before.folder)}
         config = _config(stage, entry.config or sweep.config, keys, f"{_safe(entry.name)}-{seed}", out, before)
         if isinstance(config, LinearEvalConfig) and config.reported_probe == "logistic":
-            _refuse_idle(entry)
+            _refuse_idle(own)
+        if before is None:
+            refuse_missing_weights(config)
     except UserError as error:
         raise UserError(f"runs.{entry.name}: {error}") from None
     if getattr(config, "test", False):
@@ -127,9 +133,9 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
     return Planned(entry.name, entry.asks, against, stage, seed, config, before)
 
 
-def _refuse_idle(entry: SweepEntry) -> None:
+def _refuse_idle(own: Mapping[str, Any]) -> None:
     """Refuse an entry whose difference to others could not show."""
-    idle = next((key for key in flatten(entry.keys) if key.split(".")[0] in OF_GRADIENT_HEAD), None)
+    idle = next((key for key in own if key.split(".")[0] in OF_GRADIENT_HEAD), None)
     if idle is not None:
         raise UserError(
             f"{idle}: the leaderboard would rank linear-eval by its logistic probe, which this key does not change; "
@@ -148,6 +154,8 @@ def _config(
     stage: str, file: Path | None, keys: Mapping[str, Any], name: str, out: Path, before: Planned | None = None
 ) -> StageConfig:
     config = load_config(STAGES[stage], file, keys)
+    if config.checkpoint == "auto":  # would hang on what else lies about, and on what the sweep has made by then
+        config = config.model_copy(update={"checkpoint": "none"})
     said = config.model_dump(mode="json", exclude={"runtime": PLACE, "data": {"cache"}})
     if before is not None:  # however its path is spelled: machines may see one folder by several
         said["checkpoint"] = before.folder.name

@@ -3,7 +3,7 @@ import pytest
 
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation import neighbours
-from ssl_pcb.evaluation.neighbours import knn_scores, nearest
+from ssl_pcb.evaluation.neighbours import knn_scores, nearest, nearest_elsewhere
 
 
 def naive(bank, labels, queries, k):
@@ -61,3 +61,24 @@ def test_a_large_bank_is_searched_in_part_and_finds_nearly_all(monkeypatch):
     assert 0.9 < shared < 1  # it was not searched whole
     np.testing.assert_allclose(similarities[:, 0], exact[:, 0], atol=0.1)
     assert (np.diff(similarities, axis=1) <= 0).all()
+
+
+def test_neighbours_elsewhere_equal_a_naive_search_without_the_own_image():
+    generator = np.random.default_rng(3)
+    features, images = generator.normal(size=(60, 5)), generator.integers(0, 9, 60)
+    queries = np.array([3, 40, 17])
+    similarities, found = nearest_elsewhere(features, images, queries, 7)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    for row, query in enumerate(queries):
+        others = np.flatnonzero(images != images[query])
+        expected = others[np.argsort(-unit[others] @ unit[query])][:7]
+        assert found[row].tolist() == expected.tolist()
+        assert similarities[row] == pytest.approx(unit[expected] @ unit[query], abs=1e-6)
+
+
+def test_where_other_images_are_few_places_stay_empty():
+    features, images = np.eye(5), np.array([0, 0, 0, 0, 1])
+    similarities, found = nearest_elsewhere(features, images, np.arange(5), 6)
+    assert found[0].tolist() == [4, -1, -1, -1, -1, -1]
+    assert sorted(found[4].tolist()) == [-1, -1, 0, 1, 2, 3]
+    assert np.isneginf(similarities[found < 0]).all()

@@ -6,12 +6,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from pydantic import TypeAdapter
 
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.downsizer import DownsizerConfig
+from ssl_pcb.config.loss import LossConfig
 from ssl_pcb.config.method import BYOLConfig, DefectPretextConfig, MoCoConfig, SimCLRConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.pretraining import PretrainConfig
@@ -24,6 +27,7 @@ from ssl_pcb.stages.checks import (
     refuse_missing_weights,
     refuse_small,
     warn_of_head_norm,
+    warn_of_idle_loss,
     warn_of_queue,
 )
 from ssl_pcb.stages.costs import PATIENCE, _least_seconds
@@ -126,3 +130,22 @@ def test_a_trial_is_as_long_on_every_process():
     runs.clear()
     _least_seconds(slow, Fabric(accelerator="cpu", devices=1))
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "counts", "said"),
+    [
+        ({"name": "cross_entropy", "class_weights": "balanced"}, (50, 50), "loss.class_weights: the sampler shows 50"),
+        ({"name": "cross_entropy", "class_weights": "balanced"}, (80, 20), None),
+        ({"name": "cross_entropy"}, (50, 50), None),
+        ({"name": "ldam"}, (52, 50), "so that ldam treats them alike"),
+        ({"name": "focal"}, (50, 50), None),
+        ({"name": "large_margin_softmax", "anneal_steps": 11}, (80, 20), "10 steps of training end before the margin"),
+        ({"name": "large_margin_softmax", "anneal_steps": 10}, (80, 20), None),
+    ],
+)
+def test_a_loss_that_cannot_act_is_told_of(caplog, loss, counts, said):
+    config = TypeAdapter(LossConfig).validate_python(loss)
+    with caplog.at_level("WARNING"):
+        warn_of_idle_loss(config, np.array(counts), steps=10)
+    assert (said in caplog.text) if said else not caplog.records

@@ -187,6 +187,13 @@ def test_the_gap_to_new_boards_names_what_was_planted(runs, ssl_pcb_cli):
     assert "likeliest cause: leakage" in ended.out
 
 
+def test_robustness_stands_in_a_folder_of_its_own(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("evaluate", "one", "--robustness", "--out", "hard")
+    assert ended.code == 0, ended.err
+    assert json.loads(Path("hard/robustness/audit.json").read_text())["audit"] == "robustness"
+    assert Path("hard/evaluation.json").exists()
+
+
 def tiled(manifest, side=16):
     """Each image of 32 px as four labelled tiles."""
     rows = []

@@ -37,7 +37,8 @@ OPTIONS = {
 }  # fmt: skip
 NAMES = [variant().name for variant in get_args(get_args(LossConfig)[0])]
 CASES = [{"loss.name": name, **keys} for name in NAMES for keys in [{}, *OPTIONS.get(name, [])]]
-BY_FEATURES = [*({"loss.name": name} for name in NAMES if name != "supcon"), CASES[-1]]
+SUPCON_BY_FEATURES = {"loss.name": "supcon", "loss.views": 1, "loss.mode": "joint", **BALANCED}
+BY_FEATURES = [*({"loss.name": name} for name in NAMES if name != "supcon"), SUPCON_BY_FEATURES]
 
 
 def name_of(case):

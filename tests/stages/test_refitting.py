@@ -33,10 +33,10 @@ class Labelled:
         return ["board"] * len(rows) if name == "group" else [f"{row}.png" for row in rows]
 
 
-def compared(distance):
+def compared(distance, share=SHARE):
     """Classes whose features lie ``distance`` standard deviations apart."""
     rng = np.random.default_rng(0)
-    labels = (rng.random(2 * COUNT) < SHARE).astype(np.int64)
+    labels = (rng.random(2 * COUNT) < share).astype(np.int64)
     features = rng.normal(0, 1, (2 * COUNT, 8)).astype(np.float32)
     features[:, 0] += distance * labels
     parts = {"train": features[:COUNT], "val": features[COUNT:]}
@@ -62,7 +62,11 @@ def test_features_that_do_not_know_it_are_told():
     found = compared(0)
     assert found["head"]["escape_rate"] == 1
     assert found["balanced_accuracy_gained"]["low"] < 0 < found["balanced_accuracy_gained"]["high"]
-    assert found["sentence"].endswith("what escapes, the features do not tell apart")
+    assert found["sentence"].endswith("these features do not know the defect")
+
+
+def test_a_head_of_even_classes_neglects_nothing():
+    assert compared(2, share=0.5)["sentence"].endswith("what escapes, the features do not tell apart")
 
 
 def test_a_finetunings_own_head_judges_as_the_finetuning_did(synthetic_boards, tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ def test_two_processes_divide_the_runs_and_make_none_twice(workplace):
     workers = [begin("two", **asked) for _ in range(2)]
     said = [worker.communicate()[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
-    made = [sum(": finished in" in line for line in lines.splitlines()) for lines in said]
+    made = [sum(": finished after" in line for line in lines.splitlines()) for lines in said]
     assert sum(made) == 6
     assert min(made) >= 1
     assert list(sessions("two").values()) == [1] * 6

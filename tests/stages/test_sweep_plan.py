@@ -141,3 +141,24 @@ def test_a_probe_is_not_compared_by_what_it_has_no_use_for(tmp_path, where):
     assert "loss.name: the leaderboard would rank linear-eval by its logistic probe" in said
     planned(tmp_path, {"stage": "linear-eval", "keys": {"reported_probe": "gradient_head"}} | asked[where])
     planned(tmp_path, {"stage": "linear-eval", "grid": {"backbone.name": ["resnet18"]}, "keys": {"training.epochs": 3}})
+
+
+def test_what_else_lies_about_is_no_start(tmp_path):
+    """The newest run would be another one when a second process, or a resumed sweep, comes to look for it."""
+    (run,) = planned(tmp_path, {"runs": [{"name": "a"}]})
+    assert run.config.checkpoint == "none"
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ({"seeds": [0, 0], "runs": [{"name": "a"}]}, "seeds: a seed is given twice"),
+        ({"runs": [{"name": "a", "keys": {"runtime.seed": 7}}]}, "runs.a: runtime.seed: a sweep sets it"),
+        ({"runs": [{"name": "a", "keys": {"checkpoint": "nowhere"}}]}, "runs.a: nowhere: "),
+        ({"stage": "linear-eval", "runs": [{"name": "a", "preset": "densenet_paper"}]}, "runs.a: "),
+        ({"seeds": 3, "runs": [{"name": "a"}]}, "seeds: give a list, as in [a, b]"),
+        ({"seeds": [], "runs": [{"name": "a"}]}, "seeds: give at least 1"),
+    ],
+)
+def test_what_would_mislead_or_fail_later_is_refused_before_anything_runs(tmp_path, asked, line):
+    assert line in refusal(tmp_path, asked)
