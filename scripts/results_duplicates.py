@@ -179,11 +179,12 @@ def main() -> None:
             folder.mkdir()
             lines += judge(name, make(folder), folder)
     frame = pd.DataFrame(lines)
+    made = provenance()  # before a file of the repository changes
     RESULTS.mkdir(exist_ok=True)
     frame.to_csv(RESULTS / "audit_duplicates.csv", index=False, float_format="%.4f", lineterminator="\n")
     settings = {"symmetries": list(SYMMETRIES), "config": DuplicatesConfig().model_dump(mode="json")}
     rows = json.loads(frame.to_json(orient="records"))
-    write_json(RESULTS / "audit_duplicates.json", {"rows": rows, **settings, **provenance()})
+    write_json(RESULTS / "audit_duplicates.json", {"rows": rows, **settings, **made})
     print(frame.to_string(index=False))
 
 
