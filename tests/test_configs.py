@@ -193,6 +193,18 @@ def test_a_fault_of_several_keys_together_shows_none_of_them_alone():
     assert refusal("pretrain", keys) == "method: mse, l1 and ssim are all 0; set one of them above 0"
 
 
+@pytest.mark.parametrize(
+    ("keys", "acts"),
+    [
+        ({"loss.beta": 0.9}, {"loss.class_weights": "effective_number"}),
+        ({"loss.name": "supcon", "loss.weight": 0.2}, {"loss.mode": "joint"}),
+    ],
+)
+def test_a_value_that_nothing_would_read_is_refused(keys, acts):
+    assert refusal("finetune", keys).endswith("alone; set that, or leave " + list(keys)[-1].split(".")[1] + " out")
+    load_config(STAGES["finetune"], None, keys | acts)
+
+
 def test_an_unknown_variant_names_the_known_ones():
     assert "'natural', 'dataset_undersample', 'epoch_undersample'" in refusal("finetune", {"sampler.name": "smote"})
 

@@ -106,9 +106,21 @@ def run_stage(
         found = backbone_of(str(everything.get("checkpoint", "none")))
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
     config = load_config(STAGES[stage], file, asked, preset=preset)
+    _say_dropped(preset or {}, asked, flatten(config.model_dump()))
     if isinstance(config, CrossvalConfig):
         return crossval(config, everything, resume=resume)
     return start_stage(stage, config, everything, resume=resume)
+
+
+def _say_dropped(preset: Mapping[str, Any], asked: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Say what of ``preset`` does not hold, because a flag or --set chose another variant."""
+    dropped = [key for key, value in preset.items() if key not in asked and _plain(config.get(key)) != value]
+    if dropped:
+        click.echo(f"--preset: of the recipe, what you chose leaves out {', '.join(dropped)}", err=True)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _option(flag: str, keys: list[Key]) -> click.Option:

@@ -32,6 +32,12 @@ class CrossEntropyConfig(Section):
         0.0, ge=0, lt=1, description="share of each label that is spread evenly over both classes"
     )
 
+    @model_validator(mode="after")
+    def _beta_is_used(self) -> "CrossEntropyConfig":
+        if self.class_weights != "effective_number" and self.beta != type(self).model_fields["beta"].default:
+            raise ValueError("beta acts with class_weights=effective_number alone; set that, or leave beta out")
+        return self
+
 
 class FocalConfig(Section):
     """Focal loss (Lin et al. 2017, arXiv 1708.02002)."""
@@ -92,6 +98,12 @@ class SupConConfig(Section):
     temperature: float = Field(0.1, gt=0, description="of the contrast: the lower, the more the nearest samples count")
     output_dim: int = Field(128, ge=2, description="numbers of the projection in which samples are compared")
     views: Literal[1, 2] = Field(2, description="random views of each sample in a batch; 2 double the cost of a step")
+
+    @model_validator(mode="after")
+    def _weight_is_used(self) -> "SupConConfig":
+        if self.mode != "joint" and self.weight != type(self).model_fields["weight"].default:
+            raise ValueError("weight acts with mode=joint alone; set that, or leave weight out")
+        return self
 
 
 LossConfig = Annotated[

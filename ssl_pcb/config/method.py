@@ -138,6 +138,13 @@ class DefectPretextConfig(_Contrastive):
     defect: DefectConfig = Field(DefectConfig(null_share=0.3), description="the painted defects")
     positive_weight: float = Field(8.0, gt=0, description="weight of the map's cells with a defect, which are few")
     kind_weight: float = Field(0.1, ge=0, description="weight of telling which generator painted")
+    trim: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="share of the map's cells, the most suspicious of those without paint, that each step leaves out: "
+        "unlabelled images show real defects, which must not be taught as clean",
+    )
     nt_xent_weight: float = Field(
         0.0,
         ge=0,

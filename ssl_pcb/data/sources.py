@@ -50,10 +50,15 @@ class Sources:
         return cls(manifest.root, pd.Series(paths), files, manifest.frame["crop"], states.reshape(-1, 2))
 
     def identity(self, transform: Sequence[object]) -> str:
-        """Name of what is to be packed: these samples under ``transform``, whatever the files hold."""
-        digest = hashlib.sha256(json.dumps([*transform, str(self.root)]).encode())
+        """Name of what is to be packed: these samples under ``transform``, whatever the files hold.
+
+        Manifests that name the same files from other folders, as those of cross-validation's folds do, share it.
+        """
+        digest = hashlib.sha256(json.dumps([*transform]).encode())
         digest.update(self.files.astype("<i8").tobytes())
-        for texts in (self.paths, self.crops):
+        root = os.path.abspath(self.root)
+        places = (os.path.normpath(os.path.join(root, path)) for path in self.paths)
+        for texts in (places, self.crops):
             # A path holds no zero byte and a crop is checked text, so no two lists read the same.
             for some in _chunks(texts):
                 digest.update("".join(f"{text}\0" for text in some).encode("utf-8", "surrogatepass"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from typing import Any
 
 import timm
@@ -11,6 +12,8 @@ from torch import nn
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.antialias import create_antialiased
+
+log = logging.getLogger(__name__)
 
 
 def create_network(config: BackboneConfig, channels: int) -> nn.Module:
@@ -30,6 +33,8 @@ def create_network(config: BackboneConfig, channels: int) -> nn.Module:
         "num_classes": 0,
         "drop_rate": config.drop_rate,
     }
+    if config.weights == "timm":
+        log.info("weights of '%s': timm looks in its cache, and downloads what is not there", config.name)
     create = create_antialiased if config.antialias else timm.create_model
     try:
         return create(config.name, **keys)

@@ -55,6 +55,7 @@ class TemperedLinear(nn.Linear):
 
     def __init__(self, dim: int, classes: int, *, temperature: float, learned: bool) -> None:
         super().__init__(dim, classes)
+        self.learned = learned
         self.log_temperature: Tensor
         start = torch.tensor(math.log(temperature))
         if learned:

@@ -14,6 +14,7 @@ from ssl_pcb.losses.supervised import SupervisedLoss
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.models.heads import Head
+from ssl_pcb.models.layers import TemperedLinear
 from ssl_pcb.objectives.output import StepOutput, blended
 
 
@@ -61,7 +62,10 @@ class FeatureClassifier(nn.Module):
 
     def _judged(self, hidden: Tensor, logits: Tensor, targets: Tensor) -> StepOutput:
         loss = self.loss(LossInputs(hidden, self.head.layer.weight, logits, targets, self.class_counts))
-        return StepOutput(loss, {"accuracy": (logits.argmax(1) == targets).float().mean()})
+        logs = {"accuracy": (logits.argmax(1) == targets).float().mean()}
+        if isinstance(self.head.layer, TemperedLinear) and self.head.layer.learned:
+            logs["temperature"] = self.head.layer.log_temperature.detach().exp()
+        return StepOutput(loss, logs)
 
     @torch.no_grad()
     def correct(self) -> None:

@@ -70,7 +70,11 @@ class DefectPretext(nn.Module):
         clear = (painted.change >= CLEAR).float()
         target = (F.adaptive_avg_pool2d(clear, (found.shape[2], found.shape[3]))[:, 0] / FILLED).clamp(max=1)
         of_kind = F.one_hot(painted.kinds.clamp(min=0), found.shape[1] - 1)[:, :, None, None] * target[:, None]
-        where, which = self._unlikely(found[:, :1], target[:, None]), self._unlikely(found[:, 1:], of_kind)
+        counted = self._counted(found[:, :1], target[:, None])
+        where, which = (
+            self._unlikely(odds, wanted, counted)
+            for odds, wanted in ((found[:, :1], target[:, None]), (found[:, 1:], of_kind))
+        )
         scores, defective, null = (
             found[:, 0].detach().flatten(1).amax(1),
             clear.flatten(1).any(1),
@@ -83,8 +87,21 @@ class DefectPretext(nn.Module):
         }  # fmt: skip
         return StepOutput(where + self.config.kind_weight * which, logs)
 
-    def _unlikely(self, log_odds: Tensor, target: Tensor) -> Tensor:
+    def _counted(self, log_odds: Tensor, target: Tensor) -> Tensor:
+        """1 for each cell of (B, 1, h, w) that the loss counts, else 0.
+
+        Unlabelled images show real defects, which nobody painted: where the map suspects one, it must not be taught
+        that there is none. Left out are the most suspicious cells of the batch, as in trimmed regression.
+        """
+        unpainted = target == 0
+        suspicion = log_odds.detach().masked_fill(~unpainted, -torch.inf).flatten()
+        left_out = suspicion.topk(int(self.config.trim * len(suspicion))).indices
+        counted = torch.ones_like(suspicion)
+        counted[left_out] = 0
+        return torch.where(unpainted, counted.view_as(target), 1.0)
+
+    def _unlikely(self, log_odds: Tensor, target: Tensor, counted: Tensor) -> Tensor:
         """Cross entropy of (B, K, h, w), summed over K; cells with a defect, which are few, weigh more."""
-        weight = 1 + (self.config.positive_weight - 1) * target
+        weight = counted * (1 + (self.config.positive_weight - 1) * target)
         each = weight * F.binary_cross_entropy_with_logits(log_odds, target, reduction="none")
         return each.sum(1).mean()

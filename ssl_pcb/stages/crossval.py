@@ -64,7 +64,11 @@ def crossval(config: CrossvalConfig, asked: Mapping[str, Any], *, resume: bool =
             for file, part in zip(files, parts, strict=True):
                 part.write(file)
             for number, file in enumerate(files, 1):
-                log.info("--- fold %d of %d", number, config.folds)
+                log.info(
+                    "--- fold %d of %d (it reports at a threshold that the samples it judges chose; the pooled report "
+                    "takes that of the other folds)",
+                    number, config.folds,
+                )  # fmt: skip
                 try:
                     _fold(config, pretraining, file)
                 except UserError:

@@ -100,10 +100,10 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
         log.info(
-            "finetuning %s with sampler %s (%s a pass) and loss %s into %s",
+            "finetuning %s with sampler %s (%s a pass), augmentation %s, loss %s and %s at %g into %s",
             backbone.name, config.sampler.name,
             ", ".join(f"{n} {label}" for label, n in zip(LABELS, counts, strict=True)),
-            config.loss.name, run.folder,
+            config.augment.name, config.loss.name, config.optimizer.name, config.optimizer.lr, run.folder,
         )  # fmt: skip
         steps = shown // batch_size * config.training.epochs
         warn_of_idle_loss(config.loss, counts, steps)
@@ -144,8 +144,9 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         picture_softening(model.classifier.head.layer, scores["val"], samples, run.folder)
         if config.test:
             record_test(
-                run, runtime.ledger, samples, f"finetune {backbone.name} from {start.checkpoint}", scores["test"], start
-            )
+                run, runtime.ledger, samples, f"finetune {backbone.name} from {start.checkpoint}", scores["test"],
+                start, config.test_balance,
+            )  # fmt: skip
         said = marks(samples, start)
         reports = judge(scores, samples, run.folder / PREDICTIONS, said, Judging.of(config))
         summary: dict[str, Any] = {

@@ -174,13 +174,22 @@ def say_reports(reports: Mapping[str, Any], reservations: list[str]) -> None:
     for reservation in reservations:
         log.warning("mark: %s", reservation)
     if "test" not in reports:
-        log.info("the test boards were not looked at (--test does, and records it in the ledger)")
+        log.info("no test board was looked at (--test of linear-eval and finetune does, and records it in the ledger)")
 
 
 def record_test(
-    run: Run, ledger: Path, samples: Samples, purpose: str, scores: NDArray[np.float64], start: Start
+    run: Run,
+    ledger: Path,
+    samples: Samples,
+    purpose: str,
+    scores: NDArray[np.float64],
+    start: Start,
+    balance: Balance,
 ) -> None:
-    """Write one look at the test split into the run's and the project's ledger, before anything is told of it."""
+    """Write one look at the test split into the run's and the project's ledger, before anything is told of it.
+
+    Its AUROC is of all samples, whatever ``balance`` the reports have.
+    """
     rows = samples.rows("test", labelled=True)
     record_test_touch(
         [run.folder / LEDGER, ledger],
@@ -193,7 +202,7 @@ def record_test(
             "boards": " ".join(sorted(set(samples.column("group", rows)))),
             "samples": str(len(rows)),
             "auroc": f"{roc_auc_score(samples.labels[rows], scores):.4f}",
-            "purpose": purpose,
+            "purpose": f"{purpose}, {balance} classes" if balance != "natural" else purpose,
             "transductive": start.leak or "",
         },
     )

@@ -100,7 +100,9 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
                 weights = start.checkpoint if name == "checkpoint" else "random initialisation"
                 free = ["distance", *(label_free if name == "checkpoint" else []), *compared]
                 purpose = f"3 probes x {len(config.fractions)} label fractions and {', '.join(free)} on {weights}"
-                record_test(run, runtime.ledger, samples, purpose, full[name].scores["test"], start)
+                record_test(
+                    run, runtime.ledger, samples, purpose, full[name].scores["test"], start, config.test_balance
+                )
         reports = {
             name: judge(probed.scores, samples, run.folder / f"{name}_{PREDICTIONS}", said, Judging.of(config))
             for name, probed in (full | label_free | compared).items()

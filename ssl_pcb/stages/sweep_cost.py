@@ -13,6 +13,7 @@ from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.probing import LinearEvalConfig
+from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.stages import StageConfig
 from ssl_pcb.config.supervised import CrossvalConfig, SupervisedConfig
 from ssl_pcb.data.manifest import LABELS
@@ -37,6 +38,9 @@ AROUND = 10.0
 PROBES = 10.0
 """Seconds of linear-eval's heads, likewise."""
 
+Fastest = dict[tuple[RuntimeConfig, str, int], RuntimeConfig]
+"""What :func:`resolve_runtime` found for settings, network and size: measured and told once."""
+
 
 def announce_sweep(runs: Sequence[Planned]) -> None:
     """Say how long ``runs`` will take one after another, from a trial of each that differs in more than the seed.
@@ -47,6 +51,7 @@ def announce_sweep(runs: Sequence[Planned]) -> None:
         UserError: If there is no such network, or it has no such stages to freeze.
     """
     opened: dict[DataConfig, tuple[Samples, DataConfig]] = {}
+    fastest: Fastest = {}
     found: dict[str, float] = {}
     for run in runs:
         keys = _without_seed(run)
@@ -62,7 +67,7 @@ def announce_sweep(runs: Sequence[Planned]) -> None:
             continue
         _refuse_unknown_network(run, opened[data][0].channels)
         try:
-            found[keys] += _run_seconds(run.config, *opened[data])
+            found[keys] += _run_seconds(run.config, *opened[data], fastest)
         except (UserError, RuntimeError) as error:
             log.warning("%s: its cost is not known (%s)", run.entry or "pretraining", str(error).splitlines()[0])
     total = sum(found[_without_seed(run)] for run in runs)
@@ -81,10 +86,14 @@ def _without_seed(run: Planned) -> str:
     return json.dumps([run.stage, run.config.model_dump(mode="json", exclude={"runtime", "checkpoint"})])
 
 
-def _run_seconds(config: StageConfig, samples: Samples, data: DataConfig) -> float:
+def _run_seconds(config: StageConfig, samples: Samples, data: DataConfig, fastest: Fastest) -> float:
     config = config.model_copy(update={"data": data})
     backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), samples.channels)
-    fabric = alone(resolve_runtime(config.runtime, Workload.of(backbone, data.image_size)))
+    work = Workload.of(backbone, data.image_size)
+    asked = (config.runtime, work.name, work.size)
+    if asked not in fastest:
+        fastest[asked] = resolve_runtime(config.runtime, work)
+    fabric = alone(fastest[asked])
     if isinstance(config, LinearEvalConfig):
         judged = len(samples.rows("train", "holdout", "val", labelled=True))
         return PROBES + 2 * judged * forward_seconds(backbone, data.image_size, fabric)

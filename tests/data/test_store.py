@@ -117,6 +117,19 @@ def test_a_store_is_packed_once_and_opened_without_a_look_into_the_files(boards,
     assert again.channels == 3
 
 
+def test_manifests_that_name_the_same_files_from_other_folders_share_a_store(boards, config, tmp_path):
+    first, _ = open_store(boards, config)
+    (tmp_path / "fold").mkdir()
+    moved = boards.frame.assign(path="../" + boards.frame["path"])
+    again, _ = open_store(Manifest.build(moved, tmp_path / "fold"), config)
+    assert again.folder == first.folder
+    (tmp_path / "other").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        shutil.copy2(tmp_path / name, tmp_path / "other")
+    other, _ = open_store(Manifest.build(boards.frame, tmp_path / "other"), config)
+    assert other.folder != first.folder
+
+
 def test_a_store_holds_plain_arrays_and_json(boards, config):
     folder = open_store(boards, config)[0].folder
     assert json.loads((folder / "index.json").read_text())["spec"]["size"] == 32

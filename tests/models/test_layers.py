@@ -86,7 +86,12 @@ def test_a_learned_temperature_is_trained_without_weight_decay_and_stays_positiv
     (group,) = [g for g in optimizer.param_groups if any(p is model.head.layer.log_temperature for p in g["params"])]
     assert group["weight_decay"] == 0
     for _ in range(3):
-        model.step(some_features(), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1])).loss.backward()
+        before, output = (
+            model.head.layer.temperature,
+            model.step(some_features(), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1])),
+        )
+        assert output.logs["temperature"].item() == pytest.approx(before)
+        output.loss.backward()
         optimizer.step()
     assert model.head.layer.temperature != pytest.approx(1)
     assert model.head.layer.temperature > 0

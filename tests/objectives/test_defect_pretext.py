@@ -62,6 +62,29 @@ def both(log_odds):
     return torch.cat([log_odds[:, None], torch.full((len(log_odds), 9, *log_odds.shape[1:]), -20.0)], 1)
 
 
+def test_the_most_suspicious_unpainted_cells_are_left_out():
+    objective, whole = make(kind_weight=0.5, trim=3 / 32), make(kind_weight=0.5)
+    change = torch.zeros(2, 1, SIZE, SIZE)
+    change[0, 0, :8, :8] = 0.6  # cell (0, 0), the most suspicious of all: painted, so that it stays
+    found = torch.randn(2, 10, 4, 4, generator=torch.Generator().manual_seed(2))
+    found[0, 0, 0, 0] = 9.0
+    spared = [(0, 2, 1), (1, 0, 3), (1, 3, 3)]
+    for image, row, column in spared:
+        found[image, 0, row, column] = 6.0
+    found.requires_grad_()
+    loss = objective.judge(found, painted(change, [4, NULL])).loss
+    softplus = torch.nn.functional.softplus
+    dropped = sum(
+        softplus(found[image, :, row, column]).dot(torch.tensor([1.0] + [0.5] * 9)) for image, row, column in spared
+    )
+    assert loss.item() == pytest.approx(
+        (whole.judge(found, painted(change, [4, NULL])).loss - dropped / 32).item(), rel=1e-5
+    )
+    loss.backward()
+    still = found.grad.abs().sum(1) == 0
+    assert sorted(map(tuple, still.nonzero().tolist())) == spared
+
+
 def test_the_logged_auroc_counts_pairs():
     objective = make()
     change = torch.zeros(5, 1, SIZE, SIZE)

@@ -90,7 +90,18 @@ def test_the_preset_expands_into_the_config_and_flags_win(workplace, ssl_pcb_cli
     assert config["training"]["schedule"] == {"name": "step", "milestones": [0.5, 0.75], "factor": 0.1}
     assert [row["lr"] for row in rows("preset")] == pytest.approx([0.02, 0.002])
     assert "starting from checkpoint runs/pre" in ended.out
+    assert "--preset" not in ended.err
     assert ssl_pcb_cli("finetune", *keys, "--preset", "resnet", "--out", "no").code == 2
+
+
+def test_what_a_chosen_variant_drops_of_a_preset_is_said(workplace, ssl_pcb_cli):
+    keys = [text for key, value in FINETUNE.items() for text in ("--set", f"{key}={json.dumps(value)}")]
+    ended = ssl_pcb_cli("finetune", *keys, "--preset", "densenet_paper", "--optimizer", "adam", "--out", "dropped")
+    assert ended.code == 0, ended.err
+    assert read_yaml(Path("dropped/config.yaml"))["optimizer"]["name"] == "adam"
+    (line,) = [line for line in ended.err.splitlines() if line.startswith("--preset: ")]
+    assert {"optimizer.lr", "optimizer.momentum", "optimizer.nesterov"} <= set(line.replace(",", "").split())
+    assert "training.schedule" not in line
 
 
 def test_he_begins_network_and_head(workplace):
