@@ -33,7 +33,7 @@ def audit(workplace, ssl_pcb_cli, tmp_path):
 
 @pytest.fixture(scope="module")
 def finetuned(workplace):
-    return run_stage("finetune", None, SMALL)
+    return run_stage("finetune", None, SMALL, resume=False)
 
 
 def crops(of):
