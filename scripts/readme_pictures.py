@@ -44,7 +44,7 @@ def views(path: Path) -> None:
     """Defects under the default views and under random crops."""
     manifest = Manifest.read(embedded_manifest())
     policies = {"ssl-pcb default": ViewConfig(), "RandomResizedCrop(0.08, 1)": RANDOM_CROP}
-    contact_sheet(manifest, DataConfig(), policies, path, samples=4, per_sample=4, seed=1)
+    contact_sheet(manifest, DataConfig(), policies, path, samples=8, per_sample=2, seed=1)
     _save_small(Image.fromarray(decode(path)), path)
 
 

@@ -63,12 +63,11 @@ class AugmentationAudit:
         return self.in_view.hits == self.in_view.total
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: ``audit``, ``status`` ("pass" or "finding"), ``figures`` and ``settings``."""
+        """For JSON: ``figures`` and ``settings``."""
         figures = {"in_view": self.in_view.to_dict()} | contrast_figures(self.contrast, self.contrast_kept)
         if self.label_noise:
             figures["label_noise"] = self.label_noise.to_dict()
-        status = "pass" if self.passed else "finding"
-        return {"audit": "augmentations", "status": status, "figures": figures, "settings": self.settings}
+        return {"figures": figures, "settings": self.settings}
 
     def lines(self) -> list[str]:
         """For the terminal."""

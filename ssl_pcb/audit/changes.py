@@ -33,13 +33,21 @@ class SingleChange:
         of: Whether it is a part of the standard ``view``, drawn up to its strength, or an ``operation`` at its level.
         name: Key of the view, or operation.
         strength: Largest strength, or level; ``None`` where there is none.
+        usual: Whether it is a part of the standard view in its full strength. Such a change makes no label wrong, and a
+            verdict should not depend on it.
         make: Stored pixels (B, C, H, H) uint8 to changed pictures (B, C, S, S) in [0, 1].
     """
 
     of: Literal["view", "operation"]
     name: str
     strength: float | None
+    usual: bool
     make: Callable[[Tensor, torch.Generator], Tensor]
+
+    def __str__(self) -> str:
+        if self.strength is None:
+            return self.name
+        return f"{self.name} {'up to' if self.of == 'view' else 'at level'} {self.strength:g}"
 
 
 def single_changes(size: int, channels: int) -> Iterator[SingleChange]:
@@ -49,17 +57,18 @@ def single_changes(size: int, channels: int) -> Iterator[SingleChange]:
         size: Side of a sample in pixels.
         channels: Of the pictures; grey ones have no colour to change.
     """
-    yield SingleChange("view", "symmetries", None, ViewMaker(ONLY_SYMMETRIES, size))
+    yield SingleChange("view", "symmetries", None, True, ViewMaker(ONLY_SYMMETRIES, size))
     for group in ("geometry", "photometry"):
         for name, strength in getattr(SUPERVISED_VIEW, group):
             if isinstance(strength, float):
-                for most in (times * strength for times in TIMES):
-                    yield SingleChange("view", name, most, ViewMaker(_only(group, name, most), size))
+                for times in TIMES:
+                    make = ViewMaker(_only(group, name, times * strength), size)
+                    yield SingleChange("view", name, times * strength, times == 1, make)
     for name in get_args(Operation):
         if name == "color" and channels % 3:
             continue
         for level in [None] if name in UNGRADED else LEVELS:
-            yield SingleChange("operation", name, level, _operation(name, level or 0, size))
+            yield SingleChange("operation", name, level, False, _operation(name, level or 0, size))
 
 
 def _only(group: str, name: str, strength: float) -> ViewConfig:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ssl_pcb.audit.augmentations import boxed_rows
-from ssl_pcb.audit.drawing import Tile, draw_blocks, save_sheet
+from ssl_pcb.audit.drawing import Tile, save_sheet
 from ssl_pcb.audit.pixels import BoxedSample, PixelSource
+from ssl_pcb.audit.policy_rows import OUTLINES, draw_rows
 from ssl_pcb.audit.view_measures import polygons_in_view, shares_in_view
 from ssl_pcb.augment.views import ViewMaker, plain_view
 from ssl_pcb.config.augment import ViewConfig
@@ -29,20 +30,20 @@ def contact_sheet(
     path: Path,
     *,
     samples: int = 6,
-    per_sample: int = 5,
+    per_sample: int = 3,
     seed: int = 0,
 ) -> None:
     """Draw defective samples, and views of them under several augmentations, as a PNG.
 
-    A row is a sample: first itself, then its views. Defects are outlined, in red where the view cuts them.
+    A column is a sample: first itself, then its views. Defects are outlined, in red where the view cuts them.
 
     Args:
         manifest: Samples, some with defect boxes.
         data: Image size, ring of surroundings and channels as in training.
-        views: Heading to augmentation.
+        views: Name to augmentation.
         path: File to write.
-        samples: Most rows.
-        per_sample: Views under each augmentation.
+        samples: Most columns.
+        per_sample: Rows of views under each augmentation.
         seed: Seed of samples and views.
 
     Raises:
@@ -54,11 +55,12 @@ def contact_sheet(
     if not chosen:
         raise UserError("manifest: no sample shows a defect box; a contact sheet needs the column 'boxes'")
     generator = torch.Generator().manual_seed(seed)
-    blocks = {"sample": [[_sample_tile(sample, data.image_size)] for sample in chosen]}
+    blocks = {"sample": [[_sample_tile(sample, data.image_size) for sample in chosen]]}
     for name, config in views.items():
         maker = ViewMaker(config, data.image_size)
-        blocks[name] = [_view_tiles(sample, maker, per_sample, generator) for sample in chosen]
-    save_sheet(draw_blocks(blocks), path)
+        columns = [_view_tiles(sample, maker, per_sample, generator) for sample in chosen]
+        blocks[name] = [list(row) for row in zip(*columns, strict=True)]
+    save_sheet(draw_rows(blocks, OUTLINES), path)
 
 
 def varied(manifest: Manifest, rows: Sequence[int], count: int, seed: int) -> list[int]:

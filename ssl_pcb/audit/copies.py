@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from ssl_pcb.audit.alignment import Fit
-from ssl_pcb.audit.stored_greys import Greys
+from ssl_pcb.audit.alignment import Fit, is_telling
+from ssl_pcb.audit.stored_greys import Greys, grey_picture
 from ssl_pcb.audit.symmetries import turned
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.evaluation.floors import cropped
@@ -45,6 +45,8 @@ class Copy:
 def exact_copies(samples: Samples, greys: Greys, max_pixels: int) -> list[Copy]:
     """Samples of equal packed pixels, each with the first of them; ``near`` where the files themselves differ a little.
 
+    Plain pictures are equal by nature: such are copies only where their files are equal.
+
     Args:
         samples: The data.
         greys: Of them.
@@ -60,12 +62,15 @@ def exact_copies(samples: Samples, greys: Greys, max_pixels: int) -> list[Copy]:
 
     def found() -> Iterator[Copy]:
         for kept, *others in alike.values():
+            first = int(rows[kept])
+            picture = grey_picture(samples, first) if others else None
+            telling = picture is not None and is_telling(picture, picture, 0.0)
             for other in others:
-                first, second = int(rows[kept]), int(rows[other])
+                second = int(rows[other])
                 hashes = samples.store.hashes[[first, second]]
                 if hashes[0] == hashes[1] and crops[kept] == crops[other]:
                     yield Copy(first, second, "file", 0, PERFECT)
-                elif not greys.flat[kept]:  # flat pictures are equal by nature
+                elif telling:
                     yield Copy(first, second, exact_kind(samples, first, second, 0, max_pixels), 0, PERFECT)
 
     return list(found())

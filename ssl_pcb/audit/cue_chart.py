@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from ssl_pcb.audit.cues import Kind
 from ssl_pcb.audit.shortcuts import Auroc, CueResult
-from ssl_pcb.data.files import whole_file
+from ssl_pcb.evaluation.figures import ESCAPES, FALSE_CALLS, GREY, plain, save_figure
 
 ROW, HEADING = 0.27, 0.5
 """Inches for a bar, and for the heading above bars of one kind."""
 
-FAILED, FILE, OTHER, BLANKED = "#c0392b", "#2a6f97", "#8a8a8a", "#d19a3c"
+FAILED, FILE, OTHER, BLANKED = ESCAPES, FALSE_CALLS, GREY, "#d19a3c"
 HEADINGS: dict[Kind, str] = {
     "file": "file cues: fail where the whole interval lies right of the red line (that with defects blanked, too)",
     "position": "position cues: reported",
@@ -46,8 +46,11 @@ def draw_cues(results: Sequence[CueResult], limit: float, path: Path) -> None:
         if kind == "file":
             axes.axvline(limit, color=FAILED)
     rows[-1].set_xlim(0.4, 1.0)
-    with whole_file(path) as part:
-        figure.savefig(part, format="png", dpi=110)
+    plain(rows)
+    for axes in rows:
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+    save_figure(figure, path)
 
 
 def _bars(results: Sequence[CueResult]) -> list[tuple[str, Auroc, str]]:
@@ -71,6 +74,3 @@ def _draw(axes: Axes, bars: Sequence[tuple[str, Auroc, str]]) -> None:
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.axvline(0.5, color="black", linewidth=0.8)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)

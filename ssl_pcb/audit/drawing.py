@@ -51,11 +51,12 @@ def draw_blocks(blocks: Mapping[str, Sequence[Sequence[Tile]]]) -> Image.Image:
         for row, tiles in enumerate(rows):
             for column, tile in enumerate(tiles):
                 corner = starts[name] + column * (TILE + GAP), HEADER + row * (TILE + GAP)
-                sheet.paste(_draw_tile(tile), corner)
+                sheet.paste(draw_tile(tile), corner)
     return sheet
 
 
-def _draw_tile(tile: Tile) -> Image.Image:
+def draw_tile(tile: Tile) -> Image.Image:
+    """The picture with its outlines and its note, :data:`TILE` pixels wide."""
     pixels = (tile.pixels.permute(1, 2, 0) * 255).round().byte().numpy()
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
     scale = TILE / picture.width

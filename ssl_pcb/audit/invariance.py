@@ -41,6 +41,7 @@ class Invariance:
             "of": self.change.of,
             "change": self.change.name,
             "strength": self.change.strength,
+            "usual": self.change.usual,
             "similarity_mean": self.similarity,
             "similarity_percentile_5": self.least_similar,
             "verdict_flips": self.flips.to_dict(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from ssl_pcb.audit.blanking import blank
 from ssl_pcb.audit.content import CONTENT, as_grey, content_of, grey_counts, lossless_bytes
+from ssl_pcb.audit.described import content_hash
 from ssl_pcb.config.data import DataConfig
-from ssl_pcb.data.cutting import HASH_BYTES
 from ssl_pcb.data.manifest import Box, Sample, format_boxes
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.floors import cropped, otsu_threshold
@@ -63,7 +62,7 @@ def look_at_file(samples: Sequence[Sample], places: Sequence[Sequence[Box]], dat
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     traces = file_traces(path, content, data.max_pixels)
-    digest = hashlib.sha256(content).hexdigest()[: 2 * HASH_BYTES]
+    digest = content_hash(content)
     channels, depth = int(data.channels), int(data.bit_depth)
     image = decode(Encoded(str(path), content), channels=channels, bit_depth=depth, max_pixels=data.max_pixels)
     size, counts = (image.shape[1], image.shape[0]), grey_counts(image)

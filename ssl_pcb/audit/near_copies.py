@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ssl_pcb.audit.alignment import Fit, fit_of
+from ssl_pcb.audit.alignment import Fit, fit_of, is_telling
 from ssl_pcb.audit.copies import PERFECT, Copy, exact_kind
 from ssl_pcb.audit.likeness import Pairs, merged, near_in_features, near_in_hash, near_in_pixels
 from ssl_pcb.audit.stored_greys import Greys, grey_picture
@@ -33,11 +33,13 @@ class NearCopies:
         pairs: Copies.
         compared: Pairs that were compared pixel by pixel.
         alike: Of these, those that look alike without being copies: repeated patterns, other shots of a place.
+        plain: Of these, those that fit, but are so plain that others of their kind would fit as well.
     """
 
     pairs: list[Copy]
     compared: int
     alike: int
+    plain: int
 
 
 def near_copies(
@@ -66,10 +68,11 @@ def near_copies(
     found: dict[tuple[int, int], list[int]] = defaultdict(list)
     for one, other, symmetry in _candidates(greys, positions, features, config.neighbours).tolist():
         found[one, other].append(symmetry)
-    rows, copies, alike = samples.store.rows[positions], [], 0
+    rows, copies, alike, plain = samples.store.rows[positions], [], 0, 0
     for (one, other), symmetries in tqdm(found.items(), "comparing", unit="pair", disable=None, leave=False):
         first, second = int(rows[one]), int(rows[other])
-        best = _best(grey_picture(samples, first), grey_picture(samples, second), symmetries)
+        pictures = grey_picture(samples, first), grey_picture(samples, second)
+        best = _best(*pictures, symmetries)
         if best is None:
             continue
         fit, symmetry = best
@@ -77,8 +80,13 @@ def near_copies(
             alike += 1
             continue
         kind = exact_kind(samples, first, second, symmetry, max_pixels) if fit.correlation >= SAME else "near"
-        copies.append(Copy(first, second, kind, symmetry, fit if kind == "near" else PERFECT))
-    return NearCopies(copies, len(found), alike)
+        if kind == "pixels":
+            fit = PERFECT
+        if is_telling(*pictures, fit.difference):
+            copies.append(Copy(first, second, kind, symmetry, fit))
+        else:
+            plain += 1
+    return NearCopies(copies, len(found), alike, plain)
 
 
 def _candidates(greys: Greys, positions: NDArray[np.int64], features: NDArray[np.float32] | None, k: int) -> Pairs:

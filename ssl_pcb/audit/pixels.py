@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ssl_pcb.audit.described import content_hash, describe
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import Box, Manifest, Sample
 from ssl_pcb.data.resolve import margin_pixels, probe_files, resolve
@@ -75,6 +77,12 @@ class PixelSource:
         infos, _ = probe_files(manifest, data)
         sizes = {path: (info.width, info.height) for path, info in infos.items()}
         return cls(manifest, resolve(data, manifest, infos), sizes, margin_pixels(data, manifest))
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """For JSON: what an audit of the readable samples was made on."""
+        found = self.manifest.select(self.manifest.frame["path"].isin(self.sizes))
+        hashes = {path: content_hash((found.root / path).read_bytes()) for path in found.frame["path"].unique()}
+        return describe(found, name, [hashes[path] for path in found.frame["path"]])
 
     def boxed(self, rows: Sequence[int]) -> Iterator[BoxedSample]:
         """The samples of ``rows`` that show a defect box, in the order of ``rows``.

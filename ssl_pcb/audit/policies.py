@@ -60,13 +60,12 @@ class PolicyAudit:
         return self.label_noise.hits == 0 and (self.neighbours is None or self.neighbours.hits == 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: ``audit``, ``status`` ("pass" or "finding"), ``figures`` and ``settings``."""
+        """For JSON: ``figures`` and ``settings``."""
         figures = {"survival": self.survival.to_dict(), "label_noise": self.label_noise.to_dict()}
         figures |= contrast_figures(self.contrast, self.contrast_kept)
         if self.neighbours:
             figures["neighbours"] = self.neighbours.to_dict()
-        status = "pass" if self.passed else "finding"
-        return {"audit": "augmentations", "status": status, "figures": figures, "settings": self.settings}
+        return {"figures": figures, "settings": self.settings}
 
     def lines(self) -> list[str]:
         """For the terminal."""

@@ -13,8 +13,9 @@ from torch import Tensor
 from ssl_pcb.audit.augmentations import NO_BOX, boxed_rows, open_rows
 from ssl_pcb.audit.batches import AuditBatch, read_batch
 from ssl_pcb.audit.contact_sheet import grown, varied
-from ssl_pcb.audit.drawing import Tile, draw_blocks, save_sheet
+from ssl_pcb.audit.drawing import CUT, INK, Tile, save_sheet
 from ssl_pcb.audit.pixels import PixelSource
+from ssl_pcb.audit.policy_rows import OUTLINES, draw_rows
 from ssl_pcb.audit.shown import brought_shares, defective_mass, own_shares, wrong_mass
 from ssl_pcb.audit.view_measures import Point, polygons_in_view
 from ssl_pcb.augment.augmented import Augment, Augmented
@@ -26,6 +27,12 @@ from ssl_pcb.errors import UserError
 SEEN = 0.05
 """Share of a pasted defect that is worth an outline."""
 
+LEGEND = (
+    *OUTLINES,
+    (INK, "in the corner: how much of the label is Defective, 0 to 1"),
+    (CUT, "... where most of the label is on the class that the picture does not show"),
+)
+
 
 def policy_sheet(
     source: PixelSource,
@@ -33,27 +40,25 @@ def policy_sheet(
     path: Path,
     *,
     samples: int = 6,
-    per_sample: int = 5,
     seed: int = 0,
 ) -> None:
     """Draw samples, and what each augmentation makes of them in a batch, as a PNG.
 
-    A row is a sample, first itself; two of three are defective. Defects are outlined, the partner's too, in red where
-    some of them is lost. In the corner stands how much of the label is Defective, in red where most of the label is on
-    the class that the picture does not show. Of copies the first changed one is drawn.
+    A column is a sample, on top itself, and a row an augmentation; two of three samples are defective. Defects are
+    outlined, the partner's too, in red where some of them is lost. In the corner stands how much of the label is
+    Defective, in red where most of the label is on the class that the picture does not show. Of copies the first
+    changed one is drawn.
 
     Raises:
         UserError: If no sample shows a defect box, an image is unreadable, or the file cannot be written.
     """
     size = source.data.image_size
     batch = read_batch(source, _rows(source, samples, seed))
-    blocks = {"sample": [[tile] for tile in _plain_tiles(batch, size)]}
+    blocks = {"sample": [_plain_tiles(batch, size)[:samples]]}
     for name, config in policies.items():
         generator = torch.Generator().manual_seed(seed)
-        augment = build_augment(config, size)
-        columns = [_tiles(augment, batch, size, generator) for _ in range(per_sample)]
-        blocks[name] = [list(row) for row in zip(*columns, strict=True)]
-    save_sheet(draw_blocks({name: rows[:samples] for name, rows in blocks.items()}), path)
+        blocks[name] = [_tiles(build_augment(config, size), batch, size, generator)[:samples]]
+    save_sheet(draw_rows(blocks, LEGEND), path)
 
 
 def _rows(source: PixelSource, count: int, seed: int) -> list[int]:

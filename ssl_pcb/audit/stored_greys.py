@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.audit.likeness import HASHED, THUMBNAIL, hash_bits, reduced
+from ssl_pcb.data.manifest import parse_boxes
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.imaging.resize import place
 
@@ -48,7 +49,7 @@ class Greys:
         rows, thumbnails, bits, contrast = samples.store.rows, [], [], []
         digests: list[bytes] = []
         for start in range(0, len(rows), _AT_ONCE):
-            pixels = _inside(samples, rows[start : start + _AT_ONCE])
+            pixels = _inside(samples, samples.store.pixels[rows[start : start + _AT_ONCE]])
             digests += [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in pixels]
             greys = _grey(pixels)
             thumbnails.append(reduced(greys, THUMBNAIL))
@@ -59,10 +60,11 @@ class Greys:
 
 def packed_picture(samples: Samples, row: int) -> NDArray[np.uint8]:
     """The sample at manifest ``row`` (H, W, C), as packed but without the mirror image that makes it square."""
-    crop = samples.manifest.sample(row).crop
-    width, height = (crop[2] - crop[0], crop[3] - crop[1]) if crop else samples.store.sizes[row]
+    # Not manifest.sample: it parses the whole row, and pairs are many.
+    crop = parse_boxes(samples.manifest.frame["crop"].array[row])
+    width, height = (crop[0][2] - crop[0][0], crop[0][3] - crop[0][1]) if crop else samples.store.sizes[row]
     placed = place(int(height), int(width), samples.store.spec.size)
-    square: NDArray[np.uint8] = _inside(samples, np.array([row]))[0]
+    square = _inside(samples, samples.store.pixels[row])
     return square[placed.top : placed.top + placed.height, placed.left : placed.left + placed.width]
 
 
@@ -71,10 +73,10 @@ def grey_picture(samples: Samples, row: int) -> NDArray[np.float32]:
     return _grey(packed_picture(samples, row))
 
 
-def _inside(samples: Samples, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """(B, S, S, C) without the ring."""
-    margin, size = samples.store.spec.margin, samples.store.spec.size
-    return np.asarray(samples.store.pixels[rows, margin : margin + size, margin : margin + size])
+def _inside(samples: Samples, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Stored pixels (..., H, H, C) without their ring, (..., S, S, C)."""
+    inside = slice(samples.store.spec.margin, samples.store.spec.margin + samples.store.spec.size)
+    return np.asarray(stored[..., inside, inside, :])
 
 
 def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

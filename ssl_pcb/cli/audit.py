@@ -81,8 +81,7 @@ def augmentations(
             raise UserError("--run: asks a trained model as it is; leave out --stage, --augment, --config and --set")
         from ssl_pcb.stages.audit_invariance import audit_run
 
-        audit_run(run, data, folder, samples=samples, seed=seed, device=device)
-        return
+        sys.exit(0 if audit_run(run, data, folder, samples=samples, seed=seed, device=device) else 1)
     if names and stage == "pretrain":
         raise UserError("--augment: pretrain has none, only views; leave out --stage, or --augment")
     from ssl_pcb.stages.audit_augmentations import audit_policies, audit_views

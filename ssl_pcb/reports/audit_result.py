@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ssl_pcb.reports.run import write_json
+
+log = logging.getLogger(__name__)
 
 RESULT = "audit.json"
 
@@ -35,6 +38,25 @@ class Finding:
     limit: float | None
     samples: tuple[str, ...]
     mend: str
+
+    def line(self) -> str:
+        """For the terminal: what is wrong, by how much, and what to do."""
+        measured = self.measure
+        if self.value is not None:
+            measured += f" {self.value:.4g}"
+        if self.low is not None and self.high is not None:
+            measured += f" [{self.low:.4g}, {self.high:.4g}]"
+        if self.limit is not None:
+            measured += f", limit {self.limit:.4g}"
+        return f"finding: {self.what} ({measured}); to mend: {self.mend}"
+
+
+def say_findings(findings: Sequence[Finding]) -> None:
+    """A line each, or that there is none."""
+    for finding in findings:
+        log.info("%s", finding.line())
+    if not findings:
+        log.info("pass: no findings")
 
 
 def write_audit(

@@ -10,12 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ssl_pcb.data.files import whole_file
 from ssl_pcb.decision.thresholds import candidate_thresholds
+from ssl_pcb.evaluation.figures import ESCAPES, FALSE_CALLS, GREY, plain, save_figure
 from ssl_pcb.evaluation.reliability import Bin
 from ssl_pcb.reports.saved import Scored
-
-ESCAPES, FALSE_CALLS, GREY = "#c0392b", "#2a6f97", "#8a8a8a"
 
 
 def draw_operating_point(parts: Mapping[str, Scored], thresholds: Sequence[float], unit: str, path: Path) -> None:
@@ -74,9 +72,7 @@ def _rates_along(scored: Scored, thresholds: NDArray[np.float64]) -> tuple[NDArr
 
 
 def _finish(figure: Figure, axes: Sequence[Axes], path: Path) -> None:
+    plain(axes)
     for each in axes:
-        each.grid(alpha=0.25)
-        each.spines[["top", "right"]].set_visible(False)
         each.legend(frameon=False, fontsize="small")
-    with whole_file(path) as part:
-        figure.savefig(part, format="png", dpi=110)
+    save_figure(figure, path)

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.decision.calibration import sigmoid
+from ssl_pcb.evaluation.figures import ESCAPES, FALSE_CALLS, GREY, plain, save_figure
 
-PANEL, GAP, SIDE, HEADER, FOOTER = 200, 28, 115, 66, 58
-"""Pixels: a histogram's side, and what lies between two, to the left, above and below."""
+BINS, SIDE = 20, 2.6
+"""Of a histogram, and its inches."""
 
-BINS = 20
-INK, GREY, PAPER = (25, 25, 25), (150, 150, 150), (255, 255, 255)
-COLOURS = {"Defective": (205, 92, 50), "NonDefective": (70, 130, 180)}
+COLOURS = {"Defective": ESCAPES, "NonDefective": FALSE_CALLS}
 """Of the bars above and below the middle."""
 
 
@@ -37,35 +36,35 @@ def draw_softening(
     Raises:
         UserError: If the file cannot be written.
     """
-    sheet = Image.new("RGB", (SIDE + len(temperatures) * (PANEL + GAP), HEADER + PANEL + FOOTER), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    title = f"P(Defective) of {len(labels):,} validation samples, logits divided by T; bars are shares of a class"
-    pen.text((SIDE, 18), title, INK, font, "lm")
-    for row, (name, colour) in enumerate(COLOURS.items()):
-        pen.text((SIDE - 10, HEADER + PANEL * (row + 0.5) / 2), name, colour, font, "rm")
-    for column, temperature in enumerate(temperatures):
-        left = SIDE + column * (PANEL + GAP)
+    save_figure(softening_figure(log_odds, labels, temperatures, used), path)
+
+
+def softening_figure(
+    log_odds: NDArray[np.float64], labels: NDArray[np.int64], temperatures: Sequence[float], used: float
+) -> Figure:
+    """The same as a figure, with axes for each temperature."""
+    figure = Figure(figsize=(1 + SIDE * len(temperatures), 1 + SIDE), layout="constrained")
+    figure.suptitle(f"P(Defective) of {len(labels):,} validation samples, logits divided by T", fontsize="medium")
+    panels = figure.subplots(1, len(temperatures), sharey=True, squeeze=False)[0]
+    for axes, temperature in zip(panels, temperatures, strict=True):
         probabilities = sigmoid(log_odds / temperature)
         unsure = np.mean((probabilities > 0.1) & (probabilities < 0.9))
-        above = f"T = {temperature:.3g}" + (" (of this network)" if temperature == used else "")
-        pen.text((left + PANEL / 2, HEADER - 14), above, INK, font, "mm")
-        pen.text((left + PANEL / 2, sheet.height - 18), f"{unsure:.0%} between 0.1 and 0.9", INK, font, "mm")
-        _draw_histogram(pen, left, probabilities, labels)
-    with whole_file(path) as part:
-        sheet.save(part, format="PNG", optimize=True)
+        own = " (of this network)" if temperature == used else ""
+        axes.set_title(f"T = {temperature:.3g}{own}", fontsize="medium")
+        axes.set_xlabel(f"{unsure:.0%} between 0.1 and 0.9")
+        _draw_histogram(axes, probabilities, labels)
+    plain(panels)
+    panels[0].set_ylabel("share of the class")
+    panels[0].legend(loc="upper center", frameon=False, fontsize="small")
+    return figure
 
 
-def _draw_histogram(
-    pen: ImageDraw.ImageDraw, left: int, probabilities: NDArray[np.float64], labels: NDArray[np.int64]
-) -> None:
-    middle, step = HEADER + PANEL // 2, PANEL / BINS
-    for (name, colour), direction in zip(COLOURS.items(), (-1, 1), strict=True):
+def _draw_histogram(axes: Axes, probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+    for (name, colour), direction in zip(COLOURS.items(), (1, -1), strict=True):
         found = probabilities[labels == LABELS.index(name)]
-        heights = np.histogram(found, BINS, (0, 1))[0] / max(len(found), 1) * (PANEL // 2 - 2)
-        for place in np.flatnonzero(heights):
-            top, bottom = sorted((middle, middle + direction * max(round(heights[place]), 1)))
-            pen.rectangle((left + place * step + 1, top, left + (place + 1) * step - 1, bottom), colour)
-    pen.line((left, middle, left + PANEL, middle), GREY)
-    pen.rectangle((left, HEADER, left + PANEL, HEADER + PANEL), outline=GREY)
-    for value in (0, 0.5, 1):
-        pen.text((left + value * PANEL, HEADER + PANEL + 13), f"{value:g}", INK, ImageFont.load_default(13), "mm")
+        counts, edges = np.histogram(found, BINS, (0, 1))
+        heights = direction * counts / max(len(found), 1)
+        axes.bar(edges[:-1], heights, 0.9 / BINS, align="edge", color=colour, label=name)
+    axes.axhline(0, color=GREY, linewidth=1)
+    axes.set(xlim=(0, 1), ylim=(-1.05, 1.05))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0%}")

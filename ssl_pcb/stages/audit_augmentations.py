@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ssl_pcb.audit.augmentations import AugmentationAudit, audit_augmentations
 from ssl_pcb.audit.contact_sheet import contact_sheet
@@ -12,14 +13,13 @@ from ssl_pcb.audit.pixels import PixelSource
 from ssl_pcb.audit.policies import PolicyAudit, audit_policy
 from ssl_pcb.audit.policy_sheet import policy_sheet
 from ssl_pcb.config.augment import GeometryConfig, RandomCropConfig, StandardConfig, ViewConfig
-from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.resolve import probe_files, resolve
 from ssl_pcb.data.synthetic.embedded import embedded_manifest
-from ssl_pcb.reports.run import write_json
+from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
+from ssl_pcb.stages.augmentation_findings import findings_of_policy, findings_of_views
 from ssl_pcb.stages.checks import refuse_used_folder
 
 log = logging.getLogger(__name__)
@@ -44,16 +44,15 @@ def audit_views(config: PretrainConfig, out: Path, *, samples: int, views: int, 
         UserError: If ``out`` is in use, or the manifest has no boxes.
     """
     refuse_used_folder(out)
-    manifest, data = _open(config)
+    source, name = _open(config)
     policies = {"configured": config.view, CROP: RANDOM_CROP}
     audits = {
-        name: audit_augmentations(manifest, data, view, samples=samples, views=views, seed=seed)
-        for name, view in policies.items()
+        policy: audit_augmentations(source.manifest, source.data, view, samples=samples, views=views, seed=seed)
+        for policy, view in policies.items()
     }
     out.mkdir(parents=True, exist_ok=True)
-    contact_sheet(manifest, data, policies, out / SHEET, seed=seed)
-    _report(audits, out)
-    return audits["configured"].passed
+    contact_sheet(source.manifest, source.data, policies, out / SHEET, seed=seed)
+    return _report(audits, findings_of_views(audits["configured"]), source.describe(name), out)
 
 
 def audit_policies(configs: Sequence[FinetuneConfig], out: Path, *, samples: int, views: int, seed: int) -> bool:
@@ -74,30 +73,38 @@ def audit_policies(configs: Sequence[FinetuneConfig], out: Path, *, samples: int
     """
     refuse_used_folder(out)
     first = configs[0]
-    source = PixelSource.open(*_open(first))
+    source, name = _open(first)
     policies: dict[str, AugmentConfig] = {config.augment.name: config.augment for config in configs}
     beside = {CROP: StandardConfig(view=SUPERVISED_CROP)}
     audits = {
-        name: audit_policy(
+        policy: audit_policy(
             source, augment, first.sampler, first.training.batch_size, samples=samples, views=views, seed=seed
         )
-        for name, augment in (policies | beside).items()
+        for policy, augment in (policies | beside).items()
     }
     out.mkdir(parents=True, exist_ok=True)
     policy_sheet(source, policies, out / SHEET, seed=seed)
-    _report(audits, out)
-    return all(audits[name].passed for name in policies)
+    findings = [
+        finding for policy, config in policies.items() for finding in findings_of_policy(policy, audits[policy], config)
+    ]
+    return _report(audits, findings, source.describe(name), out)
 
 
-def _open(config: PretrainConfig | FinetuneConfig) -> tuple[Manifest, DataConfig]:
+def _open(config: PretrainConfig | FinetuneConfig) -> tuple[PixelSource, str]:
+    """The samples, and what they are called."""
     manifest = Manifest.read(config.data.manifest or embedded_manifest())
-    return manifest, resolve(config.data, manifest, probe_files(manifest, config.data)[0])
+    return PixelSource.open(manifest, config.data), str(config.data.manifest or "embedded synthetic boards")
 
 
-def _report(audits: Mapping[str, AugmentationAudit | PolicyAudit], out: Path) -> None:
-    write_json(out / "audit.json", {name: audit.to_dict() for name, audit in audits.items()})
+def _report(
+    audits: Mapping[str, AugmentationAudit | PolicyAudit], findings: Sequence[Finding], data: dict[str, Any], out: Path
+) -> bool:
+    facts = {"augmentations": {name: {"passed": audit.passed} | audit.to_dict() for name, audit in audits.items()}}
+    passed = write_audit(out, "augmentations", data, findings, facts)
     for name, audit in audits.items():
-        log.info("%s", name)
+        log.info("%s%s", name, " (for comparison)" if name == CROP else "")
         for line in audit.lines():
             log.info("    %s", line)
-    log.info("written: %s and %s", out / "audit.json", out / SHEET)
+    say_findings(findings)
+    log.info("written: %s with %s and %s", out, RESULT, SHEET)
+    return passed

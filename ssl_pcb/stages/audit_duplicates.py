@@ -75,7 +75,8 @@ def audit_duplicates(
     counts, findings = count_copies(table), _findings(table)
     facts = {
         "pairs": counts, "contrary_labels": int(table["labels"].eq("differ").sum()), "compared": near.compared,
-        "alike_but_no_copies": near.alike, "flat": int(greys.flat.sum()), "features": str(run or "pixels"),
+        "alike_but_no_copies": near.alike, "too_plain_to_tell": near.plain, "flat": int(greys.flat.sum()),
+        "features": str(run or "pixels"),
         "settings": config.model_dump(mode="json") | {"image_size": data.image_size},
     }  # fmt: skip
     passed = write_audit(out, "duplicates", samples.describe(), findings, facts)
@@ -103,9 +104,10 @@ def _findings(table: pd.DataFrame) -> list[Finding]:
 
 def _say(samples: Samples, counts: Mapping[str, Mapping[str, int]], facts: Mapping[str, Any]) -> None:
     log.info(
-        "%d %ss; %d pairs compared pixel by pixel, of which %d look alike without being copies (repeated patterns, "
-        "other shots of a place)",
+        "%d %ss; %d pairs compared pixel by pixel: %d look alike without being copies (repeated patterns, other shots "
+        "of a place), %d are too plain to tell (straight edges fit by chance)",
         len(samples.store.rows), samples.unit, facts["compared"], facts["alike_but_no_copies"],
+        facts["too_plain_to_tell"],
     )  # fmt: skip
     if facts["flat"]:
         log.info("%d show next to nothing, and were compared by their files alone", facts["flat"])

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from ssl_pcb.audit.changes import single_changes
 from ssl_pcb.audit.invariance import Invariance, measure_invariance
+from ssl_pcb.audit.invariance_chart import draw_invariance
+from ssl_pcb.audit.invariance_words import LEGEND, sentences, table
+from ssl_pcb.config.augment import GeometryConfig
 from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
-from ssl_pcb.reports.run import write_json
+from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.finetuned import load_classifier
 
 log = logging.getLogger(__name__)
 
-FILE = "invariance.json"
+CHART = "invariance.png"
+FLIPS = 0.05
+"""Share of the verdicts that may flip under a change as strong as the standard augmentation's."""
 
 
-def audit_run(run: Path, data: Path | None, out: Path, *, samples: int, seed: int, device: str) -> None:
-    """Measure the invariance of the run's classifier on validation samples; writes ``invariance.json`` into ``out``.
+def audit_run(run: Path, data: Path | None, out: Path, *, samples: int, seed: int, device: str) -> bool:
+    """Measure the invariance of the run's classifier on validation samples.
+
+    Writes ``audit.json`` and ``invariance.png`` into ``out``.
 
     Args:
         run: Folder of a finished finetuning.
@@ -33,6 +40,9 @@ def audit_run(run: Path, data: Path | None, out: Path, *, samples: int, seed: in
         samples: Most validation samples, drawn at random.
         seed: Seed of samples and changes.
         device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        Whether no change as strong as the standard augmentation's surely flips more than :data:`FLIPS` of the verdicts.
 
     Raises:
         UserError: On whatever the user can mend.
@@ -53,30 +63,35 @@ def audit_run(run: Path, data: Path | None, out: Path, *, samples: int, seed: in
         single_changes(config.image_size, found.channels), judge.fabric, seed=seed,
     )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    settings = {"run": str(run), "data": found.name, "samples": len(rows), "seed": seed, "threshold": judge.threshold}
-    write_json(
-        out / FILE,
-        {"audit": "invariance", "figures": [each.to_dict() for each in measured], "settings": settings},
-    )
+    findings = findings_of(measured)
+    said = list(sentences(measured))
+    facts = {
+        "changes": [each.to_dict() for each in measured], "said": said, "run": str(run), "samples": len(rows),
+        "seed": seed, "threshold": judge.threshold,
+    }  # fmt: skip
+    passed = write_audit(out, "augmentations", found.describe(), findings, facts)
+    draw_invariance(measured, FLIPS, out / CHART)
     log.info("how %s judges %d validation %ss and their changed copies", run, len(rows), found.unit)
-    for line in _table(measured):
+    for line in table(measured):
         log.info("    %s", line)
-    log.info("written: %s", out / FILE)
+    for line in (*LEGEND, *said):
+        log.info("%s", line)
+    say_findings(findings)
+    log.info("written: %s with %s and %s", out, RESULT, CHART)
+    return passed
 
 
-def _table(measured: list[Invariance]) -> list[str]:
-    """A line for each change."""
-    rows = []
-    for each in measured:
-        low, high = each.flips.interval()
-        how = "up to" if each.change.of == "view" else "level"
-        rows.append(
-            {
-                "change": each.change.name,
-                "strength": "" if each.change.strength is None else f"{how} {each.change.strength:g}",
-                "similarity": f"{each.similarity:.3f}",
-                "5th percentile": f"{each.least_similar:.3f}",
-                "verdicts flipped": f"{each.flips.value:.1%} ({low:.1%} to {high:.1%})",
-            }
-        )
-    return pd.DataFrame(rows).to_string(index=False).splitlines()
+def findings_of(measured: Sequence[Invariance]) -> list[Finding]:
+    """Changes as strong as the standard augmentation's that surely flip more than :data:`FLIPS` of the verdicts."""
+    return [_finding(each) for each in measured if each.change.usual and each.flips.interval()[0] > FLIPS]
+
+
+def _finding(each: Invariance) -> Finding:
+    name = each.change.name
+    group = "geometry" if name in GeometryConfig.model_fields else "photometry"
+    key = f"augment.view.{group}.{name}"
+    more = f"{key}=true" if each.change.strength is None else f"a larger {key}"
+    return Finding(
+        f"{each.change} flips verdicts", "share of the verdicts", each.flips.value, *each.flips.interval(), FLIPS, (),
+        f"train with {more}, or longer; or keep it from changing at the camera",
+    )  # fmt: skip

@@ -21,7 +21,7 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.reports.provenance import provenance
 from ssl_pcb.reports.run import write_json
 from ssl_pcb.stages.checks import refuse_used_folder
-from ssl_pcb.stages.norm_subjects import describe_subject, subjects_of, train_subject
+from ssl_pcb.stages.norm_subjects import describe_subject, refuse_incomparable, subjects_of, train_subject
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ def audit_norms(config: FinetuneConfig, also: Sequence[str], steps: int, out: Pa
         UserError: On whatever the user can mend.
     """
     refuse_used_folder(out)
+    refuse_incomparable(config.backbone, also)
     samples, data = load_samples(config.data)
     config = config.model_copy(update={"data": data, "training": config.training.model_copy(update={"epochs": 1})})
     size, seed = config.training.batch_size, config.runtime.seed

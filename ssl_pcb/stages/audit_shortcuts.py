@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ssl_pcb.audit.cue_chart import draw_cues
 from ssl_pcb.audit.cues import cues_of
+from ssl_pcb.audit.described import describe
 from ssl_pcb.audit.drawing import save_sheet
 from ssl_pcb.audit.examples import example_pairs, telling_rows
 from ssl_pcb.audit.measuring import Measured, measure_samples
@@ -20,7 +21,6 @@ from ssl_pcb.audit.pair_sheet import draw_pairs
 from ssl_pcb.audit.shortcuts import Auroc, CueResult, judge_cues
 from ssl_pcb.config.auditing import ShortcutsConfig
 from ssl_pcb.config.data import DataConfig
-from ssl_pcb.data.fingerprint import fingerprint
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.resolve import probe_files, resolve
 from ssl_pcb.errors import UserError
@@ -70,7 +70,9 @@ def audit_shortcuts(config: ShortcutsConfig, data: DataConfig, out: Path) -> boo
     findings = [_finding(result, manifest, config.limit) for result in results if result.failed]
     facts = _facts(results, manifest, measured, folds)
     facts |= {"left_out": list(bad.values()), "settings": config.model_dump(mode="json")}
-    passed = write_audit(out, "shortcuts", _describe(manifest, measured, name), findings, facts)
+    passed = write_audit(
+        out, "shortcuts", describe(manifest, name, [look.digest for look in measured.looks]), findings, facts
+    )
     if bad:
         log.warning("%d unreadable files left out, first: %s", len(bad), next(iter(bad.values())))
     _say(results, manifest, measured, folds)
@@ -129,14 +131,6 @@ def _facts(results: list[CueResult], manifest: Manifest, measured: Measured, fol
 def _numbers(auroc: Auroc) -> dict[str, float | None]:
     ends = (end if math.isfinite(end) else None for end in (auroc.low, auroc.high))
     return dict(zip(("auroc", "low", "high"), (auroc.value, *ends), strict=True))
-
-
-def _describe(manifest: Manifest, measured: Measured, name: str) -> dict[str, Any]:
-    columns = manifest.frame[["crop", "group", "split", "label"]]
-    digests = np.array([look.digest for look in measured.looks])
-    found = fingerprint(digests, lambda some: zip(digests[some], strict=True), columns)
-    images = manifest.frame["path"].nunique()
-    return {"manifest": name, "fingerprint": found, "samples": len(manifest), "images": images}
 
 
 def _say(results: list[CueResult], manifest: Manifest, measured: Measured, folds: Folds) -> None:

@@ -45,6 +45,26 @@ class Subject:
     fabric: Fabric
 
 
+def refuse_incomparable(backbone: BackboneConfig, also: Sequence[str]) -> None:
+    """Refuse, before any data are read, networks that cannot be had, and a first one without batch norm.
+
+    Args:
+        backbone: Of the network whose norm is replaced.
+        also: timm model names.
+
+    Raises:
+        UserError: At the first of them.
+    """
+    bare = backbone.model_copy(update={"norm": "own", "weights": "none"})
+    if norm_of(Backbone(bare, 3)) != "batch":
+        raise UserError(
+            f"backbone.name: '{backbone.name}' has no batch norm whose cost could be told; name one that has with "
+            "--backbone, and this one with --also"
+        )
+    for name in also:
+        Backbone(bare.model_copy(update={"name": name}), 3)
+
+
 def subjects_of(
     config: FinetuneConfig, channels: int, counts: NDArray[np.int64], also: Sequence[str]
 ) -> Iterator[Subject]:
@@ -57,15 +77,10 @@ def subjects_of(
         also: timm model names.
 
     Raises:
-        UserError: If the first one has no batch norm, or one of them cannot be had.
+        UserError: If one of them cannot be had.
     """
     plain = config.backbone.model_copy(update={"norm": "own"})
     first = _prepare(plain, channels, counts, config)
-    if norm_of(first.model.backbone) != "batch":
-        raise UserError(
-            f"backbone.name: '{first.name}' has no batch norm whose cost could be told; name one that has with "
-            "--backbone, and this one with --also"
-        )
     yield first
     # In another precision its memory would tell nothing of the norm.
     runtime = config.runtime.model_copy(update={"precision": first.runtime.precision})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_pcb.audit.alignment import LEVELS, PARTS, fit_of
+from ssl_pcb.audit.alignment import LEVELS, PARTS, fit_of, is_telling
 from ssl_pcb.data.synthetic.sample import render_sample
 
 CORRELATION, DIFFERENCE = 0.95, 20  # the defaults
@@ -25,13 +25,14 @@ def saved(picture, quality):
 
 
 def naive_fit(first, second):
-    """The definition, pixel by pixel in float64."""
+    """The definition in float64, with numpy's own interpolation between the means."""
 
     def mapped(source, target):
         table = {}
         for value, other in zip(source.ravel(), target.ravel(), strict=True):
-            table.setdefault(int(float(value) * LEVELS / 256), []).append(float(other))
-        predicted = np.array([np.mean(table[int(float(value) * LEVELS / 256)]) for value in source.ravel()])
+            table.setdefault(int(float(value) * LEVELS / 256), []).append((float(value), float(other)))
+        knots = sorted(tuple(np.mean(some, axis=0)) for some in table.values())
+        predicted = np.interp(source.ravel(), *np.transpose(knots))
         residual = (target.ravel() - predicted).reshape(target.shape)
         side = target.shape[0] // PARTS
         worst = max(
@@ -97,5 +98,39 @@ def test_darkness_does_not_hide_a_difference():
 
 def test_small_and_long_pictures_are_fitted():
     picture = np.random.default_rng(0).integers(0, 256, (5, 128)).astype(np.float32)
-    assert fit_of(picture, picture).difference < 9  # 32 brightnesses are told apart
+    assert fit_of(picture, picture).difference < 3
     assert fit_of(picture, picture[::-1]).difference > DIFFERENCE
+
+
+def edge(width):
+    return np.where(np.arange(128) < width, 230.0, 20.0).astype(np.float32)[None].repeat(128, 0)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [edge(40), edge(40).T, np.tril(edge(128)), edge(44) - edge(40)],
+    ids=["edge", "level edge", "slanting edge", "trace"],
+)
+def test_a_plain_picture_that_fits_is_no_copy(picture):
+    fit = fit_of(picture, picture * 0.8)
+    assert fit.difference < DIFFERENCE
+    assert not is_telling(picture, picture * 0.8, fit.difference)
+
+
+@pytest.mark.parametrize("style", ["colour", "binary"])
+def test_a_board_s_pattern_tells(style):
+    picture, _ = board(style)
+    other = saved(picture, 40)
+    assert is_telling(picture, other, fit_of(picture, other).difference)
+
+
+def test_one_plain_picture_of_two_is_enough():
+    picture, _ = board("binary")
+    assert is_telling(picture, picture, 0)
+    assert not is_telling(picture, edge(40), 0)
+    assert not is_telling(edge(40), picture, 0)
+
+
+def test_narrow_pictures_can_be_asked():
+    narrow = np.random.default_rng(0).integers(0, 256, (3, 128)).astype(np.float32)
+    assert is_telling(narrow, narrow, 0)

@@ -56,6 +56,12 @@ def test_what_cannot_be_compared_is_refused_in_one_line(audit, more, line):
     assert not Path("norms").exists()
 
 
+@pytest.mark.parametrize("more", [("--backbone", "test_nfnet"), ("--also", "resnet19")], ids=str)
+def test_networks_are_refused_before_any_sample_is_read(audit, more):
+    assert audit(*more).code == 2
+    assert not Path("cache").exists()
+
+
 def test_a_folder_in_use_is_not_written_to(audit):
     Path("norms").mkdir()
     Path("norms/mine.txt").write_text("")
