@@ -198,6 +198,7 @@ def test_a_fault_of_several_keys_together_shows_none_of_them_alone():
     [
         ({"loss.beta": 0.9}, {"loss.class_weights": "effective_number"}),
         ({"loss.name": "supcon", "loss.weight": 0.2}, {"loss.mode": "joint"}),
+        ({"loss.name": "ldam", "loss.beta": 0.9}, {"loss.reweight_after": 3}),
     ],
 )
 def test_a_value_that_nothing_would_read_is_refused(keys, acts):

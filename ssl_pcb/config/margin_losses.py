@@ -64,6 +64,12 @@ class LDAMConfig(Section):
         0.9999, gt=0, lt=1, description="reweight_after: the nearer to 1, the more the rarer class weighs"
     )
 
+    @model_validator(mode="after")
+    def _beta_is_used(self) -> "LDAMConfig":
+        if self.reweight_after is None and self.beta != type(self).model_fields["beta"].default:
+            raise ValueError("beta acts with reweight_after alone; set that, or leave beta out")
+        return self
+
 
 OfOneLength = L2ConstrainedSoftmaxConfig | LDAMConfig
 """Those whose last layer brings all features to one length, which no probe does."""

@@ -11,7 +11,7 @@ COMPILE = (
 )
 
 TEST_BALANCE = (
-    "what the reports count: all samples, or as many of either class, drawn from the larger one by the seed; "
+    "what the reports count: all samples, or as many of either class, drawn at random from the larger one, for all seeds alike; "
     "thresholds are chosen on all either way"
 )
 

@@ -19,7 +19,7 @@ def counted(labels: NDArray[np.int64], balance: Balance) -> NDArray[np.int64]:
     average precision do not.
 
     Args:
-        labels: (N,) in {0, 1}.
+        labels: (N,) in {0, 1}, in the order of the manifest.
         balance: ``natural`` = all; ``balanced`` = as many of either class, drawn from the larger one. The draw is the
             same whatever a run's seed: runs that are compared are judged on the same samples.
     """

@@ -117,6 +117,7 @@ def resampled_difference(
     values = np.concatenate(
         [difference(counts[start : start + step, cluster_of].astype(np.float64)) for start in range(0, resamples, step)]
     )
-    low, high = np.quantile(values[~np.isnan(values)], (0.5 - level / 2, 0.5 + level / 2))
+    defined = values[~np.isnan(values)]
+    low, high = np.quantile(defined, (0.5 - level / 2, 0.5 + level / 2)) if len(defined) else (np.nan, np.nan)
     whole = difference(np.ones((1, len(cluster_of))))
     return Difference(float(whole[0]), float(low), float(high), over)

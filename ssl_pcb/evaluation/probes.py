@@ -74,7 +74,7 @@ def logistic_probe(
     train_x, val_x = finite_rows(train_x), finite_rows(val_x)
     _, train_y = checked_pair(train_x[:, 0], train_y, both_classes=True)
     _, val_y = checked_pair(val_x[:, 0], val_y, both_classes=True)
-    mean, scale = _standardisation(train_x)
+    mean, scale = standardisation(train_x)
     standardised = (train_x - mean) / scale
     model = LogisticRegression(warm_start=True, tol=1e-5, max_iter=MAX_ITERATIONS)
     fitted = []
@@ -112,7 +112,8 @@ def label_fraction_indices(labels: ArrayLike, fraction: float, seed: int) -> NDA
     return np.sort(np.concatenate(taken))
 
 
-def _standardisation(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def standardisation(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and scale (D,) that bring features (N, D) to mean 0 and deviation 1; a constant feature keeps its scale."""
     mean = features.mean(axis=0, dtype=np.float64)
     scale = features.std(axis=0, dtype=np.float64)
     # Rounding leaves a constant feature a tiny deviation; dividing by it would blow up unseen samples.

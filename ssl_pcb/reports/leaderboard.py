@@ -158,7 +158,7 @@ class _Judged:
         for name in COMPARED:
             ends = ours._difference(theirs, name) if comparable else [np.nan] * len(ENDS)
             found |= {f"{name}_difference{end}": value for end, value in zip(ENDS, ends, strict=True)}
-        return found | {"difference_is": _verdict([found[f"{RANKED_BY}_difference{end}"] for end in ENDS])}
+        return found | {"difference_is": difference_is([found[f"{RANKED_BY}_difference{end}"] for end in ENDS])}
 
     def _difference(self, base: _Judged, name: Ranking) -> list[float]:
         samples = base.tables[0]
@@ -180,7 +180,12 @@ class _Judged:
         return judged.pop() if len(judged) == 1 else frozenset()
 
 
-def _verdict(ends: Sequence[float]) -> str | None:
+def difference_is(ends: Sequence[float]) -> str | None:
+    """``more``, ``less``, ``within the noise``, ``one seed``, or ``None`` where there is no difference.
+
+    Args:
+        ends: The difference, its interval over images, and that over seeds, as in :data:`ENDS`.
+    """
     if np.isnan(ends[0]):
         return None
     if np.isnan(ends).any():
@@ -199,11 +204,9 @@ def _counted(run: Made, balance: Balance) -> pd.DataFrame:
 
 
 def _predictions(run: Made) -> pd.DataFrame:
-    """Scores of what judged it, relative to the threshold where folds differ in theirs."""
+    """Scores of what judged it."""
     file = next(run.folder / name for name in FILES[run.stage] if (run.folder / name).is_file())
     table = read_predictions(file)
-    if run.stage == "crossval":
-        return table.assign(score=table["score"] - table["threshold"])
     return table[table["split"].eq("val")].reset_index(drop=True)
 
 

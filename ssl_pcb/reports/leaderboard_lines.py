@@ -22,7 +22,7 @@ def say_leaderboard(table: pd.DataFrame) -> None:
         "MiB": table["peak_memory_mib"].map("{:,.0f}".format, na_action="ignore"),
     })  # fmt: skip
     log.info(
-        "by average precision; [ ]: mean over seeds, its 95 %% interval (t); difference: paired bootstrap over boards "
+        "by average precision; [ ]: mean over seeds, its 95 % interval (t); difference: paired bootstrap over boards "
         "or images; more or less: its interval over seeds keeps from 0 too"
     )
     for number, rows in table.groupby("judged_on"):

@@ -21,6 +21,7 @@ from ssl_pcb.decision.calibration import TemperatureScaling
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.balance import Balance, counted
+from ssl_pcb.evaluation.metrics import AT_ESCAPE
 from ssl_pcb.evaluation.report import format_report
 from ssl_pcb.reports.run import Run, open_run, read_config, read_run
 from ssl_pcb.reports.saved import read_predictions
@@ -30,6 +31,9 @@ from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.stages.start import start_stage
 
 log = logging.getLogger(__name__)
+
+RANKING = ("auroc", "average_precision", *AT_ESCAPE)
+"""Metrics of an order, which no threshold has a part in."""
 
 SHOWN = ("auroc", "average_precision", "escape_rate", "false_call_rate")
 """Metrics of the table of folds."""
@@ -131,13 +135,20 @@ def _unless_finished(stage: str, config: PretrainConfig | FinetuneConfig) -> Non
 def _pool(config: CrossvalConfig, folders: list[Path], run: Run) -> None:
     """Judge all folds' predictions together, and save them."""
     summaries = [json.loads((folder / "summary.json").read_text(encoding="utf-8")) for folder in folders]
-    pooled = pd.concat(_judged_by_others([_predictions(folder) for folder in folders]), ignore_index=True)
+    folds = pd.concat(_judged_by_others([_predictions(folder) for folder in folders]))
+    pooled = folds.sort_values("row", kind="stable", ignore_index=True)  # a balanced draw must not hang on the folds
     labels = _labels(pooled)
-    # Relative to thresholds that no sample of the fold had a part in: folds of other scale can be ranked together.
-    report = Judging.of(config).report_on(
-        (pooled["score"] - pooled["threshold"]).to_numpy(), labels, 0.0, pooled["group"].tolist(),
-        pooled["path"].tolist(), summaries[0]["reports"]["val"]["unit"],
-    )  # fmt: skip
+
+    def judged(scores: pd.Series[float]) -> dict[str, Any]:
+        return Judging.of(config).report_on(
+            np.asarray(scores, dtype=np.float64), labels, 0.0, pooled["group"].tolist(), pooled["path"].tolist(),
+            summaries[0]["reports"]["val"]["unit"],
+        )  # fmt: skip
+
+    # Verdicts are those at each fold's threshold. Ranks are of the bare scores: a fold that scores higher than the
+    # others raises their thresholds, not its own, so that less its threshold it would stand apart twice as far.
+    report, ranked = judged(pooled["score"] - pooled["threshold"]), judged(pooled["score"])
+    report["metrics"] |= {name: ranked["metrics"][name] for name in RANKING}
     report["calibration"] = calibration_of(pooled["probability"].to_numpy(), labels)
     save_predictions([pooled], run.folder / PREDICTIONS)
     rows = list(_rows(summaries, pooled, config.test_balance))

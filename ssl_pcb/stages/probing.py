@@ -22,7 +22,7 @@ from ssl_pcb.data.samplers import build_sampler, class_counts
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.evaluation.neighbours import knn_scores
-from ssl_pcb.evaluation.probes import label_fraction_indices, logistic_probe
+from ssl_pcb.evaluation.probes import label_fraction_indices, logistic_probe, standardisation
 from ssl_pcb.losses.build import build_loss
 from ssl_pcb.losses.whole_batch import by_itself
 from ssl_pcb.models.heads import build_head
@@ -84,7 +84,7 @@ def gradient_head(
     x: NDArray[np.float32], y: NDArray[np.int64], judged: Features, config: LinearEvalConfig, fabric: Fabric
 ) -> Probed:
     """Train a linear head on standardised features (N, D), under the configured sampler and loss."""
-    mean, scale = x.mean(0), x.std(0) + 1e-6
+    mean, scale = standardisation(x)
     sampler = build_sampler(config.sampler, y, config.runtime.seed, config.training.batch_size)
     counts = torch.from_numpy(class_counts(sampler, y, len(LABELS)))
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))

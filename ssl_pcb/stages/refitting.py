@@ -69,7 +69,7 @@ def compare_refitted(
         f"{name} lets {found['head']['escape_rate']:.1%} of the Defective {samples.unit}s on validation escape, with "
         f"{found['head']['false_call_rate']:.1%} false calls, where scores are cut at 0; refitted with Defective "
         f"oversampled {found['refitted']['escape_rate']:.1%} and {found['refitted']['false_call_rate']:.1%}, balanced "
-        f"accuracy {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]: {_verdict(gain, over_chance)}"
+        f"accuracy {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]: {_verdict(gain, over_chance, found)}"
     )
     return {"sentence": sentence, **found, "balanced_accuracy_gained": asdict(gain)}
 
@@ -96,9 +96,11 @@ def _rates(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, 
     }
 
 
-def _verdict(gain: Difference, over_chance: Difference) -> str:
+def _verdict(gain: Difference, over_chance: Difference, found: dict[str, dict[str, float]]) -> str:
     if over_chance.low <= 0:
         return "a balanced head does no better than chance either: these features do not know the defect"
+    if gain.low > 0 and found["refitted"]["escape_rate"] > found["head"]["escape_rate"]:
+        return "the head calls too much Defective, and neglects NonDefective, not the features; choose its threshold"
     if gain.low > 0:
         return "the head neglects Defective, not the features; refit it, or choose its threshold"
     if gain.high < 0:

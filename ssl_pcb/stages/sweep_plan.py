@@ -23,6 +23,9 @@ from ssl_pcb.stages.checks import refuse_missing_weights
 PLACE = {"out", "device", "devices", "nodes", "timeout", "threads", "ledger"}
 """Keys of where and how a run is made; changing them makes no other run of it."""
 
+LONGEST = 120
+"""Most characters of an entry's name in that of its folder, which some systems hold to 255 in all."""
+
 OF_GRADIENT_HEAD = {"sampler", "loss", "optimizer", "training"}
 """Keys of linear-eval that its logistic probe has no use for."""
 
@@ -78,6 +81,9 @@ def plan_runs(sweep: SweepConfig, out: Path) -> list[Planned]:
         raise UserError("runs: the sweep has no entry; list some, or give a grid")
     entries = [*_entries(sweep)]
     names = [entry.name for entry in entries]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"grid: a value is given twice, which makes '{twice}' two entries of one run; give each once")
     for key, name in [("baseline", sweep.baseline), *((f"runs.{each.name}.against", each.against) for each in entries)]:
         if name is not None and name not in names:
             raise UserError(f"{key}: '{name}' is none of the sweep's entries, which are {', '.join(names)}")
@@ -165,4 +171,4 @@ def _config(
 
 
 def _safe(name: str) -> str:
-    return "".join(char if char.isalnum() or char in "._+=,-" else "_" for char in name)
+    return "".join(char if char.isalnum() or char in "._+=,-" else "_" for char in name)[:LONGEST]

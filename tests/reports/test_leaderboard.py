@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ssl_pcb.evaluation.balance import counted
 from ssl_pcb.evaluation.metrics import AT_ESCAPE
-from ssl_pcb.reports.leaderboard import Made, leaderboard
+from ssl_pcb.reports.leaderboard import ENDS, Made, difference_is, leaderboard
 
 LABELS = np.tile([0, 0, 1], 20)
 
@@ -175,6 +175,29 @@ def test_costs(board):
     row = table.loc["weak"]
     assert (row["parameters"], row["seconds_per_epoch"], row["peak_memory_mib"], row["seconds"]) == (1000, 3, 502, 61)
     assert row["asks"] == "what of weak?"
+
+
+@pytest.mark.parametrize(
+    ("ends", "word"),
+    [
+        ([0.1, 0.05, 0.2, 0.02, 0.3], "more"),
+        ([-0.1, -0.2, -0.05, -0.3, -0.02], "less"),
+        ([0.1, -0.01, 0.2, 0.02, 0.3], "within the noise"),  # other images would turn it over
+        ([0.1, 0.05, 0.2, -0.02, 0.3], "within the noise"),  # other seeds would
+        ([0.1, 0.05, 0.2, np.nan, np.nan], "one seed"),
+        ([np.nan] * 5, None),
+    ],
+)
+def test_a_difference_is_more_or_less_only_where_images_and_seeds_both_say_so(ends, word):
+    assert difference_is(ends) == word
+
+
+def test_the_table_says_what_a_difference_is(board):
+    _, table = board
+    strong = table.loc["strong"]
+    ends = [strong[f"average_precision_difference{end}"] for end in ENDS]
+    assert strong["difference_is"] == difference_is(ends) == "more"
+    assert pd.isna(table.loc["hopeless", "difference_is"])
 
 
 def test_one_seed_has_no_interval(tmp_path):

@@ -65,6 +65,12 @@ def test_features_that_do_not_know_it_are_told():
     assert found["sentence"].endswith("these features do not know the defect")
 
 
+def test_a_head_that_overcalls_is_not_said_to_neglect_defective():
+    found = compared(2, share=0.96)
+    assert found["head"]["false_call_rate"] > 0.6
+    assert found["sentence"].endswith("neglects NonDefective, not the features; choose its threshold")
+
+
 def test_a_head_of_even_classes_neglects_nothing():
     assert compared(2, share=0.5)["sentence"].endswith("what escapes, the features do not tell apart")
 

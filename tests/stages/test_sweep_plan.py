@@ -51,6 +51,21 @@ def test_an_entry_has_stage_config_and_seeds_of_its_own(tmp_path):
     assert runs[1].config.folds == 4
 
 
+def test_a_value_that_a_grid_gives_twice_is_refused(tmp_path):
+    with pytest.raises(
+        UserError, match="grid: a value is given twice, which makes 'loss=focal' two entries of one run"
+    ):
+        planned(tmp_path, {"grid": {"loss.name": ["focal", "focal"]}})
+
+
+def test_a_long_name_makes_a_folder_that_every_system_takes(tmp_path):
+    first, second = planned(
+        tmp_path, {"runs": [{"name": "a" * 300}, {"name": "a" * 299 + "b", "keys": {"fraction": 0.5}}]}
+    )
+    assert len(first.folder.name) < 160
+    assert first.folder != second.folder
+
+
 def test_a_grid_alone_is_a_sweep(tmp_path):
     assert [run.entry for run in planned(tmp_path, "grid: {sampler.name: [natural, weighted]}")] == [
         "sampler=natural", "sampler=weighted",
