@@ -11,8 +11,8 @@ COMPILE = (
 )
 
 TEST_BALANCE = (
-    "what the reports count: all samples, or as many of either class, drawn at random from the larger one, for all seeds alike; "
-    "thresholds are chosen on all either way"
+    "what the reports count: all samples, or as many of either class, drawn at random from the larger one, for all "
+    "seeds alike; thresholds are chosen on all either way"
 )
 
 CURVE = "length, learning-rate curve and clipping"
