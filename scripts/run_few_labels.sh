@@ -5,7 +5,8 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is a method that has a config
 # configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or imagenet (IMAGENET names a
-# file of resnet18's weights); without any, all of them but imagenet, one after another. A row takes about an hour on 2
+# file of resnet18's weights), or tuning (the rates and augmentations of finetuning, a sweep of its own); without any,
+# all of them but imagenet and tuning, one after another. A row takes about an hour on 2
 # cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
 # records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
@@ -45,6 +46,10 @@ for row in "$@"; do
         done
         continue
     fi
+    if [ "$row" = tuning ]; then
+        ssl-pcb sweep configs/sweeps/few_labels.yaml --out "$runs/tuning"
+        continue
+    fi
     if [ "$row" = golden ]; then
         probe_row "$run" own_end none --references
         finetune_row "$run" neck none --references
@@ -56,11 +61,11 @@ for row in "$@"; do
         continue
     fi
     config="configs/pretrain/few_labels_$row.yaml"
-    network=own_end
+    network=own_end neck=$(sed -n 's/^  neck: //p' "$config")
     if grep -q "^  - 8$" "$config"; then network=maps; fi
-    if grep -q "^  neck: 10$" "$config"; then network=neck; fi
+    if [ "$neck" != 0 ]; then network=neck; fi
     stage pretrain "$run" --config "$config" "${common[@]}"
-    probe_row "$run" "$network" "$run"
-    finetune_row "$run" "$network" "$run"
+    probe_row "$run" "$network" "$run" --set "backbone.neck=$neck"
+    finetune_row "$run" "$network" "$run" --set "backbone.neck=$neck"
 done
 python scripts/results_few_labels.py "$runs"

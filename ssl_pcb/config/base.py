@@ -39,6 +39,16 @@ class Section(BaseModel):
         return {key: _completed(value, groups.get(key)) for key, value in values.items()}
 
 
+def refuse_idle(section: Section, key: str, when: str, *, acts: bool) -> None:
+    """Refuse a value that was chosen for ``key`` where nothing reads it.
+
+    Raises:
+        ValueError: In one line, unless the key ``acts`` or has its default.
+    """
+    if not acts and getattr(section, key) != type(section).model_fields[key].default:
+        raise ValueError(f"{key} acts with {when} alone; set that, or leave {key} out")
+
+
 def _completed(given: Any, default: Any) -> Any:
     if not isinstance(given, Mapping) or not isinstance(default, Mapping):
         return given

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.base import Section
+from ssl_pcb.config.base import Section, refuse_idle
 from ssl_pcb.config.margin_losses import (
     L2ConstrainedSoftmaxConfig,
     LargeMarginSoftmaxConfig,
@@ -34,8 +34,8 @@ class CrossEntropyConfig(Section):
 
     @model_validator(mode="after")
     def _beta_is_used(self) -> "CrossEntropyConfig":
-        if self.class_weights != "effective_number" and self.beta != type(self).model_fields["beta"].default:
-            raise ValueError("beta acts with class_weights=effective_number alone; set that, or leave beta out")
+        acts = self.class_weights == "effective_number"
+        refuse_idle(self, "beta", "class_weights=effective_number", acts=acts)
         return self
 
 
@@ -101,8 +101,7 @@ class SupConConfig(Section):
 
     @model_validator(mode="after")
     def _weight_is_used(self) -> "SupConConfig":
-        if self.mode != "joint" and self.weight != type(self).model_fields["weight"].default:
-            raise ValueError("weight acts with mode=joint alone; set that, or leave weight out")
+        refuse_idle(self, "weight", "mode=joint", acts=self.mode == "joint")
         return self
 
 

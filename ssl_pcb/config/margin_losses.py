@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.base import Section
+from ssl_pcb.config.base import Section, refuse_idle
 
 
 class LargeMarginSoftmaxConfig(Section):
@@ -66,8 +66,7 @@ class LDAMConfig(Section):
 
     @model_validator(mode="after")
     def _beta_is_used(self) -> "LDAMConfig":
-        if self.reweight_after is None and self.beta != type(self).model_fields["beta"].default:
-            raise ValueError("beta acts with reweight_after alone; set that, or leave beta out")
+        refuse_idle(self, "beta", "reweight_after", acts=self.reweight_after is not None)
         return self
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl_pcb.config.load import as_yaml
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.stages import StageConfig
+from ssl_pcb.stages.costs import duration
 
 SPLITS = {"train": "training", "holdout": "kept apart", "val": "validation", "test": "test", "none": "no split"}
 DID = {
@@ -33,7 +33,7 @@ def facts(record: Mapping[str, Any], config: StageConfig) -> list[tuple[str, str
         "Network": _network(record, config),
         "Starts from": record.get("checkpoint", getattr(config, "checkpoint", None)),
         "Learns by": _recipe(config),
-        "Took": _duration(record.get("seconds")),
+        "Took": duration(record["seconds"]) if record.get("seconds") is not None else None,
         "Made": str(record.get("ended", record.get("started", ""))).replace("T", " ").replace("+00:00", " UTC"),
         "Commit": record.get("commit"),
         "On": _machine(record.get("hardware", {})),
@@ -69,11 +69,6 @@ def versions(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in record.get("versions", {}).items() if value]
 
 
-def settings(config: StageConfig) -> str:
-    """The whole config."""
-    return as_yaml(config)
-
-
 def command(record: Mapping[str, Any]) -> str:
     """How it was called, last."""
     words = (record.get("sessions") or [{}])[-1].get("command") or []
@@ -100,18 +95,6 @@ def _recipe(config: StageConfig) -> str:
 
 def _epochs(count: int) -> str:
     return f"{count} epoch{'s' if count > 1 else ''}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 def _machine(hardware: Mapping[str, Any]) -> str:

@@ -16,7 +16,9 @@ SHEETS = {
 }
 """Pictures that stages leave."""
 
-AUDIT_SHEETS = ("robustness.png", "suspects.png", "cues.png", "pairs.png", "examples.png", "contact_sheet.png")
+AUDIT_SHEETS = (
+    "robustness.png", "suspects.png", "cues.png", "pairs.png", "examples.png", "contact_sheet.png", "invariance.png",
+)  # fmt: skip
 EVALUATION, OWN = "evaluation.json", "the run's own"
 
 

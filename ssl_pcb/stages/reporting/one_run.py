@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ssl_pcb.config.load import as_yaml
 from ssl_pcb.stages.reporting import curves, facts, figures, found
 from ssl_pcb.stages.reporting.reported import Reported
 from ssl_pcb.stages.reporting.shown import show
@@ -42,7 +43,7 @@ def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -
         "name": name, "folder": str(run), "stage": record["stage"], "sentence": facts.sentence(record, config),
         "headline": figures.headline(summary["reports"]["val"]) if saved else [],
         "marks": saved.marks if saved else [], "facts": facts.facts(record, config), "splits": facts.splits(record),
-        "versions": facts.versions(record), "settings": facts.settings(config), "command": facts.command(record),
+        "versions": facts.versions(record), "settings": as_yaml(config), "command": facts.command(record),
         "metrics": figures.metric_table(summary["reports"]) if saved else None,
         "last": [] if saved else curves.last_values(rows),
         "folds": curves.table(summary["folds"], curves.FOLDS) if "folds" in summary else None,
