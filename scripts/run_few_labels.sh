@@ -19,9 +19,11 @@ common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
 judged=(--set "test=${TEST:-false}")
 
 finetune_row() { # finetune_row RUN NETWORK CHECKPOINT [FLAG...]: with 1, 10 and 100 % of the labels
+    local head_start=probe
+    if [ "$3" = none ]; then head_start=random; fi
     for fraction in 0.01 0.1 1.0; do
         stage finetune "$1-finetune-$fraction" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
-            --set "fraction=$fraction" "${common[@]}" "${judged[@]}" "${@:4}"
+            --set "fraction=$fraction" --set "head_start=$head_start" "${common[@]}" "${judged[@]}" "${@:4}"
     done
 }
 
