@@ -12,6 +12,7 @@ import click
 
 from ssl_pcb.cli.audit_data import duplicates, shortcuts
 from ssl_pcb.cli.audit_labels import labels, next_
+from ssl_pcb.cli.test_balance import test_balance
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.show import describe
@@ -147,11 +148,14 @@ def norms(
     "--samples", type=click.IntRange(2), default=2000, show_default=True,
     help="Most validation samples, each class in its share.",
 )  # fmt: skip
+@test_balance
 @click.option("--seed", default=0, show_default=True, help="Seed.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
-def robustness(run: Path, data: Path | None, out: Path | None, samples: int, seed: int, device: str) -> None:
+def robustness(
+    run: Path, data: Path | None, out: Path | None, samples: int, balance: Any, seed: int, device: str
+) -> None:
     """How the errors of the finetuned RUN grow when the camera is no longer as it was.
 
     Escape and false-call rate at the run's own threshold, and AUROC, under twelve corruptions at five severities; the
@@ -160,7 +164,7 @@ def robustness(run: Path, data: Path | None, out: Path | None, samples: int, see
     from ssl_pcb.stages.robustness import measure_robustness
 
     folder = out or Path("runs") / f"audit-robustness-{datetime.now():%Y%m%d-%H%M%S}"
-    _, passed = measure_robustness(run, data, folder, samples=samples, seed=seed, device=device)
+    _, passed = measure_robustness(run, data, folder, samples=samples, balance=balance, seed=seed, device=device)
     sys.exit(0 if passed else 1)
 
 

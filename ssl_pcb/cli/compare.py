@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from ssl_pcb.cli.test_balance import test_balance
 
 PATH = click.Path(path_type=Path)
 
@@ -13,17 +16,18 @@ PATH = click.Path(path_type=Path)
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)
 @click.option("--split", type=click.Choice(["val", "holdout", "test"]), default="val", show_default=True)
+@test_balance
 @click.option("--out", type=PATH, help="JSON file to write.")
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
-def compare(first: Path, second: Path, split: str, out: Path | None, resamples: int, seed: int) -> None:
+def compare(first: Path, second: Path, split: str, balance: Any, out: Path | None, resamples: int, seed: int) -> None:
     """Does the run in SECOND err less than the one in FIRST? McNemar's test, and a bootstrap over source images.
 
     Both must have judged the same samples; each is taken at its own threshold.
     """
     from ssl_pcb.stages.compare import compare as compare_runs
 
-    compare_runs(first, second, split, out, resamples=resamples, seed=seed)
+    compare_runs(first, second, split, out, balance=balance, resamples=resamples, seed=seed)
 
 
 COMMANDS = {"compare": compare}

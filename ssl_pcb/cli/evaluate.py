@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ssl_pcb.cli.test_balance import test_balance
 from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ PATH = click.Path(path_type=Path)
     "--panels", is_flag=True,
     help="Of a run on tiles: judge whole images too, by overlapping windows; misses a box, false alarms an image.",
 )  # fmt: skip
+@test_balance
 @click.option("--out", type=PATH, help="New folder.  [default: RUN/evaluation-DATE-TIME]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
@@ -73,7 +75,7 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
     if data is not None and flags["test"]:
         raise UserError("--data: takes the place of the run's test split; leave out --test")
     settings = (
-        "calibration", "defect_rate", "test", "unfamiliar", "gap", "robustness", "panels",
+        "calibration", "defect_rate", "test", "unfamiliar", "gap", "robustness", "panels", "balance",
         "device", "resamples", "seed",
     )  # fmt: skip
     kept = {key: flags[key] for key in settings}

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.reports.run import read_run
 
 SAMPLE_COLUMNS = ("path", "crop", "group", "split", "label", "types")
 """Columns of the manifest that predictions repeat."""
 
-COLUMNS = {"path", "group", "split", "label", "row", "score"}
+COLUMNS = {"path", "group", "split", "label", "row", "score", "verdict"}
 FILES = {
     "finetune": ("predictions.csv",),
     "crossval": ("predictions.csv",),
@@ -34,7 +36,7 @@ class Scored:
     """Labelled samples and what a model says of them.
 
     Attributes:
-        frame: A row a sample: ``path``, ``crop``, ``group``, ``label``, ``types``, ``row``, ``score``.
+        frame: A row a sample: ``path``, ``crop``, ``group``, ``label``, ``types``, ``row``, ``score``, ``verdict``.
     """
 
     frame: pd.DataFrame
@@ -60,6 +62,15 @@ class Scored:
         return self.frame.get("unfamiliar", pd.Series(False, self.frame.index)).to_numpy(bool)
 
     @property
+    def called(self) -> NDArray[np.bool_]:
+        """(N,) what the run itself calls Defective; of a cross-validation at the threshold of each fold."""
+        return self.frame["verdict"].eq(LABELS[1]).to_numpy(bool)
+
+    def counted(self, balance: Balance) -> Scored:
+        """Those that a report counts, see :func:`ssl_pcb.evaluation.balance.counted`."""
+        return Scored(self.frame.iloc[counted(self.labels, balance)].reset_index(drop=True))
+
+    @property
     def groups(self) -> list[str]:
         """(N,) board names."""
         return self.frame["group"].tolist()
@@ -81,8 +92,7 @@ class Saved:
         run: Its folder.
         record: Its ``run.json``.
         summary: Its ``summary.json``.
-        frame: Its predictions, of all splits. Of a cross-validation the scores are relative to each fold's threshold,
-            so that folds can stand together.
+        frame: Its predictions, of all splits.
     """
 
     run: Path
@@ -102,7 +112,10 @@ class Saved:
 
     @property
     def threshold(self) -> float:
-        """Its own, which has the best balanced accuracy on validation."""
+        """The one with the best balanced accuracy on validation; of a cross-validation, on all its folds together."""
+        if self.stage == "crossval":  # each fold has its own
+            val = self.split("val")
+            return choose_threshold(val.scores, val.labels, "balanced_accuracy")
         return float(self.summary["reports"]["val"]["threshold"])
 
     @property
@@ -132,7 +145,7 @@ def read_saved(run: Path) -> Saved:
         frame = read_predictions(file)
     except (OSError, ValueError) as error:
         raise UserError(f"{run}: cannot be read ({str(error).splitlines()[0]}); make the run anew") from None
-    return Saved(run, record, summary, _checked(frame, file, record["stage"]))
+    return Saved(run, record, summary, _checked(frame, file))
 
 
 def read_predictions(file: Path) -> pd.DataFrame:
@@ -154,7 +167,7 @@ def refuse_other_data(first: Saved, second: Saved) -> None:
         )
 
 
-def _checked(frame: pd.DataFrame, file: Path, stage: str) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     missing = sorted(COLUMNS - set(frame.columns))
     if missing or not len(frame):
         raise UserError(f"{file}: has no {', '.join(missing) or 'rows'}; make the run anew")
@@ -167,8 +180,6 @@ def _checked(frame: pd.DataFrame, file: Path, stage: str) -> pd.DataFrame:
         )
     if "types" not in frame:  # of a run made before they were saved
         frame = frame.assign(types="")
-    if stage == "crossval":
-        return frame.assign(score=scores - frame["threshold"])
     return frame.assign(score=scores)
 
 

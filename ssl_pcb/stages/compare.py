@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from ssl_pcb.decision.thresholds import decide
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.balance import Balance
 from ssl_pcb.evaluation.mcnemar import mcnemar
 from ssl_pcb.evaluation.paired import Difference, Ranking, paired_balanced_accuracy, paired_difference
 from ssl_pcb.reports.run import write_json
@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 FILE = "comparison.json"
 
 
-def compare(first: Path, second: Path, split: str, out: Path | None, *, resamples: int, seed: int) -> dict[str, Any]:
+def compare(
+    first: Path, second: Path, split: str, out: Path | None, *, balance: Balance, resamples: int, seed: int
+) -> dict[str, Any]:
     """Compare two runs on the samples of a split that both judged, each at its own threshold.
 
     Args:
@@ -29,6 +31,7 @@ def compare(first: Path, second: Path, split: str, out: Path | None, *, resample
         second: Run folder.
         split: ``val``, ``holdout`` or ``test``.
         out: File to write; ``None`` = none.
+        balance: Which samples are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
         resamples: Bootstrap draws.
         seed: Of the draws.
 
@@ -39,7 +42,7 @@ def compare(first: Path, second: Path, split: str, out: Path | None, *, resample
         UserError: If a run has no such predictions, or the two judged other data.
     """
     runs = read_saved(first), read_saved(second)
-    found = paired_figures(runs, split, resamples=resamples, seed=seed)
+    found = paired_figures(runs, split, balance=balance, resamples=resamples, seed=seed)
     _say(runs, found)
     if out is not None:
         write_json(out, found)
@@ -47,7 +50,9 @@ def compare(first: Path, second: Path, split: str, out: Path | None, *, resample
     return found
 
 
-def paired_figures(runs: tuple[Saved, Saved], split: str, *, resamples: int, seed: int) -> dict[str, Any]:
+def paired_figures(
+    runs: tuple[Saved, Saved], split: str, *, balance: Balance = "natural", resamples: int, seed: int
+) -> dict[str, Any]:
     """The same of runs that are read already, and nothing is said or written.
 
     Raises:
@@ -56,8 +61,9 @@ def paired_figures(runs: tuple[Saved, Saved], split: str, *, resamples: int, see
     refuse_other_data(*runs)
     scored = _paired(runs, split)
     need_both_classes(scored[0], f"{runs[0].run}: split '{split}'")
+    scored = scored[0].counted(balance), scored[1].counted(balance)
     labels, groups, images = scored[0].labels, scored[0].groups, scored[0].images
-    called = [decide(each.scores, run.threshold) for each, run in zip(scored, runs, strict=True)]
+    called = [each.called for each in scored]
     wrong = [each != (labels == 1) for each in called]
     tests = {
         "all": mcnemar(*wrong),
@@ -74,7 +80,7 @@ def paired_figures(runs: tuple[Saved, Saved], split: str, *, resamples: int, see
     gained["balanced_accuracy"] = paired_balanced_accuracy(called[1], called[0], labels, groups, images, **drawn)
     return {
         "runs": [str(run.run) for run in runs], "data": runs[0].record["data"], "split": split, "samples": len(labels),
-        "unit": runs[0].unit, "thresholds": [run.threshold for run in runs],
+        "test_balance": balance, "unit": runs[0].unit, "thresholds": [run.threshold for run in runs],
         "differences": {name: asdict(each) for name, each in gained.items()},
         "mcnemar": {name: asdict(each) for name, each in tests.items()},
     }  # fmt: skip
@@ -94,8 +100,8 @@ def _paired(runs: tuple[Saved, Saved], split: str) -> tuple[Scored, Scored]:
 
 def _say(runs: tuple[Saved, Saved], found: dict[str, Any]) -> None:
     log.info(
-        "%s beside %s, on %d %ss of split '%s'",
-        runs[1].run, runs[0].run, found["samples"], runs[0].unit, found["split"],
+        "%s beside %s, on %d %ss of split '%s' (%s classes)",
+        runs[1].run, runs[0].run, found["samples"], runs[0].unit, found["split"], found["test_balance"],
     )  # fmt: skip
     for name, each in found["differences"].items():
         noise = "" if each["low"] > 0 or each["high"] < 0 else ": within the noise"

@@ -11,6 +11,7 @@ from ssl_pcb.decision.bounds import checked_rate
 from ssl_pcb.decision.calibrators import Calibration, Method
 from ssl_pcb.decision.operating_point import FalseCallBudget, Rule, choose_operating_point
 from ssl_pcb.decision.verdicts import ThreeWay
+from ssl_pcb.evaluation.balance import Balance
 from ssl_pcb.evaluation.operating import Operating, operate
 from ssl_pcb.reports.charts import draw_operating_point, draw_reliability
 from ssl_pcb.reports.operating_lines import asked_for, operating_lines
@@ -48,6 +49,8 @@ class Asked:
         gap: Say how far the run falls from training samples to new boards, and why.
         robustness: Measure errors under corruptions of the camera too, into a folder ``robustness`` of its own.
         panels: Judge whole images by overlapping windows too.
+        balance: Which of the samples reported on are counted in the rates of errors, see
+            :func:`ssl_pcb.evaluation.balance.counted`; thresholds and calibration are of all.
         device: Where to score what the run did not: ``auto``, ``cpu`` or ``cuda``.
         ledger: The project's record of looks at test splits.
         resamples: Bootstrap draws.
@@ -64,6 +67,7 @@ class Asked:
     gap: bool = False
     robustness: bool = False
     panels: bool = False
+    balance: Balance = "natural"
     device: str = "auto"
     ledger: Path = Path("results/test_ledger.csv")
     resamples: int = 1000
@@ -99,7 +103,14 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
     calibration, calibrated, bins = calibrate(saved, val, judged, asked.calibration)
     rate = asked.defect_rate or float(val.labels.mean())
     found = {
-        name: operate(each.frame, verdicts, saved.unit, rate, resamples=asked.resamples, seed=asked.seed)
+        name: operate(
+            each.counted(asked.balance).frame,
+            verdicts,
+            saved.unit,
+            rate,
+            resamples=asked.resamples,
+            seed=asked.seed,
+        )
         for name, each in {"validation": val, **({} if judged is None else {where: judged})}.items()
     }
     panels = judge_panels(saved, asked.data, _split(asked), verdicts, asked.device) if asked.panels else None
@@ -114,14 +125,17 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
             "run": str(run), "stage": saved.stage, "data": saved.record["data"], "marks": saved.marks,
             "unit": saved.unit, "rule": _named(asked.rule), "review": _named(asked.review), "low": verdicts.low,
             "high": verdicts.high, "unfamiliar_from": distance, "chosen_on": "validation", "reported_on": where,
-            "defect_rate": rate,
+            "test_balance": asked.balance, "defect_rate": rate,
             "operating": {name: each.to_dict() for name, each in found.items()}, "calibration": calibrated,
             "panels": None if panels is None else panel_figures(panels), "gap": gap,
         },
     )  # fmt: skip
     _say(saved, asked, found, where, calibrated, out)
     if asked.robustness:
-        measure_robustness(run, None, out / "robustness", samples=MOST, seed=asked.seed, device=asked.device)
+        measure_robustness(
+            run, None, out / "robustness", samples=MOST, balance=asked.balance, seed=asked.seed,
+            device=asked.device,
+        )  # fmt: skip
     for line in [] if gap is None else gap_lines(gap):
         log.info("%s", line)
     if panels is not None:
@@ -174,7 +188,7 @@ def _say(
     purpose = "the run's own threshold" if asked.rule is None else asked_for(asked.rule, saved.unit)
     log.info("%s: %s", saved.run, purpose)
     for name, each in found.items():
-        log.info("--- %s%s", name, " (which chose it)" if name == "validation" else "")
+        log.info("--- %s%s, %s classes", name, " (which chose it)" if name == "validation" else "", asked.balance)
         for line in operating_lines(each, asked.rule):
             log.info("    %s", line)
     say_calibration(calibrated)

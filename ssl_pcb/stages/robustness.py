@@ -17,6 +17,7 @@ from ssl_pcb.audit.robustness import Robustness
 from ssl_pcb.audit.robustness_sheet import draw_robustness
 from ssl_pcb.audit.robustness_words import sentences, shift_lines, table
 from ssl_pcb.data.files import whole_file
+from ssl_pcb.evaluation.balance import Balance
 from ssl_pcb.evaluation.bootstrap import choose_clusters
 from ssl_pcb.reports.audit_result import write_audit
 from ssl_pcb.reports.run import write_json
@@ -30,7 +31,7 @@ AUDIT = "robustness"
 
 
 def measure_robustness(
-    run: Path, data: Path | None, out: Path, *, samples: int, seed: int, device: str
+    run: Path, data: Path | None, out: Path, *, samples: int, balance: Balance, seed: int, device: str
 ) -> tuple[Robustness, bool]:
     """Measure errors at the run's threshold on validation samples whose pictures are corrupted, and shifted.
 
@@ -41,6 +42,7 @@ def measure_robustness(
         data: Manifest; ``None`` = the run's own.
         out: New folder.
         samples: Most validation samples, drawn at random, each class in its share.
+        balance: Which of them are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
         seed: Seed of samples, corruptions and intervals.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -51,14 +53,14 @@ def measure_robustness(
         UserError: On whatever the user can mend.
     """
     refuse_used_folder(out)
-    asked = Validation.open(run, data, samples=samples, seed=seed, device=device)
+    asked = Validation.open(run, data, samples=samples, balance=balance, seed=seed, device=device)
     size = asked.judge.model.size
     changes = dict([*camera_changes(size, asked.channels), *shift_changes(size)])
     found = _measure(asked, asked.scores(changes))
     out.mkdir(parents=True, exist_ok=True)
-    passed = _write(found, asked, run, out)
+    passed = _write(found, asked, run, out, balance)
     draw_robustness(found, asked.example(changes), out / f"{AUDIT}.png")
-    _say(found, asked, run, out)
+    _say(found, asked, run, out, balance)
     return found, passed
 
 
@@ -78,11 +80,11 @@ def _measure(asked: Validation, scores: dict[Key, NDArray[np.float64]]) -> Robus
     )
 
 
-def _write(found: Robustness, asked: Validation, run: Path, out: Path) -> bool:
+def _write(found: Robustness, asked: Validation, run: Path, out: Path, balance: Balance) -> bool:
     data, rows = asked.samples.describe(), list(found.rows())
     settings = {
         "run": str(run), "split": "val", "samples": found.judged, "defective": found.defective, "unit": found.unit,
-        "intervals_over": found.clustered, "seed": asked.seed, "threshold": found.threshold,
+        "intervals_over": found.clustered, "seed": asked.seed, "threshold": found.threshold, "test_balance": balance,
         "image_size": asked.judge.model.size, "surroundings_px": asked.samples.store.spec.margin,
     }  # fmt: skip
     said = list(sentences(found))
@@ -92,10 +94,10 @@ def _write(found: Robustness, asked: Validation, run: Path, out: Path) -> bool:
     return write_audit(out, AUDIT, data, findings_of(found), settings | {"clean": dict(found.clean), "said": said})
 
 
-def _say(found: Robustness, asked: Validation, run: Path, out: Path) -> None:
+def _say(found: Robustness, asked: Validation, run: Path, out: Path, balance: Balance) -> None:
     log.info(
-        "how %s judges %d validation %ss, %d of them Defective, at its threshold (severities 1, 3 and 5)",
-        run, found.judged, found.unit, found.defective,
+        "how %s judges %d validation %ss, %d of them Defective (%s classes), at its threshold (severities 1, 3 and 5)",
+        run, found.judged, found.unit, found.defective, balance,
     )  # fmt: skip
     for line in table(found):
         log.info("    %s", line)

@@ -16,6 +16,7 @@ from ssl_pcb.audit.robustness_sheet import SHOWN, Pictures
 from ssl_pcb.augment.views import centre
 from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.stages.finetuned import Classifier, load_classifier
 from ssl_pcb.stages.robustness_checks import refuse_grey
@@ -39,13 +40,16 @@ class Validation:
     seed: int
 
     @classmethod
-    def open(cls, run: Path, data: Path | None, *, samples: int, seed: int, device: str) -> Validation:
+    def open(
+        cls, run: Path, data: Path | None, *, samples: int, balance: Balance = "natural", seed: int, device: str
+    ) -> Validation:
         """At most ``samples`` labelled validation samples, each class in its share.
 
         Args:
             run: Folder of a finished finetuning.
             data: Manifest; ``None`` = the run's own.
             samples: Most of them.
+            balance: Which of them are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
             seed: Of what is drawn.
             device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -58,6 +62,7 @@ class Validation:
         config = judge.config.data.model_copy(update={"manifest": data} if data else {})
         found, _ = load_samples(config)
         rows = found.supervised("val")
+        rows = rows[counted(found.labels[rows], balance)]
         share = min(1.0, samples / len(rows))
         return cls(judge, found, rows[label_fraction_indices(found.labels[rows], share, seed)], seed)
 

@@ -12,6 +12,7 @@ from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.balance import counted
 from ssl_pcb.reports.run import read_run
 from ssl_pcb.stages import crossval as stage
 
@@ -195,3 +196,35 @@ def test_a_balanced_count_has_as_many_of_either_class_and_the_same_threshold(wor
     assert natural["n_defective"] < natural["n"] / 2
     assert balanced["n"] == 2 * balanced["n_defective"] == 2 * natural["n_defective"]
     assert balanced["threshold"] == natural["threshold"]
+
+
+def test_a_balanced_count_is_of_the_same_samples_whatever_the_seed_and_the_folds(workplace):
+    runs = {}
+    for seed in (0, 1):
+        run = start(
+            "crossval", f"fewer-{seed}", folds=2, data__manifest="few.csv", test_balance="balanced", runtime__seed=seed
+        )
+        runs[seed] = predictions(run).sort_values("row", ignore_index=True)
+    assert (runs[0]["fold"] != runs[1]["fold"]).any()
+    defective = runs[0]["label"].eq("Defective")
+    drawn = counted(defective.to_numpy().astype(int), "balanced")  # of the manifest's order, which both share
+    for seed, table in runs.items():
+        expected = roc_auc_score(defective[drawn], table["score"][drawn])
+        assert read(f"fewer-{seed}")["reports"]["val"]["metrics"]["auroc"]["value"] == pytest.approx(expected)
+
+
+def test_evaluate_and_compare_take_folds_by_their_bare_scores_and_their_own_verdicts(workplace, ssl_pcb_cli):
+    start("crossval", "cv-other", folds=2, optimizer__lr=0.01)
+    assert ssl_pcb_cli("evaluate", "cv", "--out", "point").code == 0
+    saved = predictions("cv")
+    said = pd.read_csv("point/verdicts.csv")
+    assert said["score"].tolist() == pytest.approx(saved["score"].tolist())
+    defective = saved["label"].eq("Defective")
+    expected = choose_threshold(saved["score"].to_numpy(), defective.to_numpy().astype(int), "balanced_accuracy")
+    assert read("point", "evaluation.json")["low"] == expected
+    assert ssl_pcb_cli("compare", "cv", "cv-other", "--out", "compared.json").code == 0
+    found, other = read(".", "compared.json"), predictions("cv-other")
+    gained = roc_auc_score(defective, other["score"]) - roc_auc_score(defective, saved["score"])
+    assert found["differences"]["auroc"]["value"] == pytest.approx(gained)
+    wrong = [each["label"].ne(each["verdict"]).to_numpy() for each in (saved, other)]
+    assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()

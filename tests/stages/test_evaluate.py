@@ -114,6 +114,31 @@ def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
     assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()
 
 
+def test_a_balanced_report_has_as_many_of_either_class_at_the_same_threshold(runs, ssl_pcb_cli):
+    for run in ("one", "two"):
+        shutil.copytree(run, f"rare-{run}")
+        table = pd.read_csv(f"{run}/predictions.csv")
+        kept = table["label"].eq("NonDefective") | (table["row"] % 3 == 0)
+        table[kept].to_csv(f"rare-{run}/predictions.csv", index=False)
+    val = table[kept & table["split"].eq("val")]
+    defective = int(val["label"].eq("Defective").sum())
+    assert 0 < defective < len(val) / 2
+    ended = {
+        name: ssl_pcb_cli("evaluate", "rare-one", "--best-f1", "--test-balance", name, "--out", f"rare-{name}")
+        for name in ("natural", "balanced")
+    }
+    natural, balanced = read("rare-natural"), read("rare-balanced")
+    assert "(which chose it), balanced classes" in ended["balanced"].out
+    assert balanced["low"] == natural["low"]
+    assert balanced["calibration"]["parameters"] == natural["calibration"]["parameters"]
+    of = balanced["operating"]["validation"]["rates"]["image"]
+    assert of["escape"]["samples"] == of["false_call"]["samples"] == defective
+    assert natural["operating"]["validation"]["rates"]["image"]["false_call"]["samples"] == len(val) - defective
+    ssl_pcb_cli("compare", "rare-one", "rare-two", "--test-balance", "balanced", "--out", "rare.json")
+    found = json.loads(Path("rare.json").read_text())
+    assert (found["samples"], found["test_balance"]) == (2 * defective, "balanced")
+
+
 def test_scores_as_log_odds_are_corrected_for_what_the_sampler_showed(runs, ssl_pcb_cli):
     manifest = Manifest.read("m.csv")
     rare = (

@@ -85,7 +85,7 @@ def test_finetuning_sees_both_as_channels(paired):
 
 def test_a_network_that_sees_both_is_asked_about_a_camera_that_spoils_one(paired):
     run = start("finetune", "spoilt", checkpoint="none", resamples=100, training__epochs=1)
-    found, _ = measure_robustness(run, None, Path("robust"), samples=8, seed=0, device="cpu")
+    found, _ = measure_robustness(run, None, Path("robust"), samples=8, balance="natural", seed=0, device="cpu")
     assert (found.judged, len(found.hardships)) == (8, 12)
     assert (Path("robust") / "robustness.png").exists()
 

@@ -89,6 +89,17 @@ def test_fewer_samples_keep_both_classes(run, audit):
     assert (report("few")["settings"]["samples"], report("few")["settings"]["defective"]) == (2, 1)
 
 
+def test_a_balanced_count_has_as_many_of_either_class(run, audit):
+    manifest = Manifest.read("m.csv")
+    val, defective = manifest.frame["split"].eq("val"), manifest.frame["label"].eq("Defective")
+    manifest.select(~(val & defective & (manifest.frame.index % 3 > 0))).write("rare.csv")
+    for name in ("natural", "balanced"):
+        assert audit(run, "--data", "rare.csv", "--out", name, "--test-balance", name).code in (0, 1)
+    natural, balanced = report("natural")["settings"], report("balanced")["settings"]
+    assert 0 < natural["defective"] < natural["samples"] / 2
+    assert balanced["samples"] == 2 * balanced["defective"] == 2 * natural["defective"]
+
+
 @pytest.fixture(scope="module")
 def tiles(workplace):
     """Manifest of grey panels cut into tiles of 32 px, which have surroundings."""
