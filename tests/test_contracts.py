@@ -395,6 +395,8 @@ class TestLoss:
 
     @pytest.mark.parametrize("sign", [1, -1], ids=["right", "wrong"])
     def test_extreme_logits_in_bfloat16_stay_finite(self, config, sign):
+        if config.name == "large_margin_softmax":
+            pytest.skip("it takes no logits: it makes them of features, which the next test has extreme")
         inputs = some_inputs(config, torch.bfloat16)
         right = nn.functional.one_hot(inputs.targets, 2) * 2 - 1
         logits = (sign * 1e4 * right).to(torch.bfloat16).requires_grad_()

@@ -26,7 +26,7 @@ def refusal(stage, overrides):
 
 
 def test_the_densenet_preset_is_the_papers_recipe():
-    config = load_config(FinetuneConfig, preset=PAPER)
+    config = load_config(FinetuneConfig, beneath=[PAPER])
     assert config.optimizer == SGDConfig(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4, decay_all=True)
     assert config.training.schedule == StepConfig(milestones=(0.5, 0.75), factor=0.1)
     assert config.training.warmup == 0
@@ -46,7 +46,7 @@ def test_a_preset_overrides_the_file_and_is_overridden_by_keys(tmp_path):
         "optimizer: {name: lars, lr: 2.0}\ntraining: {epochs: 3, warmup: 0.3, schedule: {name: constant}}\n"
     )
     asked = {"optimizer.lr": 0.5, "training.schedule.factor": 0.2}
-    config = load_config(FinetuneConfig, file, asked, preset=PAPER)
+    config = load_config(FinetuneConfig, file, asked, beneath=[PAPER])
     assert config.optimizer == SGDConfig(lr=0.5, weight_decay=1e-4, decay_all=True)
     assert config.training.schedule == StepConfig(factor=0.2)
     assert (config.training.epochs, config.training.warmup) == (3, 0)
@@ -54,13 +54,13 @@ def test_a_preset_overrides_the_file_and_is_overridden_by_keys(tmp_path):
 
 def test_another_variant_than_the_presets_leaves_none_of_its_keys():
     asked = {"optimizer.name": "adam", "training.schedule.name": "cosine"}
-    config = load_config(FinetuneConfig, None, asked, preset=PAPER)
+    config = load_config(FinetuneConfig, None, asked, beneath=[PAPER])
     assert config.optimizer == AdamConfig()
     assert config.training.schedule == CosineConfig()
 
 
 def test_a_presets_config_is_the_same_when_read(tmp_path):
-    config = load_config(FinetuneConfig, preset=PAPER)
+    config = load_config(FinetuneConfig, beneath=[PAPER])
     (tmp_path / "c.yaml").write_text(as_yaml(config))
     assert load_config(FinetuneConfig, tmp_path / "c.yaml") == config
 

@@ -105,7 +105,7 @@ def run_stage(
     if not any(key.split(".")[0] == "backbone" for key in everything):  # then it is that of the weights
         found = backbone_of(str(everything.get("checkpoint", "none")))
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
-    config = load_config(STAGES[stage], file, asked, preset=preset)
+    config = load_config(STAGES[stage], file, asked, beneath=[preset or {}])
     _say_dropped(preset or {}, asked, flatten(config.model_dump()))
     if isinstance(config, CrossvalConfig):
         return crossval(config, everything, resume=resume)

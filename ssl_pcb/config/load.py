@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,16 +25,16 @@ def load_config(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
-    preset: Mapping[str, Any] | None = None,
+    beneath: Sequence[Mapping[str, Any]] = (),
 ) -> Stage:
-    """Build a validated config: defaults, then ``file``, then ``preset``, then ``overrides``.
+    """Build a validated config: defaults, then ``file``, then what is ``beneath``, then ``overrides``.
 
     Args:
         schema: The stage's config class.
         file: A YAML file with any of the schema's keys, or ``None``.
         overrides: Dotted key to value. Overriding ``x.name`` drops the keys of ``x`` that belonged to the
             variant named before.
-        preset: The same, as a recipe has them together.
+        beneath: The same in layers, each over the ones before it, as a recipe's keys beneath a user's.
 
     Raises:
         UserError: One line naming the key, and the nearest known one where a key is unknown.
@@ -45,7 +45,7 @@ def load_config(
     # A variant is chosen before its keys are set, in whatever order they were given.
     ordered = [
         item
-        for layer in (preset or {}, overrides or {})
+        for layer in (*beneath, overrides or {})
         for item in sorted(layer.items(), key=lambda item: not item[0].endswith(".name"))
     ]
     try:
@@ -90,10 +90,11 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
+    """Nested keys as dotted ones: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``; an empty group stays one."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        group = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{prefix}{key}.") if group else {f"{prefix}{key}": value}
     return flat
 
 

@@ -116,9 +116,10 @@ def format_report(report: dict[str, Any]) -> list[str]:
 
     (tn, fp), (fn, tp) = report["confusion"]
     balanced = [f"counted in balance: as many NonDefective {unit}s as Defective ones, drawn at random"]
+    classes = f" ({report['balance']} classes)" if "balance" in report else ""
     return [
         *(balanced if report.get("balance") == "balanced" else []),
-        f"{report['n']:,} {unit}s, {report['n_defective']:,} of them Defective; "
+        f"{report['n']:,} {unit}s{classes}, {report['n_defective']:,} of them Defective; "
         f"Defective is a score of at least {report['threshold']:.4g}",
         f"per {unit}: AUROC {show('auroc')}, average precision {show('average_precision')}",
         f"per {unit}: accuracy {show('accuracy')}, balanced accuracy {show('balanced_accuracy')}",

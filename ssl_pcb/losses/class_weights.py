@@ -29,7 +29,9 @@ def effective_number(counts: Tensor, beta: float) -> Tensor:
 def weighted_cross_entropy(
     logits: Tensor, targets: Tensor, weights: Tensor | None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Cross entropy in the mean over weights, so that the loss of a chance prediction is log K whatever these are.
+    """Cross entropy in the mean over the weights of the labels.
+
+    So without smoothing the loss of a chance prediction is log K whatever the weights are.
 
     The mean is over the batch of all processes: the average of what each of them gets.
 

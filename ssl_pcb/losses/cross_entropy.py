@@ -15,7 +15,8 @@ class CrossEntropy(SupervisedLoss):
     """Mean cross entropy.
 
     With class weights (:mod:`ssl_pcb.losses.class_weights`), of the classes as the sampler shows them, the rarer class
-    weighs *more*. The mean is over weights, so that the loss of a chance prediction is log K whatever the weights.
+    weighs *more*. The mean is over weights, so that without smoothing the loss of a chance prediction is log K whatever
+    they are.
     """
 
     def __init__(self, config: CrossEntropyConfig) -> None:

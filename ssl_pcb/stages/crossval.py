@@ -62,7 +62,9 @@ def crossval(config: CrossvalConfig, asked: Mapping[str, Any], *, resume: bool =
         name = str(config.data.manifest or "embedded synthetic boards")
         manifest = Manifest.read(config.data.manifest or embedded_manifest())
         parts = fold_manifests(manifest, name, config.folds, config.disjoint, config.runtime.seed)
-        pretraining = _repeatable(config)
+        pretraining = repeatable(config)
+        if pretraining is not None:
+            log.info("the pretraining of %s is repeated on each fold's training boards", config.checkpoint)
         with run:
             run.save_config(config)
             files = [run.folder / f"fold-{number}.csv" for number in range(1, config.folds + 1)]
@@ -89,8 +91,12 @@ def crossval(config: CrossvalConfig, asked: Mapping[str, Any], *, resume: bool =
     return run.folder
 
 
-def _repeatable(config: CrossvalConfig) -> PretrainConfig | None:
-    """The config of the pretraining that each fold repeats, if it does."""
+def repeatable(config: CrossvalConfig) -> PretrainConfig | None:
+    """The config of the pretraining that each fold repeats, if it does.
+
+    Raises:
+        UserError: If the checkpoint is of no pretraining, or of one that cannot be repeated.
+    """
     folder = Path(config.checkpoint)
     stage = read_run(folder).get("stage") if folder.is_dir() else None
     if stage is None or config.transductive:
@@ -105,7 +111,6 @@ def _repeatable(config: CrossvalConfig) -> PretrainConfig | None:
             f"{folder}: was pretrained from shards, which no fold can leave boards out of; pass --transductive to take "
             "it as it is, and mark it"
         )
-    log.info("the pretraining of %s is repeated on each fold's training boards", folder)
     return repeated
 
 

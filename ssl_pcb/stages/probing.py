@@ -136,7 +136,7 @@ def say_table(frame: pd.DataFrame) -> None:
     # C is chosen anew for every fraction; one line a probe reads better than one a C.
     best = wide.groupby(level=["backbone", "probe"], sort=False).max()
     best.columns = [f"{fraction:.0%} labels" for fraction in best.columns]
-    balance = "" if frame["balance"].iloc[0] == "natural" else ", as many of each class"
-    log.info("AUROC per %s on validation%s (kNN: its best k)", frame["unit"].iloc[0], balance)
+    unit, balance = frame[["unit", "balance"]].iloc[0]
+    log.info("AUROC per %s on validation, %s classes (kNN: its best k)", unit, balance)
     for line in best.to_string(float_format="{:.3f}".format, na_rep="-").splitlines():
         log.info("    %s", line)

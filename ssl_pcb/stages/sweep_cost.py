@@ -26,6 +26,7 @@ from ssl_pcb.models.depths import freeze_stages
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.stages.classifier import build_classifier
 from ssl_pcb.stages.costs import duration, forward_seconds, sample_seconds
+from ssl_pcb.stages.crossval import repeatable
 from ssl_pcb.stages.sweep_plan import Planned
 from ssl_pcb.training.fastest import Workload, resolve_runtime
 from ssl_pcb.training.processes import alone
@@ -98,13 +99,16 @@ def _run_seconds(config: StageConfig, samples: Samples, data: DataConfig, fastes
         judged = len(samples.rows("train", "holdout", "val", labelled=True))
         return PROBES + 2 * judged * forward_seconds(backbone, data.image_size, fabric)
     if isinstance(config, PretrainConfig):
-        objective = build_objective(
-            config.method, backbone, ViewMaker(config.view, data.image_size), references=data.references
-        )
-        rows = training_rows(samples, config.use_unsplit)
-        dataset, shown = samples.pixels(rows), len(rows) * config.training.epochs
-        return shown * sample_seconds(objective, dataset, config.training.batch_size, fabric)
+        return _pretraining_seconds(config, backbone, samples, fabric)
     return _supervised_seconds(config, samples, backbone, fabric)
+
+
+def _pretraining_seconds(config: PretrainConfig, backbone: Backbone, samples: Samples, fabric: Fabric) -> float:
+    views = ViewMaker(config.view, samples.store.spec.size)
+    objective = build_objective(config.method, backbone, views, references=config.data.references)
+    rows = training_rows(samples, config.use_unsplit)
+    dataset, shown = samples.pixels(rows), len(rows) * config.training.epochs
+    return shown * sample_seconds(objective, dataset, config.training.batch_size, fabric)
 
 
 def _supervised_seconds(config: SupervisedConfig, samples: Samples, backbone: Backbone, fabric: Fabric) -> float:
@@ -119,4 +123,15 @@ def _supervised_seconds(config: SupervisedConfig, samples: Samples, backbone: Ba
         steps = round(config.fraction * len(sampler.epoch(0))) // batch_size
     step = sample_seconds(model, dataset, batch_size, fabric) * batch_size
     once = steps * epochs * step + judged * (epochs + 1) * forward_seconds(backbone, samples.store.spec.size, fabric)
-    return once * config.folds if isinstance(config, CrossvalConfig) else once
+    if not isinstance(config, CrossvalConfig):
+        return once
+    return config.folds * (once + _repeated_seconds(config, samples, fabric))
+
+
+def _repeated_seconds(config: CrossvalConfig, samples: Samples, fabric: Fabric) -> float:
+    """A fold's share of what repeating the pretraining takes, which on its training boards alone takes less."""
+    repeated = repeatable(config)
+    if repeated is None:
+        return 0.0
+    backbone = Backbone(repeated.backbone.model_copy(update={"weights": "none"}), samples.channels)
+    return (1 - 1 / config.folds) * _pretraining_seconds(repeated, backbone, samples, fabric)

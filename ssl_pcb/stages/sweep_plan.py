@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ssl_pcb.config.load import explain, flatten, load_config, read_yaml
 from ssl_pcb.config.presets import PRESETS
 from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.stages import STAGES, StageConfig
+from ssl_pcb.config.supervised import SupervisedConfig
 from ssl_pcb.config.sweep import PretrainPart, SweepConfig, SweepEntry
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages.checks import refuse_missing_weights
@@ -25,6 +27,9 @@ PLACE = {"out", "device", "devices", "nodes", "timeout", "threads", "ledger"}
 
 LONGEST = 120
 """Most characters of an entry's name in that of its folder, which some systems hold to 255 in all."""
+
+SHARED = ("data", "runtime", "backbone")
+"""Groups of keys that a pretraining has from the run that starts from it."""
 
 OF_GRADIENT_HEAD = {"sampler", "loss", "optimizer", "training"}
 """Keys of linear-eval that its logistic probe has no use for."""
@@ -54,7 +59,7 @@ class Planned:
 
     @property
     def folder(self) -> Path:
-        """Its run folder; other keys have another one."""
+        """Its run folder; other keys, or another manifest, have another one."""
         assert self.config.runtime.out is not None
         return self.config.runtime.out
 
@@ -100,10 +105,13 @@ def _entries(sweep: SweepConfig) -> Iterator[SweepEntry]:
     """The listed entries, each once for every combination of the grid."""
     for entry in sweep.runs or (SweepEntry(name="run"),):
         for values in product(*sweep.grid.values()):
-            varied = dict(zip(sweep.grid, values, strict=True))
+            varied, keys = dict(zip(sweep.grid, values, strict=True)), flatten(entry.keys)
+            twice = next((key for key in varied if key in keys), None)
+            if twice is not None:
+                raise UserError(f"runs.{entry.name}: {twice}: the grid sets it too; take it out of one of them")
             parts = [f"{_leaf(key)}={value}" for key, value in varied.items()]
             name = ",".join([entry.name, *parts] if sweep.runs else parts)
-            yield entry.model_copy(update={"name": name, "keys": {**flatten(entry.keys), **varied}})
+            yield entry.model_copy(update={"name": name, "keys": keys | varied})
 
 
 def _leaf(key: str) -> str:
@@ -114,21 +122,24 @@ def _leaf(key: str) -> str:
 
 def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Planned:
     stage = entry.stage or sweep.stage
-    recipe = dict(PRESETS[entry.preset].keys) if entry.preset else {}
-    own = recipe | flatten(entry.keys)
-    keys = flatten(sweep.keys) | own | {"runtime.seed": seed}
+    layers = [
+        flatten(sweep.keys), PRESETS[entry.preset].keys if entry.preset else {}, flatten(entry.keys),
+        {"runtime.seed": seed},
+    ]  # fmt: skip
     before = None
     try:
-        if "runtime.seed" in {**flatten(sweep.keys), **own}:
-            raise UserError("runtime.seed: a sweep sets it; list the seeds of the sweep or of the entry")
+        _refuse_sets(layers[:-1])
         if entry.pretrain is not None:
+            _refuse_sets([flatten(entry.pretrain.keys)])
             if stage == "crossval":
                 raise UserError("pretrain: crossval repeats a finished pretraining itself; name one in keys.checkpoint")
-            before = _pretraining(entry.pretrain, keys, seed, out)
-            keys |= {"checkpoint": str(before.folder)}
-        config = _config(stage, entry.config or sweep.config, keys, f"{_safe(entry.name)}-{seed}", out, before)
+            if "checkpoint" in layers[2]:
+                raise UserError("checkpoint: the entry's pretrain gives it; take out one of them")
+            before = _pretraining(entry.pretrain, layers, seed, out)
+            layers.append({"checkpoint": str(before.folder)})
+        config = _config(stage, entry.config or sweep.config, layers, f"{_safe(entry.name)}-{seed}", out, before)
         if isinstance(config, LinearEvalConfig) and config.reported_probe == "logistic":
-            _refuse_idle(own)
+            _refuse_idle(layers[2])
         if before is None:
             refuse_missing_weights(config)
     except UserError as error:
@@ -137,6 +148,16 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
         raise UserError(f"runs.{entry.name}: test: a sweep is for choosing, and test boards are not; set test=false")
     against = entry.against or sweep.baseline or ""
     return Planned(entry.name, entry.asks, against, stage, seed, config, before)
+
+
+def _refuse_sets(layers: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse keys that are the sweep's to set."""
+    for key, instead in {
+        "runtime.seed": "list the seeds of the sweep or of the entry",
+        "runtime.out": "leave it out",
+    }.items():
+        if any(key in layer for layer in layers):
+            raise UserError(f"{key}: a sweep sets it; {instead}")
 
 
 def _refuse_idle(own: Mapping[str, Any]) -> None:
@@ -149,25 +170,41 @@ def _refuse_idle(own: Mapping[str, Any]) -> None:
         )
 
 
-def _pretraining(part: PretrainPart, keys: Mapping[str, Any], seed: int, out: Path) -> Planned:
+def _pretraining(part: PretrainPart, layers: Sequence[Mapping[str, Any]], seed: int, out: Path) -> Planned:
     """It takes over on which data and with what network the run that starts from it goes on."""
-    shared = {key: value for key, value in keys.items() if key.split(".")[0] in ("data", "runtime", "backbone")}
-    config = _config("pretrain", part.config, shared | flatten(part.keys), f"pretrain-{seed}", out)
+    shared = [{key: value for key, value in layer.items() if key.split(".")[0] in SHARED} for layer in layers]
+    config = _config("pretrain", part.config, [*shared, flatten(part.keys)], f"pretrain-{seed}", out)
     return Planned("", "", "", "pretrain", seed, config)
 
 
 def _config(
-    stage: str, file: Path | None, keys: Mapping[str, Any], name: str, out: Path, before: Planned | None = None
+    stage: str,
+    file: Path | None,
+    layers: Sequence[Mapping[str, Any]],
+    name: str,
+    out: Path,
+    before: Planned | None = None,
 ) -> StageConfig:
-    config = load_config(STAGES[stage], file, keys)
+    config = load_config(STAGES[stage], file, beneath=layers)
+    if isinstance(config, SupervisedConfig) and config.downsizer and config.downsizer.checkpoint == "auto":
+        raise UserError("downsizer.checkpoint: auto would hang on what else lies about; name a run, or none")
     if config.checkpoint == "auto":  # would hang on what else lies about, and on what the sweep has made by then
         config = config.model_copy(update={"checkpoint": "none"})
     said = config.model_dump(mode="json", exclude={"runtime": PLACE, "data": {"cache"}})
     if before is not None:  # however its path is spelled: machines may see one folder by several
         said["checkpoint"] = before.folder.name
-    keyed = json.dumps([stage, said], sort_keys=True)
+    keyed = json.dumps([stage, said, _digest(config.data.manifest)], sort_keys=True)
     folder = out / f"{name}-{hashlib.sha256(keyed.encode()).hexdigest()[:8]}"
     return config.model_copy(update={"runtime": config.runtime.model_copy(update={"out": folder})})
+
+
+@cache
+def _digest(manifest: Path | None) -> str:
+    """Of what a manifest says now: with other labels, runs are other runs."""
+    try:
+        return "" if manifest is None else hashlib.sha256(manifest.read_bytes()).hexdigest()
+    except OSError:  # the run itself will say so
+        return ""
 
 
 def _safe(name: str) -> str:

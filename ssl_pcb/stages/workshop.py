@@ -40,9 +40,12 @@ class Workshop:
             (out / name).mkdir(parents=True, exist_ok=True)
 
     def status(self, run: Planned) -> str:
-        """``finished``, ``diverged``, ``failed``, or empty if it was never tried."""
+        """``finished``, ``diverged``, ``failed``, or empty if it was never tried.
+
+        Of a run whose pretraining did not finish, what that came to.
+        """
         if run.before is not None and self.settled(run.before) and self.status(run.before) != "finished":
-            return "failed"
+            return self.status(run.before)
         found = str(read_run(run.folder).get("status", ""))
         return found if found in ENDED else str(self._attempt(run).get("status", ""))
 

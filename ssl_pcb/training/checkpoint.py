@@ -126,7 +126,12 @@ def _refuse_other_design(backbone: Backbone, described: Mapping[str, str], path:
 def save_state(folder: Path, **parts: Any) -> None:
     """Write everything that ``--resume`` needs to ``folder``/state.pt, whole or not at all."""
     with whole_stream(folder / STATE) as opened:
-        torch.save(parts, opened)  # type: ignore[arg-type]
+        try:
+            torch.save(parts, opened)  # type: ignore[arg-type]
+        except RuntimeError as error:  # of closing the archive that Ctrl-C has left open
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:

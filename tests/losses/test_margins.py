@@ -44,6 +44,16 @@ def test_the_gradient_is_finite_where_features_lie_along_the_weights(margin, sig
     assert features.grad.any()
 
 
+def test_what_mixed_precision_has_rounded_is_not_set_beside_what_it_has_not():
+    """With m = 1 it is cross entropy, also where the layer's own logits are of 8 bits."""
+    given = inputs()
+    rounded = LossInputs(given.features, given.weight, given.logits.bfloat16(), given.targets, given.class_counts)
+    loss = build_loss(LargeMarginSoftmaxConfig(margin=1), 4)
+    exact = torch.nn.functional.cross_entropy(given.features @ given.weight.T, given.targets)
+    assert loss(rounded).item() == pytest.approx(exact.item(), abs=1e-6)
+    assert abs(torch.nn.functional.cross_entropy(rounded.logits.float(), given.targets) - exact) > 1e-5
+
+
 def test_features_of_length_0_have_a_finite_gradient():
     features, weight = torch.zeros(2, 4, requires_grad=True), torch.ones(2, 4)
     loss = build_loss(LargeMarginSoftmaxConfig(), 4)

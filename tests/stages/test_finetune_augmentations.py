@@ -43,6 +43,12 @@ def test_plain_augmentations_train_a_classifier(paired, name):
     assert np.isfinite(last_row(start(f"run-{name}", name, training__epochs=1))["loss"])
 
 
+@pytest.mark.parametrize("labels", ["area", "kept", "defect_aware"])
+def test_cutmix_trains_a_classifier_whatever_its_labels_follow(paired, labels):
+    run = start(f"cutmix-{labels}", "cutmix", augment__labels=labels, augment__probability=1, training__epochs=1)
+    assert np.isfinite(last_row(run)["loss"])
+
+
 @pytest.mark.parametrize("name", ["cutmix", "augmix"])
 def test_images_beside_golden_images_are_augmented_together(paired, name):
     run = start(f"golden-{name}", name, data__references=True, training__epochs=1)

@@ -27,6 +27,9 @@ SMALL = {
 STAGE = {"finetune": {}, "linear-eval": {"fractions": [1.0], "cs": [1.0], "ks": [1]}}
 BALANCED = {"sampler.name": "balanced_batch"}
 OPTIONS = {
+    "cross_entropy": [
+        {"loss.class_weights": "balanced"}, {"loss.class_weights": "effective_number"}, {"loss.label_smoothing": 0.1},
+    ],
     "class_ratio": [{"loss.swapped": True, "loss.posthoc": False}],
     "large_margin_softmax": [{"loss.margin": 4, "loss.lambda_end": 0.01, "loss.anneal_steps": 3}],
     "temperature": [{"loss.learned": True}],

@@ -24,6 +24,7 @@ RUNS = [
     {"name": "greedy", "keys": {"training.batch_size": 4000}},
     {"name": "pretrained", "pretrain": PRETRAIN},
     {"name": "hopeless", "pretrain": {"keys": PRETRAIN["keys"] | {"training.batch_size": 4000}}},
+    {"name": "wild start", "pretrain": {"keys": PRETRAIN["keys"] | {"optimizer.lr": 1e30, "training.warmup": 0}}},
     {"name": "probe", "stage": "linear-eval", "pretrain": PRETRAIN, "keys": {"cs": [0.1], "ks": [1]}},
     {"name": "folds", "stage": "crossval", "keys": {"folds": 2}},
 ]
@@ -45,12 +46,12 @@ def test_what_fails_stops_nothing_and_what_is_finished_is_never_run_again(workpl
     first = begin("s", runs=RUNS)
     said, complained = first.communicate()
     assert first.returncode == 1, complained
-    assert re.search(r"expected: about \d+ (s|min) for 9 runs, one after another", said + complained)
+    assert re.search(r"expected: about \d+ (s|min) for 11 runs, one after another", said + complained)
     table = pd.read_csv("s/leaderboard.csv").set_index("entry")
     ended = {name: table.loc[name, ["finished", "diverged", "failed"]].tolist() for name in table.index}
     assert ended == {
         "plain": [1, 0, 0], "pretrained": [1, 0, 0], "probe": [1, 0, 0], "folds": [1, 0, 0],
-        "wild": [0, 1, 0], "greedy": [0, 0, 1], "hopeless": [0, 0, 1],
+        "wild": [0, 1, 0], "wild start": [0, 1, 0], "greedy": [0, 0, 1], "hopeless": [0, 0, 1],
     }  # fmt: skip
     assert set(table.index[:4]) == {"plain", "pretrained", "probe", "folds"}
     assert "fewer than a batch of 4000" in said

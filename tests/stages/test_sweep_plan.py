@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ssl_pcb.config.load import load_config
+from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.errors import UserError
+from ssl_pcb.stages import sweep_plan
 from ssl_pcb.stages.sweep_plan import plan_runs, read_sweep
 
 OUT = Path("runs/x")
@@ -80,6 +83,35 @@ def test_a_folder_belongs_to_its_keys(tmp_path):
     assert folder(**{"training.epochs": 3}) != plain
     assert folder(**{"runtime.threads": 1, "runtime.ledger": "elsewhere.csv"}) == plain  # the same run, made elsewhere
     assert plain.parent == OUT
+
+
+def test_a_folder_belongs_to_what_its_manifest_says(tmp_path):
+    """A run on labels that were mended since is another one."""
+    (tmp_path / "m.csv").write_text("path,label\na.png,Defective\n")
+    asked = {"runs": [{"name": "a", "keys": {"data.manifest": str(tmp_path / "m.csv")}}]}
+    (before,) = planned(tmp_path, asked)
+    sweep_plan._digest.cache_clear()
+    assert planned(tmp_path, asked)[0].folder == before.folder
+    (tmp_path / "m.csv").write_text("path,label\na.png,NonDefective\n")
+    sweep_plan._digest.cache_clear()
+    assert planned(tmp_path, asked)[0].folder != before.folder
+
+
+def test_an_entry_that_names_another_variant_has_nothing_of_the_sweeps(tmp_path):
+    runs = planned(tmp_path, {
+        "keys": {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.8}},
+        "runs": [{"name": "a"}, {"name": "b", "keys": {"optimizer.name": "adamw"}},
+                 {"name": "c", "preset": "densenet_paper", "keys": {"optimizer.name": "adam"}},
+                 {"name": "d", "keys": {"auxiliary": {}, "optimizer.lr": 0.2}}],
+    })  # fmt: skip
+    assert [run.config.optimizer.name for run in runs] == ["sgd", "adamw", "adam", "sgd"]
+    defaults = {
+        name: load_config(FinetuneConfig, None, {"optimizer.name": name}).optimizer for name in ("adamw", "adam")
+    }
+    assert [run.config.optimizer for run in runs[1:3]] == [defaults["adamw"], defaults["adam"]]
+    assert (runs[3].config.optimizer.lr, runs[3].config.optimizer.momentum) == (0.2, 0.8)
+    assert runs[3].config.auxiliary is not None
+    assert runs[0].config.auxiliary is None
 
 
 def test_a_name_is_no_path(tmp_path):
@@ -170,6 +202,20 @@ def test_what_else_lies_about_is_no_start(tmp_path):
         ({"seeds": [0, 0], "runs": [{"name": "a"}]}, "seeds: a seed is given twice"),
         ({"runs": [{"name": "a", "keys": {"runtime.seed": 7}}]}, "runs.a: runtime.seed: a sweep sets it"),
         ({"runs": [{"name": "a", "keys": {"checkpoint": "nowhere"}}]}, "runs.a: nowhere: "),
+        ({"runs": [{"name": "a", "keys": {"runtime.out": "b"}}]}, "runs.a: runtime.out: a sweep sets it"),
+        ({"runs": [{"name": "a", "pretrain": {"keys": {"runtime.seed": 7}}}]}, "runs.a: runtime.seed: a sweep sets it"),
+        (
+            {"runs": [{"name": "a", "pretrain": {}, "keys": {"checkpoint": "none"}}]},
+            "runs.a: checkpoint: the entry's pretrain gives it",
+        ),
+        (
+            {"grid": {"optimizer.lr": [0.1]}, "runs": [{"name": "a", "keys": {"optimizer.lr": 1}}]},
+            "runs.a: optimizer.lr: the grid sets it too",
+        ),
+        (
+            {"runs": [{"name": "a", "keys": {"downsizer": {"checkpoint": "auto"}}}]},
+            "runs.a: downsizer.checkpoint: auto would hang on what else lies about",
+        ),
         ({"stage": "linear-eval", "runs": [{"name": "a", "preset": "densenet_paper"}]}, "runs.a: "),
         ({"seeds": 3, "runs": [{"name": "a"}]}, "seeds: give a list, as in [a, b]"),
         ({"seeds": [], "runs": [{"name": "a"}]}, "seeds: give at least 1"),
