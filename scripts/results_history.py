@@ -5,14 +5,14 @@ python scripts/results_history.py SWEEP
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import pandas as pd
 
 from ssl_pcb.config.sweep import SweepConfig
-from ssl_pcb.stages.sweep_plan import read_sweep
+from ssl_pcb.reports.run import read_run
+from ssl_pcb.stages.sweep_plan import plan_runs, read_sweep
 
 RESULTS = Path("results")
 HEADS = ["entry", "runs", "AUROC", "average precision", "against", "difference", "is"]
@@ -45,14 +45,19 @@ def span(row: pd.Series, name: str, sign: str = "") -> str:
 def main() -> None:
     folder = Path(sys.argv[1])
     table = pd.read_csv(folder / "leaderboard.csv")
-    records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*/run.json"))]
-    table["commit"] = " ".join(sorted({record["commit"] for record in records}))
+    asked = read_sweep(Path("configs/sweeps/history.yaml"))
+    runs = [each for run in plan_runs(asked, folder) for each in (run.before, run) if each is not None]
+    records = {run.folder: read_run(run.folder) for run in runs}
+    commits: dict[str, set[str]] = {}
+    for run in runs:
+        commits.setdefault(run.entry, set()).add(records[run.folder]["commit"])
+    table["commit"] = [" ".join(sorted(commits[entry])) for entry in table["entry"]]
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "history.csv", index=False, float_format="%.4f", lineterminator="\n")
-    lines = markdown(table, read_sweep(Path("configs/sweeps/history.yaml")))
+    lines = markdown(table, asked)
     (RESULTS / "history.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
-    print(f"\n{sum(record.get('seconds', 0) for record in records) / 3600:.1f} hours of single runs")
+    print(f"\n{sum(record['seconds'] for record in records.values()) / 3600:.1f} hours of single runs")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from ssl_pcb.augment.augmented import Augmented, Mixture
 from ssl_pcb.augment.draws import dirichlet, unit
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
+from ssl_pcb.data.boxes import ENOUGH
 
-HALF = 0.5 - 1e-6
-"""Share of a defect that makes a picture Defective, as of tiles; less what rounding may take."""
+HALF = ENOUGH - 1e-6
+"""Share of a defect that makes a picture Defective; less what rounding may take."""
 
 
 @dataclass(frozen=True)
