@@ -12,7 +12,7 @@ from ssl_pcb.augment.augmented import Augmented, Mixture
 from ssl_pcb.augment.draws import dirichlet, unit
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
-from ssl_pcb.data.boxes import ENOUGH
+from ssl_pcb.imaging.tiling import ENOUGH
 
 HALF = ENOUGH - 1e-6
 """Share of a defect that makes a picture Defective; less what rounding may take."""

@@ -6,14 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.data.manifest import LABELS, Manifest, Sample
-from ssl_pcb.data.tiles import TileRules
 from ssl_pcb.imaging.resize import map_boxes
-from ssl_pcb.imaging.tiling import box_share
+from ssl_pcb.imaging.tiling import ENOUGH, box_share
 
 DEFECTIVE = LABELS.index("Defective")
-
-ENOUGH = TileRules.min_box_share
-"""Share of a defect that makes a picture which shows it Defective; of tiles, and of whatever is made of them."""
 
 ALL_OF_IT = (0.0, 0.0, 1.0, 1.0)
 
@@ -24,7 +20,8 @@ def defect_boxes(
     """Boxes of the defects that make samples Defective, as far as these show them.
 
     A sample of the other class has none, whatever boxes touch it; of a Defective one without boxes, all of it counts
-    as its box. Where a crop cuts several boxes, those that it shows :data:`ENOUGH` of count alone, if there are any.
+    as its box. Where a crop cuts several boxes, those that it shows :data:`~ssl_pcb.imaging.tiling.ENOUGH` of count
+    alone, if there are any.
 
     Args:
         manifest: The samples.

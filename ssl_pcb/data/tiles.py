@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.orientation import Box, Image8
-from ssl_pcb.imaging.tiling import box_share, tile_grid
+from ssl_pcb.imaging.tiling import ENOUGH, box_share, tile_grid
 
 WHOLE_SHARE = 0.95
 """A box with a smaller share of its area in a tile is cut by the tile's edge (drawn boxes have some slack)."""
@@ -33,7 +33,7 @@ class TileRules:
 
     tile: int = 128
     overlap: int = 0
-    min_box_share: float = 0.5
+    min_box_share: float = ENOUGH
     blank_std: float = 20.0
 
     def __post_init__(self) -> None:

@@ -8,6 +8,9 @@ from ssl_pcb.imaging.orientation import Box
 OVERLAP = 0.5
 """Share of a window's side that neighbours have in common: a defect cut by the edge of one lies whole in another."""
 
+ENOUGH = 0.5
+"""Share of a defect's box that makes a picture which shows it Defective; of tiles, and of whatever is made of them."""
+
 
 def windows(width: int, height: int, side: int) -> list[tuple[int, int, int, int]]:
     """Overlapping windows that a whole image is judged by, row by row; as :func:`tile_grid`."""

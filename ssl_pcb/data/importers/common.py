@@ -12,6 +12,7 @@ from ssl_pcb.data.tiles import TileRules
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import MAX_PIXELS, SUFFIXES
 from ssl_pcb.imaging.orientation import Box
+from ssl_pcb.imaging.tiling import ENOUGH
 
 UNLABELLED = "unlabelled"
 BOX_FRAMES = ("auto", "stored", "upright")
@@ -45,7 +46,7 @@ class ImportOptions:
     group_from: str | None = None
     tile: int | None = None
     overlap: int = 0
-    min_box_share: float = 0.5
+    min_box_share: float = ENOUGH
     blank_std: float = 20.0
     templates: bool = False
     box_frame: str = "auto"
