@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from ssl_pcb.augment.build import build_augment
@@ -11,6 +12,7 @@ from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.loss import CrossEntropyConfig
 from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, TemperatureConfig
 from ssl_pcb.config.model import BackboneConfig, LinearHeadConfig
+from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.evaluation.features import extract_features
@@ -22,6 +24,7 @@ from ssl_pcb.models.layers import build_layer
 from ssl_pcb.objectives.classification import FeatureClassifier, ImageClassifier
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.heads import set_head, start_from_probe
+from ssl_pcb.stages.probing import gradient_head
 from ssl_pcb.training.processes import alone
 
 SIZE = 32
@@ -67,3 +70,17 @@ def test_finetuning_starts_at_the_probes_scores_of_unseen_boards(synthetic_board
     probe = logistic_probe(features[len(rows)], samples.labels[rows], features[len(val_rows)], samples.labels[val_rows])
     assert predict(model, samples, val_rows, fabric) == pytest.approx(probe.scores(features[len(val_rows)]), abs=1e-3)
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
+
+
+def test_a_feature_that_training_never_varies_moves_no_unseen_sample():
+    """Its rounding is a deviation of 1e-8; divided by that, boards that do vary it would drown all else."""
+    rng = np.random.default_rng(0)
+    y = np.arange(3000) % 2
+    x = rng.normal(0, 1, (len(y), 3)).astype(np.float32)
+    x[:, 0] += 4 * y
+    x[:, 2] = np.float32(0.3) + np.where(y, np.float32(3e-8), 0)  # constant but for its last digit
+    unseen = x.copy()
+    unseen[:, 2] = rng.normal(0.3, 0.1, len(y))
+    fabric = alone(RuntimeConfig(device="cpu", precision="fp32"))
+    scores = gradient_head(x, y, {"val": unseen}, LinearEvalConfig(), fabric).scores["val"]
+    assert roc_auc_score(y, scores) > 0.98
