@@ -251,15 +251,9 @@ def test_augmix_needs_two_changed_copies():
 
 
 @pytest.mark.parametrize("loss", [LargeMarginSoftmaxConfig(), LDAMConfig(), SupConConfig()], ids=lambda loss: loss.name)
-@pytest.mark.parametrize(
-    ("augment", "said"),
-    [
-        (MixUpConfig(), r"^augment\.name: mixup gives .* two labels, and loss \w+ takes one; set another"),
-        (CutMixConfig(labels="area"), r"^augment\.labels: area gives .* takes one; set defect_aware or kept"),
-    ],
-    ids=["mixup", "cutmix"],
-)
-def test_losses_that_take_one_class_refuse_two_labels(loss, augment, said):
+@pytest.mark.parametrize("augment", [MixUpConfig(), CutMixConfig(labels="area")], ids=lambda augment: augment.name)
+def test_losses_that_take_one_class_refuse_two_labels(loss, augment):
+    said = rf"^augment: {augment.name} gives .* two labels here, and loss \w+ takes one; set augment\.name=cutmix with "
     with pytest.raises(ValueError, match=said) as refused:
         refuse_two_labels(loss, augment)
     assert "\n" not in str(refused.value)

@@ -12,8 +12,20 @@ from torch import nn
 from torch.func import functional_call
 
 import ssl_pcb.losses
-from ssl_pcb.config.loss import ClassRatioConfig, CrossEntropyConfig, FocalConfig, LogitAdjustedConfig, LossConfig
-from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, LDAMConfig, TemperatureConfig
+from ssl_pcb.config.loss import (
+    ClassRatioConfig,
+    CrossEntropyConfig,
+    FocalConfig,
+    LogitAdjustedConfig,
+    LossConfig,
+    SupConConfig,
+)
+from ssl_pcb.config.margin_losses import (
+    L2ConstrainedSoftmaxConfig,
+    LargeMarginSoftmaxConfig,
+    LDAMConfig,
+    TemperatureConfig,
+)
 from ssl_pcb.config.model import LinearHeadConfig
 from ssl_pcb.config.sampler import SamplerConfig
 from ssl_pcb.data.loaders import ArrayDataset, Share, batches
@@ -74,6 +86,8 @@ def expected_counts(name, labels):
             return [most // (BATCH // 2) * (BATCH // 2)] * 2
         case "weighted":
             return None
+        case _:
+            raise NotImplementedError(f"say what an epoch of {name} shows")
 
 
 @pytest.mark.parametrize("variant", SAMPLERS, ids=lambda variant: variant.__name__)
@@ -206,9 +220,13 @@ MARGIN_ALONE = {"lambda_start": 0.01, "lambda_end": 0.01}
 LOSSES = [config for variant in variants(LossConfig) for config in settings(variant)]
 LOSSES += [
     *(each.model_copy(update={"label_smoothing": 0.1}) for each in settings(CrossEntropyConfig)),
+    CrossEntropyConfig(class_weights="effective_number", beta=0.9),
     FocalConfig(gamma=0), FocalConfig(gamma=1), FocalConfig(alpha=0.25), LogitAdjustedConfig(tau=0.5),
-    ClassRatioConfig(swapped=True), TemperatureConfig(learned=True), LDAMConfig(reweight_after=0),
+    ClassRatioConfig(swapped=True), ClassRatioConfig(posthoc=False), L2ConstrainedSoftmaxConfig(alpha=4),
+    TemperatureConfig(learned=True), TemperatureConfig(temperature=0.5), LDAMConfig(reweight_after=0),
+    LDAMConfig(max_margin=0.2, scale=10, reweight_after=0, beta=0.9), LargeMarginSoftmaxConfig(anneal_steps=10),
     *(each.model_copy(update=MARGIN_ALONE) for each in settings(LargeMarginSoftmaxConfig)),
+    *(SupConConfig(mode="joint", views=views, weight=0.2, temperature=0.5, output_dim=16) for views in (1, 2)),
 ]  # fmt: skip
 
 
@@ -372,6 +390,21 @@ def test_every_loss_file_is_a_variant_and_every_variant_a_file():
     assert not files & BY_LAYER
 
 
+@pytest.mark.parametrize("variant", variants(LossConfig), ids=lambda variant: variant.__name__)
+def test_every_setting_of_a_loss_is_tried_at_two_values(variant):
+    """One that the loss does not read would pass all else at its default."""
+    tried = [config for config in LOSSES if isinstance(config, variant)]
+    once = {key for key in variant.model_fields if len({getattr(config, key) for config in tried}) < 2}
+    assert once <= {"name"}
+
+
+def test_what_hangs_on_the_counts_says_so():
+    for config in LOSSES:
+        inputs, loss = some_inputs(config), built(config)
+        even = LossInputs(inputs.features, inputs.weight, inputs.logits, inputs.targets, torch.tensor([50, 50]))
+        assert (loss(inputs).item() != loss(even).item()) == config.by_counts, config
+
+
 @pytest.mark.parametrize("config", LOSSES, ids=name_of)
 class TestLoss:
     def test_it_equals_the_naive_version(self, config):
@@ -403,12 +436,13 @@ class TestLoss:
         extreme = LossInputs(inputs.features, inputs.weight, logits, inputs.targets, inputs.class_counts)
         loss = built(config).bfloat16()(extreme)
         loss.backward()
+        assert loss.dtype == torch.float32
         assert torch.isfinite(loss)
         assert torch.isfinite(logits.grad).all()
         if config.name in BOUNDED:
             assert (loss > 0.99) == (sign < 0)
         else:
-            assert (loss > 3000) == (sign < 0)  # smoothed labels make a perfect prediction cost a little
+            assert (loss > 1500) == (sign < 0)  # smoothed labels make a perfect prediction cost a little
 
     def test_extreme_features_in_bfloat16_stay_finite(self, config):
         inputs, losses = some_inputs(config, torch.bfloat16), []

@@ -24,7 +24,6 @@ from ssl_pcb.audit.proportion import Proportion
 from ssl_pcb.audit.shown import contrast_in_boxes, own_shares, wrong_mass
 from ssl_pcb.augment.augmented import Augmented
 from ssl_pcb.augment.build import build_augment
-from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.sampler import SamplerConfig
 from ssl_pcb.errors import UserError
@@ -120,7 +119,7 @@ def audit_policy(
             kept.append(contrast_in_boxes(shown, clean, batch, size))
     if not any(survived):
         raise UserError("--samples: none of those drawn shows a defect box; look at more")
-    together = isinstance(config, CutMixConfig | MixUpConfig)
+    together = config.mixes
     return PolicyAudit(
         survival=_share([[share >= IN_VIEW for share in each] for each in survived], together),
         contrast=_share([[share >= CONTRAST for share in each] for each in kept], together) if any(kept) else None,

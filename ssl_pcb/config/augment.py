@@ -1,6 +1,6 @@
 """How strongly a view may differ from its sample. Nothing here can cut a defect away unless crops are allowed."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -87,7 +87,22 @@ ONLY_SYMMETRIES = AS_IT_IS.model_copy(
 )
 
 
-class NoAugmentConfig(Section):
+class AugmentSection(Section):
+    """Keys of what supervised training does to a sample.
+
+    Attributes:
+        mixes: Whether it puts two pictures of a batch together.
+    """
+
+    mixes: ClassVar[bool] = False
+
+    @property
+    def two_labels(self) -> bool:
+        """Whether a picture may have a share of either label."""
+        return False
+
+
+class NoAugmentConfig(AugmentSection):
     """Samples as they are."""
 
     name: Literal["none"] = Field("none", description="samples as they are")
@@ -98,7 +113,7 @@ class NoAugmentConfig(Section):
         return AS_IT_IS
 
 
-class SymmetriesConfig(Section):
+class SymmetriesConfig(AugmentSection):
     """The eight symmetries of the square."""
 
     name: Literal["symmetries"] = Field("symmetries", description="the eight symmetries of the square, nothing else")
@@ -109,7 +124,7 @@ class SymmetriesConfig(Section):
         return ONLY_SYMMETRIES
 
 
-class StandardConfig(Section):
+class StandardConfig(AugmentSection):
     """The defect-preserving policy."""
 
     name: Literal["standard"] = Field("standard", description="views that keep the defect, by the keys of view")

@@ -1,10 +1,11 @@
 """Supervised losses. One class per loss, told apart by ``name``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.base import Section, refuse_idle
+from ssl_pcb.config.base import refuse_idle
+from ssl_pcb.config.loss_section import LossSection
 from ssl_pcb.config.margin_losses import (
     L2ConstrainedSoftmaxConfig,
     LargeMarginSoftmaxConfig,
@@ -13,7 +14,7 @@ from ssl_pcb.config.margin_losses import (
 )
 
 
-class CrossEntropyConfig(Section):
+class CrossEntropyConfig(LossSection):
     """Cross entropy."""
 
     name: Literal["cross_entropy"] = Field("cross_entropy", description="softmax cross entropy")
@@ -38,8 +39,13 @@ class CrossEntropyConfig(Section):
         refuse_idle(self, "beta", "class_weights=effective_number", acts=acts)
         return self
 
+    @property
+    def by_counts(self) -> bool:
+        """With class weights."""
+        return self.class_weights != "none"
 
-class FocalConfig(Section):
+
+class FocalConfig(LossSection):
     """Focal loss (Lin et al. 2017, arXiv 1708.02002)."""
 
     name: Literal["focal"] = Field("focal", description="cross entropy that counts what is already right for little")
@@ -57,7 +63,7 @@ class FocalConfig(Section):
         return self
 
 
-class LogitAdjustedConfig(Section):
+class LogitAdjustedConfig(LossSection):
     """Logit adjustment (Menon et al. 2021, arXiv 2007.07314)."""
 
     name: Literal["logit_adjusted"] = Field(
@@ -67,8 +73,13 @@ class LogitAdjustedConfig(Section):
     )
     tau: float = Field(1.0, ge=0, description="how strongly; 0 = cross entropy")
 
+    @property
+    def by_counts(self) -> bool:
+        """Always."""
+        return True
 
-class ClassRatioConfig(Section):
+
+class ClassRatioConfig(LossSection):
     """Soft Dice overlap of values times class ratios (Sudre et al. 2017, arXiv 1707.03237)."""
 
     name: Literal["class_ratio"] = Field(
@@ -82,10 +93,16 @@ class ClassRatioConfig(Section):
         False, description="give each class the other's ratio: an error once made, kept to compare with"
     )
 
+    @property
+    def by_counts(self) -> bool:
+        """Always."""
+        return True
 
-class SupConConfig(Section):
+
+class SupConConfig(LossSection):
     """Supervised contrastive learning (Khosla et al. 2020, arXiv 2004.11362)."""
 
+    one_class: ClassVar[bool] = True
     name: Literal["supcon"] = Field(
         "supcon", description="samples of one class are pulled together and pushed from the other's"
     )

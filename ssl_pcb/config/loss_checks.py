@@ -1,8 +1,7 @@
 """What a loss does not go together with."""
 
 from ssl_pcb.config.loss import LossConfig, SupConConfig
-from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig, LDAMConfig, OfOneLength
-from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
+from ssl_pcb.config.margin_losses import OfOneLength
 from ssl_pcb.config.operations import AugMixConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.sampler import SamplerConfig
@@ -40,17 +39,10 @@ def refuse_two_labels(loss: LossConfig, augment: AugmentConfig) -> None:
     Raises:
         ValueError: In one line.
     """
-    if not isinstance(loss, LargeMarginSoftmaxConfig | LDAMConfig | SupConConfig):
-        return
-    if isinstance(augment, CutMixConfig) and augment.labels == "area":
+    if loss.one_class and augment.two_labels:
         raise ValueError(
-            f"augment.labels: area gives a picture two labels, and loss {loss.name} takes one; set defect_aware or "
-            "kept, or another loss"
-        )
-    if isinstance(augment, MixUpConfig):
-        raise ValueError(
-            f"augment.name: mixup gives a picture two labels, and loss {loss.name} takes one; set another, such as "
-            "cutmix with augment.labels=defect_aware, or another loss"
+            f"augment: {augment.name} gives a picture two labels here, and loss {loss.name} takes one; set "
+            "augment.name=cutmix with augment.labels=defect_aware or kept, or another loss"
         )
 
 

@@ -1,15 +1,17 @@
 """Supervised losses that set the length of features or weights, the scale of logits, or ask for a margin."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.base import Section, refuse_idle
+from ssl_pcb.config.base import refuse_idle
+from ssl_pcb.config.loss_section import LossSection
 
 
-class LargeMarginSoftmaxConfig(Section):
+class LargeMarginSoftmaxConfig(LossSection):
     """L-Softmax (Liu et al. 2016, arXiv 1612.02295)."""
 
+    one_class: ClassVar[bool] = True
     name: Literal["large_margin_softmax"] = Field(
         "large_margin_softmax",
         description="cross entropy in which the angle to the own class counts several times",
@@ -28,7 +30,7 @@ class LargeMarginSoftmaxConfig(Section):
         return self
 
 
-class L2ConstrainedSoftmaxConfig(Section):
+class L2ConstrainedSoftmaxConfig(LossSection):
     """L2-constrained softmax (Ranjan et al. 2017, arXiv 1703.09507)."""
 
     name: Literal["l2_constrained_softmax"] = Field(
@@ -38,7 +40,7 @@ class L2ConstrainedSoftmaxConfig(Section):
     alpha: float = Field(16.0, gt=0, description="that length; short ones cannot make a prediction sure")
 
 
-class TemperatureConfig(Section):
+class TemperatureConfig(LossSection):
     """Cross entropy of logits divided by a temperature (Hinton et al. 2015, arXiv 1503.02531)."""
 
     name: Literal["temperature"] = Field("temperature", description="cross entropy of logits divided by a temperature")
@@ -48,9 +50,10 @@ class TemperatureConfig(Section):
     learned: bool = Field(False, description="learn the temperature with the weights, from that value on")
 
 
-class LDAMConfig(Section):
+class LDAMConfig(LossSection):
     """Label-distribution-aware margins (Cao et al. 2019, arXiv 1906.07413)."""
 
+    one_class: ClassVar[bool] = True
     name: Literal["ldam"] = Field(
         "ldam",
         description="cross entropy of cosines in which the own class must win by a margin, the rarer the wider",
@@ -68,6 +71,11 @@ class LDAMConfig(Section):
     def _beta_is_used(self) -> "LDAMConfig":
         refuse_idle(self, "beta", "reweight_after", acts=self.reweight_after is not None)
         return self
+
+    @property
+    def by_counts(self) -> bool:
+        """Always."""
+        return True
 
 
 OfOneLength = L2ConstrainedSoftmaxConfig | LDAMConfig

@@ -1,16 +1,16 @@
 """Augmentations that put two pictures of a batch together."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ssl_pcb.config.augment import SUPERVISED_VIEW, ViewConfig
-from ssl_pcb.config.base import Section
+from ssl_pcb.config.augment import SUPERVISED_VIEW, AugmentSection, ViewConfig
 
 
-class CutMixConfig(Section):
+class CutMixConfig(AugmentSection):
     """CutMix (Yun et al. 2019, arXiv 1905.04899)."""
 
+    mixes: ClassVar[bool] = True
     name: Literal["cutmix"] = Field("cutmix", description="a rectangle of another picture of the batch is pasted in")
     probability: float = Field(
         0.5, gt=0, le=1, description="threshold t below which a number drawn for each batch must lie for it to be mixed"
@@ -23,13 +23,24 @@ class CutMixConfig(Section):
     )
     view: ViewConfig = Field(SUPERVISED_VIEW, description="how a sample is shown before it is mixed")
 
+    @property
+    def two_labels(self) -> bool:
+        """Where labels follow the area."""
+        return self.labels == "area"
 
-class MixUpConfig(Section):
+
+class MixUpConfig(AugmentSection):
     """mixup (Zhang et al. 2018, arXiv 1710.09412)."""
 
+    mixes: ClassVar[bool] = True
     name: Literal["mixup"] = Field("mixup", description="pictures of a batch and their labels are blended in pairs")
     probability: float = Field(
         1.0, gt=0, le=1, description="threshold t below which a number drawn for each batch must lie for it to be mixed"
     )
     alpha: float = Field(0.2, gt=0, description="of the Beta(alpha, alpha) that draws a picture's share of the blend")
     view: ViewConfig = Field(SUPERVISED_VIEW, description="how a sample is shown before it is mixed")
+
+    @property
+    def two_labels(self) -> bool:
+        """Always."""
+        return True

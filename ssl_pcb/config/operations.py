@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ssl_pcb.config.augment import ONLY_SYMMETRIES, ViewConfig
-from ssl_pcb.config.base import Section
+from ssl_pcb.config.augment import ONLY_SYMMETRIES, AugmentSection, ViewConfig
 
 Operation = Literal[
     "autocontrast", "brightness", "contrast", "color", "sharpness", "rotate_inside", "shear_inside",
@@ -25,7 +24,7 @@ OPERATIONS = (
 )
 
 
-class AugMixConfig(Section):
+class AugMixConfig(AugmentSection):
     """AugMix (Hendrycks et al. 2020, arXiv 1912.02781)."""
 
     name: Literal["augmix"] = Field(
@@ -52,7 +51,7 @@ class AugMixConfig(Section):
         return copies
 
 
-class RandAugmentConfig(Section):
+class RandAugmentConfig(AugmentSection):
     """RandAugment (Cubuk et al. 2020, arXiv 1909.13719)."""
 
     name: Literal["randaugment"] = Field("randaugment", description="a few random operations, one after the other")

@@ -96,10 +96,7 @@ def warn_of_idle_loss(loss: LossConfig, counts: NDArray[np.int64], steps: int) -
         counts: (K,) samples of each class as the sampler shows them.
         steps: Optimiser steps of the whole training.
     """
-    by_counts = loss.name in ("logit_adjusted", "class_ratio", "ldam") or (
-        isinstance(loss, CrossEntropyConfig) and loss.class_weights != "none"
-    )
-    if by_counts and counts.max() <= EVEN * counts.min():
+    if loss.by_counts and counts.max() <= EVEN * counts.min():
         what = "class_weights" if isinstance(loss, CrossEntropyConfig) else "name"
         log.warning(
             "loss.%s: the sampler shows %s of the classes, so that %s treats them alike; set sampler.name=natural to "
