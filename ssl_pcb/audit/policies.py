@@ -119,7 +119,7 @@ def audit_policy(
             kept.append(contrast_in_boxes(shown, clean, batch, size))
     if not any(survived):
         raise UserError("--samples: none of those drawn shows a defect box; look at more")
-    together = config.mixes
+    together = shown.mixture is not None
     return PolicyAudit(
         survival=_share([[share >= IN_VIEW for share in each] for each in survived], together),
         contrast=_share([[share >= CONTRAST for share in each] for each in kept], together) if any(kept) else None,

@@ -51,6 +51,8 @@ def defective_mass(shown: Augmented) -> Tensor:
 def wrong_mass(shown: Augmented, boxes: Tensor) -> Tensor:
     """(B,) how much of each picture's label is on the class that it does not show."""
     shows = (torch.cat([own_shares(shown, boxes), brought_shares(shown, boxes)], 1) >= HALF).any(1)
+    if shown.painted is not None:
+        shows = shows | shown.painted
     return (defective_mass(shown) - shows.float()).abs()
 
 

@@ -37,6 +37,7 @@ class Augmented:
             ``None`` where a picture has one label.
         copies: Images of each picture.
         consistency: Weight of the loss that holds the copies' predictions together.
+        painted: (B,) bool, pictures that show a defect which was painted on them; ``None`` = none does.
     """
 
     images: Tensor
@@ -46,6 +47,7 @@ class Augmented:
     others: Tensor | None = None
     copies: int = 1
     consistency: float = 0.0
+    painted: Tensor | None = None
 
 
 class Augment(Protocol):

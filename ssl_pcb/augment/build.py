@@ -10,11 +10,13 @@ from torch import Tensor
 from ssl_pcb.augment.augmented import Augment, Augmented
 from ssl_pcb.augment.augmix import AugMix
 from ssl_pcb.augment.mixing import CutMix, MixUp
+from ssl_pcb.augment.painting import Painting
 from ssl_pcb.augment.randaugment import RandAugment
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.augment import NoAugmentConfig, StandardConfig, SymmetriesConfig
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.operations import AugMixConfig, RandAugmentConfig
+from ssl_pcb.config.painting import PaintedConfig
 from ssl_pcb.config.policy import AugmentConfig
 
 
@@ -46,3 +48,5 @@ def build_augment(config: AugmentConfig, size: int) -> Augment:
             return AugMix(views, config)
         case RandAugmentConfig():
             return RandAugment(views, config)
+        case PaintedConfig():
+            return Painting(views, config)

@@ -91,10 +91,10 @@ class AugmentSection(Section):
     """Keys of what supervised training does to a sample.
 
     Attributes:
-        mixes: Whether it puts two pictures of a batch together.
+        relabels: Whether a picture's label may be another than its sample's.
     """
 
-    mixes: ClassVar[bool] = False
+    relabels: ClassVar[bool] = False
 
     @property
     def two_labels(self) -> bool:

@@ -3,6 +3,7 @@
 from ssl_pcb.config.loss import LossConfig, SupConConfig
 from ssl_pcb.config.margin_losses import OfOneLength
 from ssl_pcb.config.operations import AugMixConfig
+from ssl_pcb.config.painting import PaintedConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.sampler import SamplerConfig
 
@@ -43,6 +44,19 @@ def refuse_two_labels(loss: LossConfig, augment: AugmentConfig) -> None:
         raise ValueError(
             f"augment: {augment.name} gives a picture two labels here, and loss {loss.name} takes one; set "
             "augment.name=cutmix with augment.labels=defect_aware or kept, or another loss"
+        )
+
+
+def refuse_other_counts(loss: LossConfig, augment: AugmentConfig) -> None:
+    """Refuse a loss that weighs classes as the sampler shows them where the network is shown others.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if loss.by_counts and isinstance(augment, PaintedConfig):
+        raise ValueError(
+            f"augment.name: painted makes good pictures Defective, and loss {loss.name} goes by the classes as the "
+            "sampler shows them; set loss.name=cross_entropy without class weights, or another augmentation"
         )
 
 

@@ -10,7 +10,7 @@ from ssl_pcb.config.augment import SUPERVISED_VIEW, AugmentSection, ViewConfig
 class CutMixConfig(AugmentSection):
     """CutMix (Yun et al. 2019, arXiv 1905.04899)."""
 
-    mixes: ClassVar[bool] = True
+    relabels: ClassVar[bool] = True
     name: Literal["cutmix"] = Field("cutmix", description="a rectangle of another picture of the batch is pasted in")
     probability: float = Field(
         0.5, gt=0, le=1, description="threshold t below which a number drawn for each batch must lie for it to be mixed"
@@ -32,7 +32,7 @@ class CutMixConfig(AugmentSection):
 class MixUpConfig(AugmentSection):
     """mixup (Zhang et al. 2018, arXiv 1710.09412)."""
 
-    mixes: ClassVar[bool] = True
+    relabels: ClassVar[bool] = True
     name: Literal["mixup"] = Field("mixup", description="pictures of a batch and their labels are blended in pairs")
     probability: float = Field(
         1.0, gt=0, le=1, description="threshold t below which a number drawn for each batch must lie for it to be mixed"

@@ -7,9 +7,17 @@ from pydantic import Field
 from ssl_pcb.config.augment import NoAugmentConfig, StandardConfig, SymmetriesConfig
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.operations import AugMixConfig, RandAugmentConfig
+from ssl_pcb.config.painting import PaintedConfig
 
 AugmentConfig = Annotated[
-    NoAugmentConfig | SymmetriesConfig | StandardConfig | CutMixConfig | MixUpConfig | AugMixConfig | RandAugmentConfig,
+    NoAugmentConfig
+    | SymmetriesConfig
+    | StandardConfig
+    | CutMixConfig
+    | MixUpConfig
+    | AugMixConfig
+    | RandAugmentConfig
+    | PaintedConfig,
     Field(discriminator="name"),
 ]
 

@@ -14,6 +14,7 @@ from ssl_pcb.config.loss_checks import (
     refuse_cut_gradient,
     refuse_equal_views,
     refuse_lonely_anchors,
+    refuse_other_counts,
     refuse_probe_in,
     refuse_two_labels,
 )
@@ -88,9 +89,19 @@ class SupervisedConfig(Section):
         refuse_lonely_anchors(self.loss, self.sampler)
         refuse_equal_views(self.loss, self.augment)
         refuse_two_labels(self.loss, self.augment)
+        refuse_other_counts(self.loss, self.augment)
         refuse_cut_gradient(self.loss, self.augment)
         if self.head_start == "probe":
             refuse_probe_in(self.loss)
+        return self
+
+    @model_validator(mode="after")
+    def _augment_fits(self) -> "SupervisedConfig":
+        if self.augment.name == "painted" and self.data.references:
+            raise ValueError(
+                "augment.name: painted would paint the golden images too; set data.references=false, or another "
+                "augmentation"
+            )
         return self
 
     @model_validator(mode="after")

@@ -16,9 +16,6 @@ from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.output import StepOutput
 from ssl_pcb.objectives.separation import pairwise_auroc
 
-CLEAR = 0.1
-"""Least change of a pixel, of full scale, that the map is asked to find; noise and light hide less."""
-
 FILLED = 0.25
 """Share of a cell from which a defect in it counts in full."""
 
@@ -67,7 +64,7 @@ class DefectPretext(nn.Module):
 
     def judge(self, found: Tensor, painted: Painted) -> StepOutput:
         """The loss of log-odds (B, 1 + generators, h, w)."""
-        clear = (painted.change >= CLEAR).float()
+        clear = painted.clear.float()
         target = (F.adaptive_avg_pool2d(clear, (found.shape[2], found.shape[3]))[:, 0] / FILLED).clamp(max=1)
         of_kind = F.one_hot(painted.kinds.clamp(min=0), found.shape[1] - 1)[:, :, None, None] * target[:, None]
         counted = self._counted(found[:, :1], target[:, None])

@@ -73,7 +73,7 @@ def log_odds(saved: Saved) -> Calibration:
             f"loss {config.loss.name}": config.loss.name != "cross_entropy",
             "class weights": getattr(config.loss, "class_weights", "none") != "none",
             "label smoothing": getattr(config.loss, "label_smoothing", 0) > 0,
-            f"mixed labels of {config.augment.name}": config.augment.mixes,
+            f"the labels of augmentation {config.augment.name}": config.augment.relabels,
         }.items()
         if differs
     ]

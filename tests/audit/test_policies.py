@@ -1,6 +1,7 @@
 """The audit of supervised augmentations against planted defects whose fate is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from ssl_pcb.audit.policies import audit_policy
 from ssl_pcb.audit.policy_rows import APART
 from ssl_pcb.audit.policy_sheet import policy_sheet
 from ssl_pcb.audit.proportion import Proportion
+from ssl_pcb.audit.shown import wrong_mass
+from ssl_pcb.augment.build import build_augment
 from ssl_pcb.augment.mixing import CutMix
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.augment import (
@@ -30,6 +33,7 @@ from ssl_pcb.config.augment import (
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.operations import AugMixConfig, RandAugmentConfig
+from ssl_pcb.config.painting import PaintedConfig
 from ssl_pcb.config.sampler import NaturalConfig, OversampleConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
@@ -257,3 +261,16 @@ def test_the_sheet_shows_what_is_covered_and_which_labels_are_wrong(boards, tmp_
     assert len(red) > 50
     assert red[:, 0].min() > 2 * (APART + TILE)  # below the samples and the standard views
     assert pixels.shape[0] > len(policies) * TILE > 3 * TILE
+
+
+def test_a_painted_defect_is_one_that_the_picture_shows(tmp_path):
+    source = opened(tmp_path, rows_of(tmp_path, 4, 12))
+    found = audit_policy(source, PaintedConfig(view=AS_IT_IS), NaturalConfig(), 8, samples=16, views=4)
+    assert found.label_noise.value == 0
+    assert found.survival.value == 1
+    batch = next(iter(training_batches(source, NaturalConfig(), 16, samples=16, epochs=1, seed=0)))
+    made = build_augment(PaintedConfig(view=AS_IT_IS), SIZE)(
+        batch.pixels, batch.labels, torch.Generator().manual_seed(0), batch.boxes
+    )
+    forgotten = replace(made, painted=None)
+    assert wrong_mass(forgotten, batch.boxes).sum() == (made.painted & batch.labels.eq(0)).sum() > 0

@@ -18,6 +18,9 @@ from ssl_pcb.augment.defects.shapes import Shapes, draw_shapes
 from ssl_pcb.augment.defects.traces import bridge, cut, island, nick, pin_hole, retouch, spur
 from ssl_pcb.config.defects import DefectConfig
 
+CLEAR = 0.1
+"""Least change of a pixel, of full scale, that makes a picture Defective; noise and light hide less."""
+
 VISIBLE = 1 / 255
 """Least change of a painted pixel; smaller ones are undone."""
 
@@ -45,6 +48,11 @@ class Painted:
     change: Tensor
     kinds: Tensor
     retouched: Tensor
+
+    @property
+    def clear(self) -> Tensor:
+        """(B, 1, S, S) bool, where a defect can be seen through noise and light."""
+        return self.change >= CLEAR
 
 
 def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generator) -> Painted:

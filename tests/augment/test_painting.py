@@ -1,0 +1,67 @@
+"""Painted defects in supervised training: labels follow what is painted, and nothing else changes."""
+
+import pytest
+import torch
+
+from ssl_pcb.augment.build import build_augment
+from ssl_pcb.augment.views import plain_view
+from ssl_pcb.config.augment import AS_IT_IS
+from ssl_pcb.config.defects import DefectConfig
+from ssl_pcb.config.load import load_config
+from ssl_pcb.config.painting import PaintedConfig
+from ssl_pcb.config.supervised import FinetuneConfig
+from ssl_pcb.errors import UserError
+
+SIZE, COUNT = 48, 64
+
+
+def shown(null_share=0.5, view=AS_IT_IS, seed=0):
+    """Striped grey boards, every fourth Defective, and what the augmentation makes of them."""
+    stripes = (torch.arange(SIZE) // 8 % 2 * 140 + 60).to(torch.uint8)
+    pixels = stripes.expand(COUNT, 1, SIZE, SIZE).contiguous()
+    labels = (torch.arange(COUNT) % 4 == 0).long()
+    config = PaintedConfig(view=view, defect=DefectConfig(null_share=null_share))
+    return pixels, labels, build_augment(config, SIZE)(pixels, labels, torch.Generator().manual_seed(seed))
+
+
+def test_what_is_painted_clearly_is_defective_and_nothing_else_changes_its_label():
+    pixels, labels, made = shown()
+    change = (made.images - plain_view(pixels, SIZE)).abs().flatten(1).amax(1)
+    assert (change[made.painted] >= 0.1 - 1e-6).all()
+    assert (made.labels == torch.where(made.painted, 1, labels)).all()
+    good = labels == 0
+    assert 0.25 < made.painted[good].float().mean() < 0.75
+    assert made.painted[~good].any()  # those that are Defective already get one too
+
+
+def test_with_nothing_to_paint_labels_are_the_samples():
+    _, labels, made = shown(null_share=1)
+    assert not made.painted.any()
+    assert (made.labels == labels).all()
+
+
+def test_light_comes_after_painting_and_the_seed_decides():
+    default = PaintedConfig().view
+    first, again, other = (shown(view=default, seed=seed)[2] for seed in (0, 0, 1))
+    assert torch.equal(first.images, again.images)
+    assert not torch.equal(first.images, other.images)
+    assert first.images.min() >= 0
+    assert first.images.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (
+            {"loss.name": "logit_adjusted"},
+            "augment.name: painted makes good pictures Defective, and loss logit_adjusted",
+        ),
+        ({"loss.class_weights": "balanced"}, "set loss.name=cross_entropy without class weights"),
+        ({"data.references": True}, "augment.name: painted would paint the golden images too"),
+    ],
+)
+def test_what_it_does_not_go_with(keys, line):
+    with pytest.raises(UserError) as refused:
+        load_config(FinetuneConfig, None, {"augment.name": "painted", **keys})
+    assert line in str(refused.value)
+    assert "\n" not in str(refused.value)
