@@ -9,7 +9,7 @@ solder=${1:+$(cd "$1" && pwd)}
 runs=runs/elsewhere
 source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 
-recipe=configs/pretrain/few_labels_pretext.yaml
+recipe=configs/pretrain/few_labels_exact.yaml
 boards="$runs/colour_boards/manifest.csv"
 if [ ! -e "$boards" ]; then
     ssl-pcb data synth "$runs/colour_boards" --style colour --boards 48 --images-per-board 60 --zoom 2

@@ -31,7 +31,10 @@ SHOWN = ("ssl_pcb", "lightning_fabric.strategies.launchers")
 COMMANDS = {
     "demo": ("ssl_pcb.cli.demo", "The whole job on embedded synthetic boards, in a few minutes."),
     "data": ("ssl_pcb.cli.data", "Make, import, check, split and relabel manifests; pack them, or write shards."),
-    "pretrain": ("ssl_pcb.cli.stages", "Learn representations from all images, without labels: SimCLR and others."),
+    "pretrain": (
+        "ssl_pcb.cli.stages",
+        "Learn representations from all images, without labels: painted defects, SimCLR and others.",
+    ),
     "linear-eval": ("ssl_pcb.cli.stages", "Probe a frozen backbone: logistic regression, linear head, kNN."),
     "finetune": ("ssl_pcb.cli.stages", "Train the Defective / NonDefective classifier end to end."),
     "crossval": ("ssl_pcb.cli.stages", "Train and judge the classifier fold by fold, no board on both sides."),

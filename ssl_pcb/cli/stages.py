@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import click
 
 from ssl_pcb.config.load import flatten, load_config, parse_set, read_yaml
-from ssl_pcb.config.presets import PRESETS
+from ssl_pcb.config.presets import PRESETS, RECIPE, recipe_for
 from ssl_pcb.config.show import Key, describe
 from ssl_pcb.config.stages import STAGES
 from ssl_pcb.config.supervised import CrossvalConfig
+
+log = logging.getLogger(__name__)
 
 FLAGS = {
     "--data": "data.manifest",
@@ -58,8 +61,8 @@ CHOICES = ("--device", "--precision", "--layout", "--hard-negatives", "--test-ba
 """The flags that choose among words."""
 
 INTROS = {
-    "pretrain": "Learn representations from all images of the training boards, labelled or not: SimCLR or another "
-    "--method.",
+    "pretrain": "Learn representations from all images of the training boards, labelled or not: by painted defects, or "
+    "by SimCLR or another --method.",
     "linear-eval": "Probe a frozen backbone with logistic regression, a linear head and kNN, at several shares "
     "of the labels, beside a random-init backbone as the floor.",
     "finetune": "Train the Defective / NonDefective classifier end to end, from a checkpoint or from scratch.",
@@ -87,8 +90,13 @@ def stage_command(stage: str) -> click.Command:
         config_file: Path | None, sets: tuple[str, ...], resume: bool, preset: str | None = None, **flags: Any
     ) -> None:
         asked = {FLAGS["--" + name.replace("_", "-")]: value for name, value in flags.items() if value is not None}
+        asked |= parse_set(sets)
         keys = PRESETS[preset].keys if preset else {}
-        run_stage(stage, config_file, asked | parse_set(sets), resume=resume, preset=keys)
+        if not resume:
+            keys = keys or recipe_for(stage, asked, with_file=config_file is not None)
+        if keys is RECIPE:
+            log.info("painted defects, as README recommends; --method simclr or another does otherwise")
+        run_stage(stage, config_file, asked, resume=resume, preset=keys)
 
     return click.Command(stage, params=options, callback=run, help=INTROS[stage])
 
@@ -101,11 +109,13 @@ def run_stage(
     from ssl_pcb.stages.start import start_stage
     from ssl_pcb.stages.weights import backbone_of
 
+    schema = STAGES[stage]
     everything = {**(flatten(read_yaml(file)) if file else {}), **(preset or {}), **asked}
     if not any(key.split(".")[0] == "backbone" for key in everything):  # then it is that of the weights
-        found = backbone_of(str(everything.get("checkpoint", "none")))
+        checkpoint = str(everything.get("checkpoint", schema.model_fields["checkpoint"].default))
+        found = backbone_of(checkpoint, everything.get("data.manifest"), everything.get("runtime.out"))
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
-    config = load_config(STAGES[stage], file, asked, beneath=[preset or {}])
+    config = load_config(schema, file, asked, beneath=[preset or {}])
     _say_dropped(preset or {}, asked, flatten(config.model_dump()))
     if isinstance(config, CrossvalConfig):
         return crossval(config, everything, resume=resume)
@@ -124,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _option(flag: str, keys: list[Key]) -> click.Option:
-    default = keys[0].default
+    default = "defect_pretext, with the keys that README recommends" if flag == "--method" else keys[0].default
     if keys[0].type == "true | false":
         return click.Option([flag], is_flag=True, default=None, help=f"{_sentence(keys[0].meaning)}.")
     if flag in VARIANTS:  # one entry each

@@ -33,6 +33,28 @@ DENSENET = {
 }
 """Huang et al. 2017, arXiv 1608.06993, section 4.2. Their batches are of 64 images."""
 
+RECIPE: Mapping[str, Any] = {
+    "method.name": "defect_pretext",
+    "method.defect.generators": ["break", "bridge", "nick", "spur", "pin_hole", "island"],
+    "method.defect.null_share": 0.3,
+    "view.geometry.rotation": 0.0,
+    "view.geometry.translation": 0.0,
+    "view.geometry.shrink": 0.0,
+    "backbone.strides": [8, 16],
+    "backbone.neck": 7,
+    "backbone.pool": "max",
+}
+"""What pretrain does unless a method or a config file is given: painted defects along the pattern, under the symmetries
+and light; the row *exact* of results/few_labels.csv."""
+
+
+def recipe_for(stage: str, asked: Mapping[str, Any], *, with_file: bool) -> Mapping[str, Any]:
+    """:data:`RECIPE` if ``stage`` is pretrain and the user has chosen no other way; else no keys."""
+    named = asked.get("method.name", "" if any(key.startswith("method.") for key in asked) else RECIPE["method.name"])
+    fits = named == RECIPE["method.name"] and not asked.get("data.references") and not with_file
+    return RECIPE if stage == "pretrain" and fits else {}
+
+
 PRESETS = {
     "densenet_paper": Preset(
         "SGD with Nesterov momentum 0.9, weight decay 1e-4 on all weights, rate 0.1 divided by 10 after 50 % and 75 % "

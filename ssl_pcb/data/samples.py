@@ -15,7 +15,7 @@ from ssl_pcb.data.fingerprint import fingerprint
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.store import Store, open_pair, open_store
-from ssl_pcb.data.synthetic.embedded import embedded_manifest
+from ssl_pcb.data.synthetic.embedded import EMBEDDED, embedded_manifest
 from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def load_samples(config: DataConfig) -> tuple[Samples, DataConfig]:
         UserError: On whatever is wrong with manifest or images.
     """
     if config.manifest is None:
-        path, name = embedded_manifest(), "embedded synthetic boards"
+        path, name = embedded_manifest(), EMBEDDED
         log.info("no --data: using the %s in %s", name, path.parent)
     else:
         path, name = config.manifest, str(config.manifest)

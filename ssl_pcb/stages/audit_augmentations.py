@@ -17,7 +17,7 @@ from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.data.synthetic.embedded import embedded_manifest
+from ssl_pcb.data.synthetic.embedded import EMBEDDED, embedded_manifest
 from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
 from ssl_pcb.stages.augmentation_findings import findings_of_policy, findings_of_views
 from ssl_pcb.stages.checks import refuse_used_folder
@@ -93,7 +93,7 @@ def audit_policies(configs: Sequence[FinetuneConfig], out: Path, *, samples: int
 def _open(config: PretrainConfig | FinetuneConfig) -> tuple[PixelSource, str]:
     """The samples, and what they are called."""
     manifest = Manifest.read(config.data.manifest or embedded_manifest())
-    return PixelSource.open(manifest, config.data), str(config.data.manifest or "embedded synthetic boards")
+    return PixelSource.open(manifest, config.data), str(config.data.manifest or EMBEDDED)
 
 
 def _report(

@@ -16,7 +16,7 @@ from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.supervised import CrossvalConfig, FinetuneConfig
 from ssl_pcb.data.folds import fold_manifests
 from ssl_pcb.data.manifest import LABELS, Manifest
-from ssl_pcb.data.synthetic.embedded import embedded_manifest
+from ssl_pcb.data.synthetic.embedded import EMBEDDED, embedded_manifest
 from ssl_pcb.decision.calibration import TemperatureScaling
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.errors import UserError
@@ -59,7 +59,7 @@ def crossval(config: CrossvalConfig, asked: Mapping[str, Any], *, resume: bool =
     try:
         if run.resumed:
             config = check_resumable(run, config, asked)
-        name = str(config.data.manifest or "embedded synthetic boards")
+        name = str(config.data.manifest or EMBEDDED)
         manifest = Manifest.read(config.data.manifest or embedded_manifest())
         parts = fold_manifests(manifest, name, config.folds, config.disjoint, config.runtime.seed)
         pretraining = repeatable(config)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import Samples
+from ssl_pcb.data.synthetic.embedded import EMBEDDED
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.reports.run import read_config, read_run
@@ -111,8 +113,19 @@ def _reservations(seen: TrainedOn, leak: str | None, samples: Samples) -> Iterat
         yield "the checkpoint has seen kept-apart images (split 'holdout')"
 
 
-def backbone_of(checkpoint: str) -> BackboneConfig | None:
-    """The network of the run folder ``checkpoint``; ``None`` if it is no run folder."""
+def backbone_of(checkpoint: str, manifest: object = None, out: object = None) -> BackboneConfig | None:
+    """The network of the run that ``checkpoint`` names; ``None`` if it names none.
+
+    Args:
+        checkpoint: As a stage takes it; ``auto`` = the newest finished pretraining run on ``manifest``.
+        manifest: The stage's, ``None`` = the embedded synthetic boards.
+        out: The stage's run folder, if it is known.
+    """
+    if checkpoint == "auto":
+        name, beside = str(manifest or EMBEDDED), [Path(str(out)).resolve().parent] if out else []
+        found = _pretrainings({Path("runs").resolve(), *beside})
+        on_it = [(ended, run) for ended, run, record in found if record["data"]["manifest"] == name]
+        checkpoint = str(max(on_it)[1]) if on_it else "none"
     folder = Path(checkpoint)
     stage = read_run(folder).get("stage") if folder.is_dir() else None
     given = {"weights": "none", "init": "own"}
@@ -138,16 +151,22 @@ def trained_on(samples: Samples, rows: NDArray[np.int64]) -> TrainedOn:
 
 def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> str:
     images = samples.fingerprint(labels=False)
-    found: list[tuple[str, Path]] = []
-    for file in (file for root in roots for file in root.glob("*/run.json")):
-        record = read_run(file.parent)
-        if record.get("stage") != "pretrain" or record.get("status") != "finished":
-            continue
-        same_network = (BEFORE | record["backbone"]) == describe_backbone(config, samples.channels)
-        if same_network and record["data"]["images_fingerprint"] == images:
-            found.append((record["ended"], file.parent))
+    wanted = describe_backbone(config, samples.channels)
+    found = [
+        (ended, run)
+        for ended, run, record in _pretrainings(roots)
+        if (BEFORE | record["backbone"]) == wanted and record["data"]["images_fingerprint"] == images
+    ]
     if not found:
         log.info("no finished pretraining run on this data with %s", config.name)
         return "none"
     newest = max(found)[1]
     return str(newest.relative_to(Path.cwd())) if newest.is_relative_to(Path.cwd()) else str(newest)
+
+
+def _pretrainings(roots: set[Path]) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    """When finished pretrainings below ``roots`` ended, their folders and records."""
+    for file in (file for root in roots for file in root.glob("*/run.json")):
+        record = read_run(file.parent)
+        if record.get("stage") == "pretrain" and record.get("status") == "finished":
+            yield record["ended"], file.parent, record

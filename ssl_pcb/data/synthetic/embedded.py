@@ -13,6 +13,9 @@ from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
 
+EMBEDDED = "embedded synthetic boards"
+"""What records call them."""
+
 BOARDS, IMAGES_PER_BOARD, IMAGE_SIZE = 24, 80, 128
 
 

@@ -1,0 +1,70 @@
+"""The three commands as they stand: the recommended pretraining, and what comes after it takes its network."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssl_pcb.config.load import load_config
+from ssl_pcb.config.presets import RECIPE, recipe_for
+from ssl_pcb.config.pretraining import PretrainConfig
+
+SETS = {
+    "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8, "training.epochs": 1,
+    "runtime.threads": 1, "runtime.precision": "fp32", "runtime.layout": "contiguous", "runtime.device": "cpu",
+}  # fmt: skip
+JUDGED = {"resamples": 100}
+
+
+def run(cli, stage, out, *flags, **keys):
+    keys = {key.replace("__", "."): value for key, value in keys.items()}
+    sets = [f"--set={key}={value}" for key, value in keys.items()]
+    ended = cli(stage, "--data", "m.csv", "--out", f"runs/{out}", *flags, *sets)
+    assert ended.code == 0, ended.err
+    return yaml.safe_load(Path(f"runs/{out}/config.yaml").read_text()), ended
+
+
+def test_the_recipe_is_the_row_of_the_results():
+    """All but what every user chooses: size, data, threads."""
+    row = yaml.safe_load(Path(__file__).parents[2].joinpath("configs/pretrain/few_labels_exact.yaml").read_text())
+    made = load_config(PretrainConfig, None, beneath=[RECIPE]).model_dump(mode="json")
+    for group in ("method", "view", "backbone", "optimizer", "training"):
+        assert made[group] == row[group]
+
+
+@pytest.mark.parametrize(
+    ("asked", "with_file", "is_recipe"),
+    [
+        ({}, False, True), ({"training.epochs": 2, "backbone.name": "densenet121"}, False, True), ({}, True, False),
+        ({"method.name": "defect_pretext", "method.trim": 0.1}, False, True), ({"method.name": "simclr"}, False, False),
+        ({"method.hard_negatives": "synthetic"}, False, False), ({"data.references": True}, False, False),
+    ],
+)  # fmt: skip
+def test_whoever_chooses_a_method_does_not_get_it(asked, with_file, is_recipe):
+    assert (recipe_for("pretrain", asked, with_file=with_file) is RECIPE) == is_recipe
+    assert recipe_for("finetune", asked, with_file=with_file) == {}
+
+
+def test_what_comes_after_takes_the_newest_run_and_its_network(workplace, ssl_pcb_cli):
+    painted, ended = run(ssl_pcb_cli, "pretrain", "painted", **SETS)
+    assert "painted defects, as README recommends" in ended.out
+    assert (painted["method"]["name"], painted["backbone"]["neck"]) == ("defect_pretext", 7)
+    rest = {key: value for key, value in SETS.items() if not key.startswith("backbone")} | JUDGED
+    tuned, _ = run(ssl_pcb_cli, "finetune", "tuned", **rest)
+    assert tuned["backbone"] == painted["backbone"]
+    assert tuned["checkpoint"] == "runs/painted"
+    plain, ended = run(ssl_pcb_cli, "pretrain", "plain", "--method", "simclr", **SETS, method__hidden_dim=8)
+    assert "as README recommends" not in ended.out
+    assert (plain["method"]["name"], plain["backbone"]["neck"]) == ("simclr", 0)
+    tuned, _ = run(ssl_pcb_cli, "finetune", "tuned-plain", **rest)
+    assert (tuned["backbone"]["neck"], tuned["checkpoint"]) == (0, "runs/plain")
+
+
+def test_a_run_of_another_method_is_resumed_as_it_is(workplace, ssl_pcb_cli):
+    run(ssl_pcb_cli, "pretrain", "cut", "--method", "simclr", **SETS, method__hidden_dim=8)
+    file = Path("runs/cut/run.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"status": "interrupted"}))
+    ended = ssl_pcb_cli("pretrain", "--resume", "--out", "runs/cut")
+    assert ended.code == 0, ended.err
+    assert yaml.safe_load(Path("runs/cut/config.yaml").read_text())["method"]["name"] == "simclr"
