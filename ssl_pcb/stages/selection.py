@@ -21,6 +21,9 @@ def kept_by(config: FinetuneConfig) -> str:
 def keep_best(model: nn.Module, progress: Progress, logs: dict[str, float], config: FinetuneConfig) -> None:
     """Keep ``model`` in ``progress`` if none was better on validation; stop if none was for ``config.patience`` epochs.
 
+    Of equals the last is kept: few validation labels are soon all in order, while the rate is still high and the
+    weights far from settled.
+
     Args:
         model: As judged after the last epoch.
         progress: Holds the best so far, and so survives ``--resume``.
@@ -29,10 +32,11 @@ def keep_best(model: nn.Module, progress: Progress, logs: dict[str, float], conf
     """
     best = progress.kept.get("score", -1.0)
     found = float(progress.epoch) if config.select == "last" else logs[f"val_{config.select}"]
-    if found > best:
-        progress.kept = {"score": found, "epoch": progress.epoch, "model": copy_of(model)}
+    if found >= best:
+        since = progress.epoch if found > best else progress.kept["since"]
+        progress.kept = {"score": found, "epoch": progress.epoch, "since": since, "model": copy_of(model)}
     logs["best"] = max(found, best)
-    waited = progress.epoch - progress.kept["epoch"]
+    waited = progress.epoch - progress.kept["since"]
     progress.stopped = config.patience is not None and waited >= config.patience
 
 
@@ -42,6 +46,6 @@ def say_kept(progress: Progress, config: FinetuneConfig) -> None:
     if progress.epoch < epochs:
         log.info(
             "stopped after epoch %d of %d: %s was no better in the last %d (patience)",
-            progress.epoch, epochs, kept_by(config), progress.epoch - progress.kept["epoch"],
+            progress.epoch, epochs, kept_by(config), progress.epoch - progress.kept["since"],
         )  # fmt: skip
     log.info("kept epoch: %d of %d, by %s", progress.kept["epoch"], epochs, kept_by(config))
