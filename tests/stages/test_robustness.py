@@ -71,7 +71,10 @@ def test_the_verdict_is_in_the_exit_code_and_in_the_form_of_all_audits(run, audi
     frame = pd.read_csv("verdict/robustness.csv")
     mild = frame[frame["level"].eq(1) & frame["corruption"].ne("shift")]
     twice = mild[mild["escape_rate"].gt(2 * frame["escape_rate"][0]) & mild["escape_rate_change_low"].gt(0)]
-    assert [each["what"] for each in found["findings"]] == [f"{name} of severity 1" for name in twice["corruption"]]
+    named = [
+        each["what"].removesuffix(" of severity 1 more than doubles the escape rate") for each in found["findings"]
+    ]
+    assert named == twice["corruption"].tolist()
     for each in found["findings"]:
         assert each["low"] <= each["value"] <= each["high"]
         assert each["mend"]
