@@ -43,6 +43,11 @@ PATH = click.Path(path_type=Path)
     help="How scores become probabilities; none: they are log-odds, which only cross entropy makes.",
 )  # fmt: skip
 @click.option("--test", is_flag=True, help="Report on the run's test split; each look is recorded in the ledger.")
+@click.option(
+    "--holdout",
+    is_flag=True,
+    help="Report on the images of training boards that were kept apart: new images, but no new boards.",
+)
 @click.option("--data", type=PATH, help="Report on this manifest: its split 'test', or else its samples of no split.")
 @click.option(
     "--unfamiliar", type=float,
@@ -63,17 +68,20 @@ PATH = click.Path(path_type=Path)
 def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> None:
     """At which threshold to run a line: escapes against false calls, with bounds, of the run in folder RUN.
 
-    Validation chooses the threshold; the test split (--test) or another manifest (--data) tells what it is worth.
+    Validation chooses the threshold; the test split (--test), images of training boards that were kept apart
+    (--holdout) or another manifest (--data) tell what it is worth.
     Without a budget, costs, --best-f1 or --threshold it is the run's own.
     """
     asked = _asked(flags)
     from ssl_pcb.stages.evaluate import Asked
     from ssl_pcb.stages.evaluate import evaluate as choose
 
-    if data is not None and flags["test"]:
-        raise UserError("--data: takes the place of the run's test split; leave out --test")
+    judged = {"--data": data is not None, "--test": flags["test"], "--holdout": flags["holdout"]}
+    named = [name for name, is_given in judged.items() if is_given]
+    if len(named) > 1:
+        raise UserError(f"{' and '.join(named)}: each names what to report on; give one of them")
     settings = (
-        "calibration", "defect_rate", "test", "unfamiliar", "gap", "robustness", "panels",
+        "calibration", "defect_rate", "test", "holdout", "unfamiliar", "gap", "robustness", "panels",
         "device", "resamples", "seed",
     )  # fmt: skip
     kept = {key: flags[key] for key in settings}

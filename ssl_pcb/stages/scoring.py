@@ -52,6 +52,22 @@ def score_test(saved: Saved, device: str, ledger: Path, purpose: str) -> Scored:
     return scored
 
 
+def kept_apart(saved: Saved) -> Scored:
+    """What the run predicted of the images of training boards that nothing was trained on or chosen by.
+
+    Raises:
+        UserError: If there are none of both classes.
+    """
+    scored = saved.split("holdout")
+    if not len(scored):
+        raise UserError(
+            f"{saved.run}: has judged no images of training boards that were kept apart; keep some with 'ssl-pcb data "
+            "split --holdout', and make the run anew"
+        )
+    need_both_classes(scored, f"{saved.run}: split 'holdout'")
+    return scored
+
+
 def score_data(saved: Saved, data: Path, device: str) -> Scored:
     """Labelled samples of another manifest: those of split ``test``, or if it has none, those of no split.
 

@@ -88,6 +88,24 @@ def test_the_test_split_is_scored_once_by_the_run_and_every_look_recorded(runs, 
     assert pd.read_csv("tested-two/verdicts.csv")["score"].tolist() == saved["score"].tolist()
 
 
+def test_held_apart_images_of_training_boards_are_reported_and_chose_nothing(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("evaluate", "one", "--best-f1", "--holdout", "--out", "apart")
+    assert ended.code == 0, ended.err
+    found, saved = read("apart"), pd.read_csv("one/predictions.csv").query("split == 'holdout'")
+    assert found["reported_on"] == "holdout"
+    assert ssl_pcb_cli("evaluate", "one", "--best-f1", "--out", "not-apart").code == 0
+    assert read("not-apart")["low"] == found["low"]
+    escape = found["operating"]["holdout"]["rates"]["image"]["escape"]
+    defective = saved["label"].eq("Defective")
+    assert (escape["errors"], escape["samples"]) == (
+        (defective & (saved["score"] < found["low"])).sum(),
+        defective.sum(),
+    )
+    assert found["calibration"]["measured_on"] == "samples apart"
+    assert len(pd.read_csv("apart/verdicts.csv")) == len(saved) > 0
+    assert "of boards that it was trained on" in ended.out
+
+
 def test_scores_of_another_manifest(runs, ssl_pcb_cli):
     manifest = Manifest.read("m.csv")
     test = manifest.frame["split"].eq("test")
@@ -237,17 +255,20 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
         (("one", "--defect-rate", 0), "--defect-rate: 0 is no share"),
         (("one", "--best-f1", "--threshold", 1), "each chooses a threshold"),
         (("one", "--threshold", "nan"), "--threshold: nan"),
-        (("one", "--data", "m.csv", "--test"), "leave out --test"),
+        (("one", "--data", "m.csv", "--test"), "--data and --test: each names what to report on"),
+        (("one", "--holdout", "--test"), "--test and --holdout: each names what to report on"),
+        (("single-split", "--holdout"), "has judged no images of training boards that were kept apart"),
         (("nan",), "1 of 12 scores are NaN"),
         (("single",), "no sample is Defective"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, flags, line):
-    for name in ("nan", "single"):
+    for name in ("nan", "single", "single-split"):
         shutil.copytree("one", name, dirs_exist_ok=True)
     table = pd.read_csv("one/predictions.csv")
     scores = table["score"].where(table.index != table.index[table["split"].eq("val")][0])
     table[table["split"].eq("val")].assign(score=scores).to_csv("nan/predictions.csv", index=False)
+    table.query("split == 'val'").to_csv("single-split/predictions.csv", index=False)
     table.assign(label="NonDefective").to_csv("single/predictions.csv", index=False)
     ended = ssl_pcb_cli("evaluate", *flags, "--out", "refused")
     assert ended.code == 2
