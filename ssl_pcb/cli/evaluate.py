@@ -25,8 +25,8 @@ PATH = click.Path(path_type=Path)
     "what lies between goes to REVIEW.",
 )  # fmt: skip
 @click.option(
-    "--as", "meant", type=click.Choice(["bound", "point"]), default="bound", show_default=True,
-    help="Whether a budget is for the one-sided 95 % bound of the rate, or for the rate as counted.",
+    "--as", "meant", type=click.Choice(["bound", "point"]),
+    help="Whether a budget is for the one-sided 95 % bound of the rate, or for the rate as counted.  [default: bound]",
 )  # fmt: skip
 @click.option("--cost-escape", type=float, help="What a missed defect costs; with --cost-false-call and --defect-rate.")
 @click.option("--cost-false-call", type=float, help="What it costs to stop a good sample.")
@@ -91,7 +91,7 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
 
 def _asked(flags: dict[str, Any]) -> tuple[Any, Any]:
     """The rule for the threshold, and the false-call budget of NG where there is a review."""
-    from ssl_pcb.decision.operating_point import BestF1, EscapeBudget, FalseCallBudget, Given, LeastCost
+    from ssl_pcb.decision.operating_point import BestF1, EscapeBudget, FalseCallBudget, Given, LeastCost, Meant
 
     costs = [flags["cost_escape"], flags["cost_false_call"]]
     if None in costs and costs != [None, None]:
@@ -106,13 +106,15 @@ def _asked(flags: dict[str, Any]) -> tuple[Any, Any]:
     chosen = [name for name, is_given in given.items() if is_given]
     if len(chosen) > 1:
         raise UserError(f"{' and '.join(chosen)}: each chooses a threshold; give one of them")
+    if flags["meant"] and not budgets:
+        raise UserError("--as: says how a budget is meant; give --max-escape or --max-false-calls")
     if budgets:
-        calls = (
-            FalseCallBudget(flags["max_false_calls"], flags["meant"]) if flags["max_false_calls"] is not None else None
-        )
+        meant: Meant = flags["meant"] or "bound"
+        limit = flags["max_false_calls"]
+        calls = None if limit is None else FalseCallBudget(limit, meant)
         if flags["max_escape"] is None:
             return calls, None
-        return EscapeBudget(flags["max_escape"], flags["meant"]), calls
+        return EscapeBudget(flags["max_escape"], meant), calls
     if None not in costs:
         if flags["defect_rate"] is None:
             raise UserError("--defect-rate: costs need the share of Defective in the field; give it, as in 0.002")

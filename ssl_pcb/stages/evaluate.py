@@ -187,7 +187,7 @@ def _say(
     if where == "validation":
         log.warning(
             "these samples chose the threshold, so it looks better on them than it is: --test reports on the test "
-            "split and records the look, --data on another manifest"
+            "split and records the look, --holdout on kept-apart images of training boards, --data on another manifest"
         )
     if where == "holdout":
         log.warning("these images are of boards that it was trained on, so it looks better on them than on new boards")

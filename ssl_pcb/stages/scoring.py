@@ -81,13 +81,13 @@ def score_data(saved: Saved, data: Path, device: str) -> Scored:
 
 def _scored(saved: Saved, data: Path | None, device: str) -> Scored:
     if saved.stage != "finetune":
-        raise UserError(f"{saved.run}: a {saved.stage} run has no network to score with; make it again with --test")
+        mend = "make it again with --test" if saved.stage == "linear-eval" and data is None else "evaluate a finetuning"
+        raise UserError(f"{saved.run}: a {saved.stage} run has no network to score with; {mend}")
     judge = load_classifier(saved.run, device)
     samples, _ = load_samples(judge.config.data.model_copy(update={"manifest": data} if data else {}))
     rows = samples.rows("test", labelled=True)
     if data is None:
-        if samples.describe()["fingerprint"] != saved.record["data"]["fingerprint"]:
-            raise UserError(f"{samples.name}: has changed since {saved.run} was made; name what to score with --data")
+        refuse_changed(saved, samples, "name what to score with --data")
     else:
         rows = rows if len(rows) else samples.rows("", labelled=True)
         _refuse_seen(saved.run, samples, rows)
@@ -98,6 +98,16 @@ def _scored(saved: Saved, data: Path | None, device: str) -> Scored:
     return Scored(
         frame.assign(row=rows, score=predict(judge.model, samples, rows, judge.fabric)).reset_index(drop=True)
     )
+
+
+def refuse_changed(saved: Saved, samples: Samples, mend: str) -> None:
+    """Refuse the run's own data where they are no longer what they were: its rows would name other samples.
+
+    Raises:
+        UserError: With what to do about it.
+    """
+    if samples.describe()["fingerprint"] != saved.record["data"]["fingerprint"]:
+        raise UserError(f"{samples.name}: has changed since {saved.run} was made; {mend}")
 
 
 def _refuse_seen(run: Path, samples: Samples, rows: NDArray[np.int64]) -> None:

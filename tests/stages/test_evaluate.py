@@ -23,9 +23,11 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def runs(workplace):
-    """Two finetunings that differ in their seed, one of which looked at the test split."""
+    """Two finetunings that differ in their seed, one of which looked at the test split, and one on tiles."""
     run_stage("finetune", None, KEYS | {"runtime.out": "one"}, resume=False)
     run_stage("finetune", None, KEYS | {"runtime.out": "two", "runtime.seed": 1, "test": True}, resume=False)
+    tiled(Manifest.read("m.csv")).write("tiles.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "tiles", "data.manifest": "tiles.csv"}, resume=False)
     return workplace
 
 
@@ -225,8 +227,6 @@ def tiled(manifest, side=16):
 
 def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb_cli):
     manifest = Manifest.read("m.csv")
-    tiled(manifest).write("tiles.csv")
-    run_stage("finetune", None, KEYS | {"runtime.out": "tiles", "data.manifest": "tiles.csv"}, resume=False)
     val = manifest.split("val")
     boxes = sum(len(sample.boxes) for sample in val)
     for threshold, missed in ((-1000, 0), (1000, boxes)):
@@ -242,6 +242,32 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
     ended = ssl_pcb_cli("evaluate", "one", "--panels", "--out", "no")
     assert "one: was trained on whole images" in ended.err
     assert not Path("no").exists()
+
+
+def changed_record(run, change):
+    file = Path(run, "run.json")
+    record = json.loads(file.read_text())
+    change(record)
+    file.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("run", "manifest", "flags"),
+    [
+        ("one", "m.csv", ("--gap",)),
+        ("one", "m.csv", ("--test",)),
+        ("one", "m.csv", ("--unfamiliar", 0.1)),
+        ("tiles", "tiles.csv", ("--panels",)),
+    ],
+)
+def test_data_that_have_changed_since_are_not_judged_by_old_rows(runs, ssl_pcb_cli, run, manifest, flags):
+    kept, changed = Path(manifest).read_bytes(), Manifest.read(manifest)
+    Manifest(changed.frame.iloc[1:].reset_index(drop=True), changed.root).write(manifest)
+    ended = ssl_pcb_cli("evaluate", run, *flags, "--out", "refused")
+    Path(manifest).write_bytes(kept)
+    assert ended.code == 2
+    assert f"{manifest}: has changed since {run} was made" in ended.err
+    assert not Path("refused").exists()
 
 
 @pytest.mark.parametrize(
@@ -260,16 +286,23 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
         (("single-split", "--holdout"), "has judged no images of training boards that were kept apart"),
         (("nan",), "1 of 12 scores are NaN"),
         (("single",), "no sample is Defective"),
+        (("half",), "and 0 Defective validation samples, and the run judged 6 NonDefective and 6 Defective"),
+        (("folds", "--test"), "a crossval run has no network to score with; evaluate a finetuning"),
+        (("one", "--as", "point"), "--as: says how a budget is meant"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, flags, line):
-    for name in ("nan", "single", "single-split"):
+    for name in ("nan", "single", "single-split", "half", "folds"):
         shutil.copytree("one", name, dirs_exist_ok=True)
     table = pd.read_csv("one/predictions.csv")
     scores = table["score"].where(table.index != table.index[table["split"].eq("val")][0])
     table[table["split"].eq("val")].assign(score=scores).to_csv("nan/predictions.csv", index=False)
     table.query("split == 'val'").to_csv("single-split/predictions.csv", index=False)
     table.assign(label="NonDefective").to_csv("single/predictions.csv", index=False)
+    changed_record("single", lambda record: record["data"]["splits"].update(val={"NonDefective": 12, "Defective": 0}))
+    table[table["label"].eq("NonDefective")].to_csv("half/predictions.csv", index=False)
+    table.assign(threshold=0.0).to_csv("folds/predictions.csv", index=False)
+    changed_record("folds", lambda record: record.update(stage="crossval"))
     ended = ssl_pcb_cli("evaluate", *flags, "--out", "refused")
     assert ended.code == 2
     assert line in ended.err
