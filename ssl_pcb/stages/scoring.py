@@ -90,7 +90,7 @@ def _scored(saved: Saved, data: Path | None, device: str) -> Scored:
         refuse_changed(saved, samples, "name what to score with --data")
     else:
         rows = rows if len(rows) else samples.rows("", labelled=True)
-        _refuse_seen(saved.run, samples, rows)
+        refuse_seen(saved.run, samples, rows)
     if not len(rows):
         raise UserError(f"{samples.name}: has no labelled samples of split 'test'{' or of no split' if data else ''}")
     log.info("scoring %d %ss of %s", len(rows), samples.unit, samples.name)
@@ -110,7 +110,12 @@ def refuse_changed(saved: Saved, samples: Samples, mend: str) -> None:
         raise UserError(f"{samples.name}: has changed since {saved.run} was made; {mend}")
 
 
-def _refuse_seen(run: Path, samples: Samples, rows: NDArray[np.int64]) -> None:
+def refuse_seen(run: Path, samples: Samples, rows: NDArray[np.int64]) -> None:
+    """Refuse to judge a run on samples (N,) of another manifest whose images or boards it was trained on.
+
+    Raises:
+        UserError: Naming them.
+    """
     seen = TrainedOn.read(weights_file(run))
     leak = find_leak(seen, trained_on(samples, rows)) if seen else None
     if leak:

@@ -138,6 +138,13 @@ def test_a_folder_in_use(audit, run):
     refused(audit(run, "--out", "used"), "used: exists and is not empty; choose another --out")
 
 
+def test_training_boards_that_another_manifest_calls_validation(audit, run):
+    manifest = Manifest.read("m.csv")
+    Manifest(manifest.frame.assign(split="val"), manifest.root).write("seen.csv")
+    refused(audit(run, "--data", "seen.csv", "--out", "seen"), "run: was trained on boards")
+    assert not Path("seen").exists()
+
+
 def test_validation_of_one_class(audit, run):
     manifest = Manifest.read("m.csv")
     frame = manifest.frame
