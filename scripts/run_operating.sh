@@ -6,7 +6,7 @@
 # PATH holds DeepPCB's official layout (PCBData/group*/...). ROW is a row of scripts/run_few_labels.sh with a neck: exact
 # (painted defects first; the default), another such pretraining, or scratch_neck (random weights). Its finetuning on all
 # labels is taken if it is finished, and made if not: 10 minutes on 2 cores, for scratch_neck 3. Then synthetic panels are
-# painted, and 21 evaluations made, 12 of them of whole images too: 5 minutes. Finished parts are kept.
+# painted, and 21 evaluations made, 12 of them of whole images too: 8 minutes. Finished parts are kept.
 # Validation boards choose every threshold; the test boards are not looked at.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 row=${2:-exact}
