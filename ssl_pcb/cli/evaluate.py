@@ -26,8 +26,8 @@ PATH = click.Path(path_type=Path)
     "what lies between goes to REVIEW.",
 )  # fmt: skip
 @click.option(
-    "--as", "meant", type=click.Choice(["bound", "point"]), default="bound", show_default=True,
-    help="Whether a budget is for the one-sided 95 % bound of the rate, or for the rate as counted.",
+    "--as", "meant", type=click.Choice(["bound", "point"]),
+    help="Whether a budget is for the one-sided 95 % bound of the rate, or for the rate as counted.  [default: bound]",
 )  # fmt: skip
 @click.option("--cost-escape", type=float, help="What a missed defect costs; with --cost-false-call and --defect-rate.")
 @click.option("--cost-false-call", type=float, help="What it costs to stop a good sample.")
@@ -44,6 +44,11 @@ PATH = click.Path(path_type=Path)
     help="How scores become probabilities; none: they are log-odds, which only cross entropy makes.",
 )  # fmt: skip
 @click.option("--test", is_flag=True, help="Report on the run's test split; each look is recorded in the ledger.")
+@click.option(
+    "--holdout",
+    is_flag=True,
+    help="Report on the images of training boards that were kept apart: new images, but no new boards.",
+)
 @click.option("--data", type=PATH, help="Report on this manifest: its split 'test', or else its samples of no split.")
 @click.option(
     "--unfamiliar", type=float,
@@ -65,17 +70,20 @@ PATH = click.Path(path_type=Path)
 def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> None:
     """At which threshold to run a line: escapes against false calls, with bounds, of the run in folder RUN.
 
-    Validation chooses the threshold; the test split (--test) or another manifest (--data) tells what it is worth.
+    Validation chooses the threshold; the test split (--test), images of training boards that were kept apart
+    (--holdout) or another manifest (--data) tell what it is worth.
     Without a budget, costs, --best-f1 or --threshold it is the run's own.
     """
     asked = _asked(flags)
     from ssl_pcb.stages.evaluate import Asked
     from ssl_pcb.stages.evaluate import evaluate as choose
 
-    if data is not None and flags["test"]:
-        raise UserError("--data: takes the place of the run's test split; leave out --test")
+    judged = {"--data": data is not None, "--test": flags["test"], "--holdout": flags["holdout"]}
+    named = [name for name, is_given in judged.items() if is_given]
+    if len(named) > 1:
+        raise UserError(f"{' and '.join(named)}: each names what to report on; give one of them")
     settings = (
-        "calibration", "defect_rate", "test", "unfamiliar", "gap", "robustness", "panels", "balance",
+        "calibration", "defect_rate", "test", "holdout", "unfamiliar", "gap", "robustness", "panels", "balance",
         "device", "resamples", "seed",
     )  # fmt: skip
     kept = {key: flags[key] for key in settings}
@@ -85,7 +93,7 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
 
 def _asked(flags: dict[str, Any]) -> tuple[Any, Any]:
     """The rule for the threshold, and the false-call budget of NG where there is a review."""
-    from ssl_pcb.decision.operating_point import BestF1, EscapeBudget, FalseCallBudget, Given, LeastCost
+    from ssl_pcb.decision.operating_point import BestF1, EscapeBudget, FalseCallBudget, Given, LeastCost, Meant
 
     costs = [flags["cost_escape"], flags["cost_false_call"]]
     if None in costs and costs != [None, None]:
@@ -100,13 +108,15 @@ def _asked(flags: dict[str, Any]) -> tuple[Any, Any]:
     chosen = [name for name, is_given in given.items() if is_given]
     if len(chosen) > 1:
         raise UserError(f"{' and '.join(chosen)}: each chooses a threshold; give one of them")
+    if flags["meant"] and not budgets:
+        raise UserError("--as: says how a budget is meant; give --max-escape or --max-false-calls")
     if budgets:
-        calls = (
-            FalseCallBudget(flags["max_false_calls"], flags["meant"]) if flags["max_false_calls"] is not None else None
-        )
+        meant: Meant = flags["meant"] or "bound"
+        limit = flags["max_false_calls"]
+        calls = None if limit is None else FalseCallBudget(limit, meant)
         if flags["max_escape"] is None:
             return calls, None
-        return EscapeBudget(flags["max_escape"], flags["meant"]), calls
+        return EscapeBudget(flags["max_escape"], meant), calls
     if None not in costs:
         if flags["defect_rate"] is None:
             raise UserError("--defect-rate: costs need the share of Defective in the field; give it, as in 0.002")

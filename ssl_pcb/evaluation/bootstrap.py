@@ -48,15 +48,18 @@ class BootstrapResult:
     reason: str = ""
 
 
+def real_boards(groups: Sequence[str]) -> bool:
+    """Whether every sample has a board: no empty name, and no ``~`` stand-in."""
+    return not any(name == "" or name.startswith(PSEUDO_GROUP) for name in set(groups))
+
+
 def choose_clusters(groups: Sequence[str], images: Sequence[str]) -> tuple[Unit, NDArray[np.intp]]:
     """What to resample, and each sample's cluster number (N,).
 
-    Boards where every sample has a real one (not empty, no ``~`` stand-in) and there are at least
-    :data:`MIN_BOARDS`; otherwise source images.
+    Boards where every sample has a real one and there are at least :data:`MIN_BOARDS`; otherwise source images.
     """
     names, board_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    real = not any(name == "" or name.startswith(PSEUDO_GROUP) for name in names)
-    if real and len(names) >= MIN_BOARDS:
+    if real_boards(groups) and len(names) >= MIN_BOARDS:
         return "board", board_of
     return "source image", np.unique(np.asarray(images, dtype=str), return_inverse=True)[1]
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.decision.verdicts import ThreeWay, at_defect_rate
+from ssl_pcb.evaluation.bootstrap import real_boards
 from ssl_pcb.evaluation.errors import errors_by_name
 from ssl_pcb.evaluation.rates import Rate, by_name, rates_at
 
@@ -25,7 +26,7 @@ class Operating:
         tiles_per_image: Median; 1 where samples are whole images.
         review_per_1000: Samples of a thousand that go to a person, at ``defect_rate``; ``None`` without review.
         defect_rate: Share of Defective samples in the field.
-        by_board: Escapes and false calls of each board.
+        by_board: Escapes and false calls of each board; of none where boards are unknown.
         by_type: Of each type of defect.
     """
 
@@ -73,8 +74,9 @@ def operate(
     units = {unit: [*map(str, range(len(frame)))]}
     if unit == "tile":
         units["image"] = images
-    if "" not in boards:
+    if real_boards(boards):
         units["board"] = boards
+    known = units.get("board", [""] * len(frame))
     rates = {}
     for name, members in units.items():
         highest, classes = by_name(scores, labels, members)
@@ -90,6 +92,6 @@ def operate(
     review = 1000 * at_defect_rate((shares[0], shares[-1]), defect_rate) if reviewed else None
     tiles = int(frame.groupby("path").size().median()) if unit == "tile" else 1
     return Operating(
-        unit, rates, tiles, review, defect_rate, errors_by_name(looked_at, labels, verdicts.low, boards),
-        errors_by_name(looked_at, labels, verdicts.low, frame["types"].tolist()),
+        unit, rates, tiles, review, defect_rate,
+        *(errors_by_name(looked_at, labels, verdicts.low, names) for names in (known, frame["types"].tolist())),
     )  # fmt: skip

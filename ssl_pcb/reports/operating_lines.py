@@ -53,7 +53,7 @@ def operating_lines(found: Operating, rule: Rule | None) -> Iterator[str]:
     if found.review_per_1000 is not None:
         yield f"REVIEW: {found.review_per_1000:.0f} of 1,000 {found.unit}s, where {found.defect_rate:g} are Defective"
     if isinstance(rule, LeastCost):
-        yield f"expected cost a {found.unit}: {expected_cost(rule, escape.value, false_call.value):.4g}"
+        yield f"expected cost per {found.unit}: {expected_cost(rule, escape.value, false_call.value):.4g}"
     yield _promise(escape, false_call, found.unit)
 
 

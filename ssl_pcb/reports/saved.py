@@ -145,7 +145,9 @@ def read_saved(run: Path) -> Saved:
         frame = read_predictions(file)
     except (OSError, ValueError) as error:
         raise UserError(f"{run}: cannot be read ({str(error).splitlines()[0]}); make the run anew") from None
-    return Saved(run, record, summary, _checked(frame, file))
+    saved = Saved(run, record, summary, _checked(frame, file))
+    _refuse_others(saved, file)
+    return saved
 
 
 def read_predictions(file: Path) -> pd.DataFrame:
@@ -181,6 +183,21 @@ def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     if "types" not in frame:  # of a run made before they were saved
         frame = frame.assign(types="")
     return frame.assign(score=scores)
+
+
+def _refuse_others(saved: Saved, file: Path) -> None:
+    """Refuse predictions of another run's validation samples, or of some of its own."""
+    of_data = saved.record["data"]["splits"].get("val")
+    if saved.stage == "crossval" or of_data is None:  # whose folds judge training boards too
+        return
+    held = saved.split("val").frame["label"].value_counts()
+    counts = [f"{held.get(label, 0)} {label}" for label in LABELS]
+    expected = [f"{of_data[label]} {label}" for label in LABELS]
+    if counts != expected:
+        raise UserError(
+            f"{file}: holds {' and '.join(counts)} validation samples, and the run judged {' and '.join(expected)}; "
+            "put its own predictions back, or make the run anew"
+        )
 
 
 def need_both_classes(scored: Scored, what: str) -> None:

@@ -20,7 +20,7 @@ from ssl_pcb.config.auditing import DuplicatesConfig
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.samples import Samples, load_samples
-from ssl_pcb.reports.audit_result import RESULT, Finding, write_audit
+from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.spaces import open_space
 
@@ -82,8 +82,8 @@ def audit_duplicates(
     passed = write_audit(out, "duplicates", samples.describe(), findings, facts)
     _say(samples, counts, facts)
     written = [RESULT, TABLE, *([SHEET] if len(table) else [])]
-    verdict = "pass: no copies across splits" if passed else "copies stand in different splits"
-    log.info("%s; written: %s with %s", verdict, out, ", ".join(written))
+    say_findings(findings)
+    log.info("written: %s with %s", out, ", ".join(written))
     return passed
 
 

@@ -24,7 +24,7 @@ from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.resolve import probe_files, resolve
 from ssl_pcb.errors import UserError
-from ssl_pcb.reports.audit_result import RESULT, Finding, write_audit
+from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
 from ssl_pcb.stages.checks import refuse_used_folder
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def audit_shortcuts(config: ShortcutsConfig, data: DataConfig, out: Path) -> boo
     if bad:
         log.warning("%d unreadable files left out, first: %s", len(bad), next(iter(bad.values())))
     _say(results, manifest, measured, folds)
-    verdict = "pass: no file cue tells the label" if passed else f"{len(findings)} file cues tell the label"
-    log.info("%s; written: %s with %s, %s and %s", verdict, out, RESULT, CHART, EXAMPLES)
+    say_findings(findings)
+    log.info("written: %s with %s, %s and %s", out, RESULT, CHART, EXAMPLES)
     return passed
 
 
@@ -147,9 +147,6 @@ def _say(results: list[CueResult], manifest: Manifest, measured: Measured, folds
     for result in results:
         if not result.cue.constant:
             log.info("    %-9s%-26s%s  %s", result.cue.kind, result.cue.name, result.auroc, result.line())
-    for mend in dict.fromkeys(result.cue.mend for result in results if result.failed):
-        names = [result.cue.name for result in results if result.failed and result.cue.mend == mend]
-        log.info("to mend %s: %s", ", ".join(names), mend)
     if not any(result.cue.kind == "position" for result in results):
         log.info("no position cues: whole images have no place in a panel")
     if not measured.boxed:

@@ -23,7 +23,7 @@ from ssl_pcb.stages.familiarity import mark_unfamiliar
 from ssl_pcb.stages.gap import gap_lines, measure_gap
 from ssl_pcb.stages.panels import judge_panels, panel_figures, panel_lines
 from ssl_pcb.stages.robustness import measure_robustness
-from ssl_pcb.stages.scoring import score_data, score_test
+from ssl_pcb.stages.scoring import kept_apart, score_data, score_test
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Asked:
         defect_rate: Of the field, for probabilities and the reviewer's load; ``None`` = validation's.
         data: Manifest to report on in place of the run's test split.
         test: Report on the run's test split.
+        holdout: Report on the images of training boards that were kept apart.
         unfamiliar: Share of validation samples to count as unlike all training samples; ``None`` = none is.
         gap: Say how far the run falls from training samples to new boards, and why.
         robustness: Measure errors under corruptions of the camera too, into a folder ``robustness`` of its own.
@@ -63,6 +64,7 @@ class Asked:
     defect_rate: float | None = None
     data: Path | None = None
     test: bool = False
+    holdout: bool = False
     unfamiliar: float | None = None
     gap: bool = False
     robustness: bool = False
@@ -162,11 +164,15 @@ def _apart(saved: Saved, asked: Asked) -> tuple[str, Scored | None]:
     if asked.test:
         purpose = "the run's own threshold" if asked.rule is None else asked_for(asked.rule, saved.unit)
         return "test", score_test(saved, asked.device, asked.ledger, f"operating point: {purpose}")
+    if asked.holdout:
+        return "holdout", kept_apart(saved)
     return "validation", None
 
 
 def _split(asked: Asked) -> str:
     """Whose whole images are judged."""
+    if asked.holdout:
+        return "holdout"
     return "test" if asked.test or asked.data else "val"
 
 
@@ -195,8 +201,10 @@ def _say(
     if where == "validation":
         log.warning(
             "these samples chose the threshold, so it looks better on them than it is: --test reports on the test "
-            "split and records the look, --data on another manifest"
+            "split and records the look, --holdout on kept-apart images of training boards, --data on another manifest"
         )
+    if where == "holdout":
+        log.warning("these images are of boards that it was trained on, so it looks better on them than on new boards")
     for mark in saved.marks:
         log.warning("mark: %s", mark)
     log.info("written: %s; %s, %s and %s beside it", out / FILE, VERDICTS, CHART, DIAGRAM)

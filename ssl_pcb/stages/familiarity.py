@@ -17,6 +17,7 @@ from ssl_pcb.evaluation.features import cached_features
 from ssl_pcb.evaluation.neighbours import distance_to_nearest
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.finetuned import Classifier, load_classifier
+from ssl_pcb.stages.scoring import refuse_changed
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def mark_unfamiliar(
         raise UserError(f"{saved.run}: --unfamiliar needs the network of a finetuning, and this is a {saved.stage} run")
     judge = load_classifier(saved.run, device)
     samples, _ = load_samples(judge.config.data)
+    refuse_changed(saved, samples, "leave out --unfamiliar")
     bank = features_of(judge, None, samples.rows("train"))
     distances = distance_to_nearest(bank, features_of(judge, None, val.rows))
     limits = candidate_thresholds(distances)

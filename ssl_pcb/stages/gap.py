@@ -20,6 +20,7 @@ from ssl_pcb.evaluation.reliability import cross_fitted
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.finetuned import load_classifier
+from ssl_pcb.stages.scoring import refuse_changed
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,7 @@ def measure_gap(saved: Saved, val: Scored, test: Scored | None, device: str, see
         raise UserError(f"{saved.run}: --gap needs the network of a finetuning, and this is a {saved.stage} run")
     judge = load_classifier(saved.run, device)
     samples, _ = load_samples(judge.config.data)
-    if samples.describe()["fingerprint"] != saved.record["data"]["fingerprint"]:
-        raise UserError(f"{samples.name}: has changed since {saved.run} was made; leave out --gap")
+    refuse_changed(saved, samples, "leave out --gap")
     rows = samples.supervised("train")
     rows = rows[label_fraction_indices(samples.labels[rows], judge.config.fraction, judge.config.runtime.seed)]
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])

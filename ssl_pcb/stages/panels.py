@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ssl_pcb.data.manifest import Manifest, format_boxes, parse_boxes
-from ssl_pcb.data.samples import Samples
+from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.data.store import open_store
 from ssl_pcb.decision.bounds import upper_bound
 from ssl_pcb.decision.verdicts import ThreeWay
@@ -23,6 +23,7 @@ from ssl_pcb.imaging.tiling import windows as windows_of
 from ssl_pcb.reports.saved import Saved
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.finetuned import load_classifier
+from ssl_pcb.stages.scoring import refuse_changed
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay
     own = judge.config.data.manifest
     if own is None or (side := tile_side(Manifest.read(own).frame["crop"])) is None:
         raise UserError(f"{saved.run}: was trained on whole images, not on tiles; leave out --panels")
+    if data is None:
+        refuse_changed(saved, load_samples(judge.config.data)[0], "leave out --panels, or name images with --data")
     manifest = Manifest.read(data or own)
     chosen = manifest.split(split)
     images = _images(chosen if len(chosen) or data is None else manifest)

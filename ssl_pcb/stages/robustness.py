@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from ssl_pcb.audit.robustness_words import sentences, shift_lines, table
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.evaluation.balance import Balance
 from ssl_pcb.evaluation.bootstrap import choose_clusters
-from ssl_pcb.reports.audit_result import write_audit
+from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
 from ssl_pcb.reports.run import write_json
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.robustness_checks import findings_of
@@ -58,9 +59,12 @@ def measure_robustness(
     changes = dict([*camera_changes(size, asked.channels), *shift_changes(size)])
     found = _measure(asked, asked.scores(changes))
     out.mkdir(parents=True, exist_ok=True)
-    passed = _write(found, asked, run, out, balance)
+    findings = findings_of(found)
+    passed = _write(found, findings, asked, run, out, balance)
     draw_robustness(found, asked.example(changes), out / f"{AUDIT}.png")
-    _say(found, asked, run, out, balance)
+    _say(found, asked, run, balance)
+    say_findings(findings)
+    log.info("written: %s with %s, %s.json, .csv and .png", out, RESULT, AUDIT)
     return found, passed
 
 
@@ -80,7 +84,9 @@ def _measure(asked: Validation, scores: dict[Key, NDArray[np.float64]]) -> Robus
     )
 
 
-def _write(found: Robustness, asked: Validation, run: Path, out: Path, balance: Balance) -> bool:
+def _write(
+    found: Robustness, findings: Sequence[Finding], asked: Validation, run: Path, out: Path, balance: Balance
+) -> bool:
     data, rows = asked.samples.describe(), list(found.rows())
     settings = {
         "run": str(run), "split": "val", "samples": found.judged, "defective": found.defective, "unit": found.unit,
@@ -91,10 +97,10 @@ def _write(found: Robustness, asked: Validation, run: Path, out: Path, balance: 
     write_json(out / f"{AUDIT}.json", {"settings": settings, "data": data, "said": said, "rows": rows})
     with whole_file(out / f"{AUDIT}.csv") as part:
         pd.DataFrame(rows).to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    return write_audit(out, AUDIT, data, findings_of(found), settings | {"clean": dict(found.clean), "said": said})
+    return write_audit(out, AUDIT, data, findings, settings | {"clean": dict(found.clean), "said": said})
 
 
-def _say(found: Robustness, asked: Validation, run: Path, out: Path, balance: Balance) -> None:
+def _say(found: Robustness, asked: Validation, run: Path, balance: Balance) -> None:
     log.info(
         "how %s judges %d validation %ss, %d of them Defective (%s classes), at its threshold (severities 1, 3 and 5)",
         run, found.judged, found.unit, found.defective, balance,
@@ -115,4 +121,3 @@ def _say(found: Robustness, asked: Validation, run: Path, out: Path, balance: Ba
     log.info("    a shift brings in what lies beside the %s: %s its mirror image", found.unit, seen)
     for sentence in sentences(found):
         log.info("%s", sentence)
-    log.info("written: %s, .csv, .png and %s", out / f"{AUDIT}.json", out / "audit.json")

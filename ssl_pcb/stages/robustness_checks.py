@@ -39,12 +39,10 @@ def findings_of(found: Robustness) -> list[Finding]:
         mildest, name = hardship.levels[0], hardship.corruption.name
         change = mildest.changes["escape_rate"]
         if hardship.doubled(clean) is mildest and change.low > 0:
-            findings.append(
-                Finding(
-                    f"{name} of severity {mildest.severity}", "escape_rate", mildest.rates["escape_rate"],
-                    clean + change.low, clean + change.high, TWICE * clean, (), MENDS[name],
-                )
-            )  # fmt: skip
+            what = f"{name} of severity {mildest.severity} more than doubles the escape rate"
+            ends = clean + change.low, clean + change.high
+            value = mildest.rates["escape_rate"]
+            findings.append(Finding(what, "escape rate", value, *ends, TWICE * clean, (), MENDS[name]))
     return findings
 
 

@@ -52,6 +52,22 @@ def score_test(saved: Saved, device: str, ledger: Path, purpose: str) -> Scored:
     return scored
 
 
+def kept_apart(saved: Saved) -> Scored:
+    """What the run predicted of the images of training boards that nothing was trained on or chosen by.
+
+    Raises:
+        UserError: If there are none of both classes.
+    """
+    scored = saved.split("holdout")
+    if not len(scored):
+        raise UserError(
+            f"{saved.run}: has judged no images of training boards that were kept apart; keep some with 'ssl-pcb data "
+            "split --holdout', and make the run anew"
+        )
+    need_both_classes(scored, f"{saved.run}: split 'holdout'")
+    return scored
+
+
 def score_data(saved: Saved, data: Path, device: str) -> Scored:
     """Labelled samples of another manifest: those of split ``test``, or if it has none, those of no split.
 
@@ -65,16 +81,16 @@ def score_data(saved: Saved, data: Path, device: str) -> Scored:
 
 def _scored(saved: Saved, data: Path | None, device: str) -> Scored:
     if saved.stage != "finetune":
-        raise UserError(f"{saved.run}: a {saved.stage} run has no network to score with; make it again with --test")
+        mend = "make it again with --test" if saved.stage == "linear-eval" and data is None else "evaluate a finetuning"
+        raise UserError(f"{saved.run}: a {saved.stage} run has no network to score with; {mend}")
     judge = load_classifier(saved.run, device)
     samples, _ = load_samples(judge.config.data.model_copy(update={"manifest": data} if data else {}))
     rows = samples.rows("test", labelled=True)
     if data is None:
-        if samples.describe()["fingerprint"] != saved.record["data"]["fingerprint"]:
-            raise UserError(f"{samples.name}: has changed since {saved.run} was made; name what to score with --data")
+        refuse_changed(saved, samples, "name what to score with --data")
     else:
         rows = rows if len(rows) else samples.rows("", labelled=True)
-        _refuse_seen(saved.run, samples, rows)
+        refuse_seen(saved.run, samples, rows)
     if not len(rows):
         raise UserError(f"{samples.name}: has no labelled samples of split 'test'{' or of no split' if data else ''}")
     log.info("scoring %d %ss of %s", len(rows), samples.unit, samples.name)
@@ -84,7 +100,22 @@ def _scored(saved: Saved, data: Path | None, device: str) -> Scored:
     )
 
 
-def _refuse_seen(run: Path, samples: Samples, rows: NDArray[np.int64]) -> None:
+def refuse_changed(saved: Saved, samples: Samples, mend: str) -> None:
+    """Refuse the run's own data where they are no longer what they were: its rows would name other samples.
+
+    Raises:
+        UserError: With what to do about it.
+    """
+    if samples.describe()["fingerprint"] != saved.record["data"]["fingerprint"]:
+        raise UserError(f"{samples.name}: has changed since {saved.run} was made; {mend}")
+
+
+def refuse_seen(run: Path, samples: Samples, rows: NDArray[np.int64]) -> None:
+    """Refuse to judge a run on samples (N,) of another manifest whose images or boards it was trained on.
+
+    Raises:
+        UserError: Naming them.
+    """
     seen = TrainedOn.read(weights_file(run))
     leak = find_leak(seen, trained_on(samples, rows)) if seen else None
     if leak:

@@ -20,6 +20,7 @@ from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.stages.finetuned import Classifier, load_classifier
 from ssl_pcb.stages.robustness_checks import refuse_grey
+from ssl_pcb.stages.scoring import refuse_seen
 from ssl_pcb.training.runtime import make_generator
 
 
@@ -62,6 +63,8 @@ class Validation:
         config = judge.config.data.model_copy(update={"manifest": data} if data else {})
         found, _ = load_samples(config)
         rows = found.supervised("val")
+        if data is not None:
+            refuse_seen(run, found, rows)
         rows = rows[counted(found.labels[rows], balance)]
         share = min(1.0, samples / len(rows))
         return cls(judge, found, rows[label_fraction_indices(found.labels[rows], share, seed)], seed)

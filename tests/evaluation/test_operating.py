@@ -48,6 +48,12 @@ def test_whole_images_have_no_tiles_and_unknown_boards_no_rates(tiles):
     assert found.tiles_per_image == 1
 
 
+def test_clusters_that_stand_in_for_boards_are_called_no_boards(tiles):
+    found = operate(tiles.assign(group=["~1", "~1", "~2", "~2", "y", "y"]), ThreeWay(0, 1), "tile", 0.1)
+    assert list(found.rates) == ["tile", "image"]
+    assert len(found.by_board) == 0
+
+
 @pytest.mark.parametrize(
     ("scores", "line"),
     [

@@ -23,9 +23,11 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def runs(workplace):
-    """Two finetunings that differ in their seed, one of which looked at the test split."""
+    """Two finetunings that differ in their seed, one of which looked at the test split, and one on tiles."""
     run_stage("finetune", None, KEYS | {"runtime.out": "one"}, resume=False)
     run_stage("finetune", None, KEYS | {"runtime.out": "two", "runtime.seed": 1, "test": True}, resume=False)
+    tiled(Manifest.read("m.csv")).write("tiles.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": "tiles", "data.manifest": "tiles.csv"}, resume=False)
     return workplace
 
 
@@ -88,6 +90,24 @@ def test_the_test_split_is_scored_once_by_the_run_and_every_look_recorded(runs, 
     assert pd.read_csv("tested-two/verdicts.csv")["score"].tolist() == saved["score"].tolist()
 
 
+def test_held_apart_images_of_training_boards_are_reported_and_chose_nothing(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("evaluate", "one", "--best-f1", "--holdout", "--out", "apart")
+    assert ended.code == 0, ended.err
+    found, saved = read("apart"), pd.read_csv("one/predictions.csv").query("split == 'holdout'")
+    assert found["reported_on"] == "holdout"
+    assert ssl_pcb_cli("evaluate", "one", "--best-f1", "--out", "not-apart").code == 0
+    assert read("not-apart")["low"] == found["low"]
+    escape = found["operating"]["holdout"]["rates"]["image"]["escape"]
+    defective = saved["label"].eq("Defective")
+    assert (escape["errors"], escape["samples"]) == (
+        (defective & (saved["score"] < found["low"])).sum(),
+        defective.sum(),
+    )
+    assert found["calibration"]["measured_on"] == "samples apart"
+    assert len(pd.read_csv("apart/verdicts.csv")) == len(saved) > 0
+    assert "of boards that it was trained on" in ended.out
+
+
 def test_scores_of_another_manifest(runs, ssl_pcb_cli):
     manifest = Manifest.read("m.csv")
     test = manifest.frame["split"].eq("test")
@@ -115,12 +135,12 @@ def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
 
 
 def test_a_balanced_report_has_as_many_of_either_class_at_the_same_threshold(runs, ssl_pcb_cli):
-    for run in ("one", "two"):
-        shutil.copytree(run, f"rare-{run}")
-        table = pd.read_csv(f"{run}/predictions.csv")
-        kept = table["label"].eq("NonDefective") | (table["row"] % 3 == 0)
-        table[kept].to_csv(f"rare-{run}/predictions.csv", index=False)
-    val = table[kept & table["split"].eq("val")]
+    manifest = Manifest.read("m.csv")
+    manifest.select(manifest.frame["label"].eq("NonDefective") | (manifest.frame.index % 3 == 0)).write("rare.csv")
+    for run, seed in {"rare-one": 0, "rare-two": 1}.items():
+        keys = KEYS | {"data.manifest": "rare.csv", "training.epochs": 1, "runtime.seed": seed}
+        run_stage("finetune", None, keys | {"runtime.out": run}, resume=False)
+    val = pd.read_csv("rare-one/predictions.csv").query("split == 'val'")
     defective = int(val["label"].eq("Defective").sum())
     assert 0 < defective < len(val) / 2
     ended = {
@@ -232,8 +252,6 @@ def tiled(manifest, side=16):
 
 def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb_cli):
     manifest = Manifest.read("m.csv")
-    tiled(manifest).write("tiles.csv")
-    run_stage("finetune", None, KEYS | {"runtime.out": "tiles", "data.manifest": "tiles.csv"}, resume=False)
     val = manifest.split("val")
     boxes = sum(len(sample.boxes) for sample in val)
     for threshold, missed in ((-1000, 0), (1000, boxes)):
@@ -251,6 +269,32 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
     assert not Path("no").exists()
 
 
+def changed_record(run, change):
+    file = Path(run, "run.json")
+    record = json.loads(file.read_text())
+    change(record)
+    file.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("run", "manifest", "flags"),
+    [
+        ("one", "m.csv", ("--gap",)),
+        ("one", "m.csv", ("--test",)),
+        ("one", "m.csv", ("--unfamiliar", 0.1)),
+        ("tiles", "tiles.csv", ("--panels",)),
+    ],
+)
+def test_data_that_have_changed_since_are_not_judged_by_old_rows(runs, ssl_pcb_cli, run, manifest, flags):
+    kept, changed = Path(manifest).read_bytes(), Manifest.read(manifest)
+    Manifest(changed.frame.iloc[1:].reset_index(drop=True), changed.root).write(manifest)
+    ended = ssl_pcb_cli("evaluate", run, *flags, "--out", "refused")
+    Path(manifest).write_bytes(kept)
+    assert ended.code == 2
+    assert f"{manifest}: has changed since {run} was made" in ended.err
+    assert not Path("refused").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
@@ -262,18 +306,28 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
         (("one", "--defect-rate", 0), "--defect-rate: 0 is no share"),
         (("one", "--best-f1", "--threshold", 1), "each chooses a threshold"),
         (("one", "--threshold", "nan"), "--threshold: nan"),
-        (("one", "--data", "m.csv", "--test"), "leave out --test"),
+        (("one", "--data", "m.csv", "--test"), "--data and --test: each names what to report on"),
+        (("one", "--holdout", "--test"), "--test and --holdout: each names what to report on"),
+        (("single-split", "--holdout"), "has judged no images of training boards that were kept apart"),
         (("nan",), "1 of 12 scores are NaN"),
         (("single",), "no sample is Defective"),
+        (("half",), "and 0 Defective validation samples, and the run judged 6 NonDefective and 6 Defective"),
+        (("folds", "--test"), "a crossval run has no network to score with; evaluate a finetuning"),
+        (("one", "--as", "point"), "--as: says how a budget is meant"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, flags, line):
-    for name in ("nan", "single"):
+    for name in ("nan", "single", "single-split", "half", "folds"):
         shutil.copytree("one", name, dirs_exist_ok=True)
     table = pd.read_csv("one/predictions.csv")
     scores = table["score"].where(table.index != table.index[table["split"].eq("val")][0])
     table[table["split"].eq("val")].assign(score=scores).to_csv("nan/predictions.csv", index=False)
+    table.query("split == 'val'").to_csv("single-split/predictions.csv", index=False)
     table.assign(label="NonDefective").to_csv("single/predictions.csv", index=False)
+    changed_record("single", lambda record: record["data"]["splits"].update(val={"NonDefective": 12, "Defective": 0}))
+    table[table["label"].eq("NonDefective")].to_csv("half/predictions.csv", index=False)
+    table.assign(threshold=0.0).to_csv("folds/predictions.csv", index=False)
+    changed_record("folds", lambda record: record.update(stage="crossval"))
     ended = ssl_pcb_cli("evaluate", *flags, "--out", "refused")
     assert ended.code == 2
     assert line in ended.err
