@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from starlette.routing import Route
 
 from ssl_pcb.deploy.items import Item
 from ssl_pcb.deploy.merging import Prediction
+from ssl_pcb.deploy.overlay import overlay
 from ssl_pcb.deploy.predictor import Predictor
 from ssl_pcb.deploy.rows import as_object
 from ssl_pcb.deploy.service.access import Bearer
@@ -51,6 +53,7 @@ class Service:
         self.batcher = Batcher(
             partial(predictor.stream, max_pixels=limits.max_pixels), limits, self.metrics.batches.observe
         )
+        self.drawing = asyncio.Semaphore()  # one at a time: what draws takes a core from what judges
         self.held = Held(HELD_REQUESTS * limits.max_bytes)
 
     @asynccontextmanager
@@ -66,6 +69,23 @@ class Service:
             found = await self._judged(items)
         first = next((each.error for each in found if each.error), None)
         return JSONResponse({"error": first, "rows": [as_object(each) for each in found]}, 422 if first else 200)
+
+    async def overlay(self, request: Request) -> Response:
+        """One image as a PNG: its heat map if the model makes any, and its suspects, outlined."""
+        async with self._uploaded(request) as items:
+            if len(items) > 1:
+                raise HTTPException(422, f"send one image, not {len(items)}")
+            (found,) = await self._judged(items)
+            if found.error:
+                raise HTTPException(422, found.error)
+            async with self.drawing:
+                picture = await run_in_threadpool(self._drawn, items[0], found)
+        return Response(picture, media_type="image/png")
+
+    def _drawn(self, item: Item, found: Prediction) -> bytes:
+        held = io.BytesIO()
+        overlay(self.predictor, item, found, self.limits.max_pixels).save(held, "PNG", compress_level=3)
+        return held.getvalue()
 
     async def health(self, _: Request) -> Response:
         """Whether it lives, and which model it has."""
@@ -108,6 +128,7 @@ def build_app(
     service = Service(predictor, limits, page)
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
+        Route("/overlay", service.overlay, methods=["POST"]),
         Route("/health", service.health),
         Route("/metrics", service.told),
         Route("/", service.shown),

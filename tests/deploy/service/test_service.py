@@ -1,5 +1,6 @@
 """What the service answers: the rows of ``predict``, or one sentence."""
 
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssl_pcb.deploy.overlay import COLOURS
 from ssl_pcb.deploy.predictor import Outputs, Predictor
 from ssl_pcb.deploy.service.limits import MIB
 from ssl_pcb.deploy.service.uploads import LONGEST_NAME
@@ -206,3 +208,19 @@ def test_metrics_count_verdicts_batches_and_refusals(client):
     assert counted(asked, 'ssl_pcb_requests_total{path="/predict",status="422"}') == 1
     assert counted(asked, 'ssl_pcb_requests_total{path="other",status="404"}') == 1
     assert counted(asked, "ssl_pcb_held_bytes") == 0
+
+
+def test_one_image_is_drawn_with_what_is_not_ok_outlined(client):
+    asked = client(tile=32)
+    panel = grey(50, 96, 96)
+    panel[64:96, 0:32] = 200
+    drawn = asked.post("/overlay", files={"image": ("panel.png", encoded(panel))})
+    assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/png")
+    picture = np.asarray(Image.open(io.BytesIO(drawn.content)))
+    rows, columns = np.nonzero((picture == COLOURS["NG"]).all(-1))
+    assert picture.shape == (480, 480, 3)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (320, 479, 0, 159)
+    two = asked.post("/overlay", files=[("image", ("a.png", b"")), ("image", ("b.png", b""))])
+    assert (two.status_code, two.json()["error"]) == (422, "send one image, not 2")
+    bad = asked.post("/overlay", files={"image": ("a.png", b"")})
+    assert (bad.status_code, bad.json()["error"]) == (422, "a.png: empty file, not an image")
