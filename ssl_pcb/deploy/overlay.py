@@ -25,7 +25,8 @@ LINE, HALO = 3, 5
 
 
 def overlay(predictor: Predictor, item: Item, found: Prediction, max_pixels: int | None = None) -> Image.Image:
-    """The image, or the part of it that was judged, with its heat map if the model can make one, and its suspects.
+    """The image, or the part of it that was judged, with its suspects outlined; in grey under its heat map if the model
+    can make one.
 
     Where windows overlap the highest of their maps is shown, as the panel's verdict is its worst window's.
 
@@ -43,6 +44,7 @@ def overlay(predictor: Predictor, item: Item, found: Prediction, max_pixels: int
     view = _View(picture, item.crop)
     shown = view.shown(picture).convert("RGBA")
     if predictor.heats is not None:
+        shown = shown.convert("L").convert("RGBA")  # boards have the colours of heat
         heat = _merged(reader.samples(item), predictor.heats, view, predictor.facts.image_size)
         shown.alpha_composite(Image.fromarray(heat_colours(heat)))
     drawn = ImageDraw.Draw(shown)

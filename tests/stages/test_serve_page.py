@@ -159,7 +159,7 @@ def test_the_page_asks_for_the_token_and_keeps_it_in_the_tab(place, chromium):
         with opened(chromium, address) as browser:
             give(browser, "b.png")
             (refused,) = answers(browser, 1)
-            assert "wants a token" in text(refused, ".refused")
+            assert "token above is missing or wrong" in text(refused, ".refused")
             assert "401" in browser.get_log("browser")[0]["message"]
             browser.find_element(By.ID, "token").send_keys(TOKEN)
             give(browser, "b.png")

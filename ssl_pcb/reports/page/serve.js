@@ -15,7 +15,10 @@ async function asked(path, file) {
   } catch {
     throw new Error("the service does not answer; is it still running?");
   }
-  if (answer.status === 401) token.focus();
+  if (answer.status === 401) {
+    token.focus();
+    throw new Error("the token above is missing or wrong; mend it and choose the image again");
+  }
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `the service answered ${answer.status}`);
   return answer;
 }

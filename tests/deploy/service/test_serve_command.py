@@ -77,6 +77,24 @@ def test_with_a_token_it_listens_to_others(brightness):
         assert asked(port, "GET", "/metrics", headers={"authorization": f"Bearer {TOKEN}"})[0] == 200
 
 
+def test_large_requests_are_refused_with_a_sentence_and_not_with_a_broken_connection(brightness):
+    large = bytes(8 * 1024**2)
+    with serving(brightness(), "--max-mib", 4, SSL_PCB_TOKEN=TOKEN) as (_, port):
+        known = {"authorization": f"Bearer {TOKEN}"}
+        for path, headers, status in (
+            ("/predict", known | {"content-type": "image/png"}, 413), ("/predict", {"content-type": "image/png"}, 401),
+            ("/predict", known | {"content-type": "text/plain"}, 413), ("/none", known, 404),
+        ):  # fmt: skip
+            found, body = asked(port, "POST", path, large, headers)
+            assert (found, list(json.loads(body))) == (status, ["error"])
+        # Whoever asks first is told before the bytes are sent.
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            head = "POST /predict HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}", "Content-Type: image/png"
+            more = f"Content-Length: {len(large)}", "Expect: 100-continue", "", ""
+            raw.sendall("\r\n".join(head + more).encode())
+            assert raw.recv(100).startswith(b"HTTP/1.1 413")
+
+
 def test_what_breaks_off_or_is_no_http_leaves_it_alive(brightness):
     with serving(brightness()) as (_, port):
         for said in (
