@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -17,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -28,11 +26,10 @@ from ssl_pcb.deploy.predictor import Predictor
 from ssl_pcb.deploy.rows import as_object
 from ssl_pcb.deploy.service.access import Bearer
 from ssl_pcb.deploy.service.batcher import Batcher
-from ssl_pcb.deploy.service.limits import HELD_REQUESTS, BusyError, Held, Limits
+from ssl_pcb.deploy.service.limits import HELD_REQUESTS, Held, Limits
 from ssl_pcb.deploy.service.metrics import Counted, Metrics
+from ssl_pcb.deploy.service.refusals import HANDLERS, unknown
 from ssl_pcb.deploy.service.uploads import uploaded
-
-log = logging.getLogger(__name__)
 
 PAGE_HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'", "Cache-Control": "no-store"}
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -100,7 +97,7 @@ class Service:
         """The page."""
         return HTMLResponse(self.page, headers=PAGE_HEADERS)
 
-    def _uploaded(self, request: Request) -> Any:
+    def _uploaded(self, request: Request) -> AbstractAsyncContextManager[list[Item]]:
         return uploaded(request, self.limits.max_bytes, self.held, references=self.predictor.facts.references)
 
     async def _judged(self, items: Sequence[Item]) -> list[Prediction]:
@@ -136,38 +133,12 @@ def build_app(
     guard = (
         Middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, host], www_redirect=False)
         if token is None
-        else Middleware(AuthenticationMiddleware, backend=Bearer(token), on_error=_unknown)
+        else Middleware(AuthenticationMiddleware, backend=Bearer(token), on_error=unknown)
     )
     counted = Middleware(Counted, metrics=service.metrics, paths=frozenset(route.path for route in routes))
     return Starlette(
         routes=routes,
         middleware=[counted, guard],
-        exception_handlers={HTTPException: _refused, BusyError: _busy, ClientDisconnect: _gone, Exception: _failed},
+        exception_handlers=HANDLERS,
         lifespan=service.running,
     )
-
-
-def _said(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": sentence}, status, headers)
-
-
-def _unknown(_: HTTPConnection, error: Exception) -> Response:
-    return _said(401, str(error), {"WWW-Authenticate": "Bearer"})
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _said(error.status_code, error.detail, dict(error.headers or {}))
-
-
-async def _busy(_: Request, error: Exception) -> Response:
-    return _said(503, f"busy: {error}; try again in a second", {"Retry-After": "1"})
-
-
-async def _gone(_: Request, __: Exception) -> Response:
-    return _said(400, "the request broke off")
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("%s failed", request.url.path, exc_info=error)
-    return _said(500, "the service itself failed; its log says why")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-from contextlib import suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -32,12 +31,20 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def run(app: Starlette, listener: socket.socket) -> None:
-    """Serve until the first SIGTERM or Ctrl-C, then answer what was accepted; a second Ctrl-C leaves it."""
+    """Serve until SIGTERM or Ctrl-C, then answer what was accepted.
+
+    Raises:
+        KeyboardInterrupt: On a second Ctrl-C, which leaves it.
+    """
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
     )  # fmt: skip
     # At its end uvicorn raises the signal once more, for whoever had it before.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        if server.force_exit:
+            raise

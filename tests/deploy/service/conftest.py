@@ -1,6 +1,7 @@
 """A service of the model whose scores are known, asked without a port; and image files of every kind."""
 
 import io
+import time
 from contextlib import ExitStack
 
 import numpy as np
@@ -25,6 +26,15 @@ def encoded(array, kind="PNG", **options):
 
 def grey(level, height=16, width=16):
     return np.full((height, width), level, np.uint8)
+
+
+def until(ready):
+    """Wait for something, half a minute at most."""
+    for _ in range(3000):
+        if ready():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come about")
 
 
 @pytest.fixture

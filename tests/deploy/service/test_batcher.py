@@ -7,6 +7,7 @@ import pytest
 from ssl_pcb.deploy.items import Item
 from ssl_pcb.deploy.service.batcher import WORKERS, Batcher
 from ssl_pcb.deploy.service.limits import BusyError, Held, Limits
+from tests.deploy.service.conftest import until
 
 
 class Batches:
@@ -33,8 +34,7 @@ class Batches:
         answers = []
         for number in range(WORKERS):
             answers += self.add(f"busy {number}")
-            while self.batcher.waiting or len(self.sizes) <= number:
-                pass
+            until(lambda taken=number + 1: not self.batcher.waiting and len(self.sizes) == taken)
         return answers
 
 

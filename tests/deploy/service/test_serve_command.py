@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.service.conftest import encoded, grey
+from tests.deploy.service.conftest import encoded, grey, until
 
 TOKEN = "correct-horse-battery"
 ROOT = Path(__file__).parents[3]
@@ -58,8 +58,7 @@ def test_a_signal_stops_it_when_what_was_accepted_is_answered(brightness, sign):
     slow = ("--batch-size", 1024, "--batch-wait", 1000)  # what comes waits a second for others
     with serving(brightness(), *slow) as (process, port), ThreadPoolExecutor(8) as pool:
         going = [pool.submit(judged, port, level) for level in range(8)]
-        while held(port) < 8 * 60:
-            pass
+        until(lambda: held(port) >= 8 * 60)
         process.send_signal(sign)
         assert [each.result(30) for each in going] == [(200, level - 100) for level in range(8)]
         said, _ = process.communicate(timeout=30)

@@ -15,7 +15,7 @@ from ssl_pcb.deploy.predictor import Outputs, Predictor
 from ssl_pcb.deploy.service.limits import MIB
 from ssl_pcb.deploy.service.uploads import LONGEST_NAME
 from tests.deploy.conftest import facts
-from tests.deploy.service.conftest import encoded, grey, sent
+from tests.deploy.service.conftest import encoded, grey, sent, until
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 4), dtype=np.uint8)
 FRAMES = [Image.fromarray(grey(level)) for level in (150, 20)]
@@ -153,9 +153,12 @@ def test_a_full_queue_is_said_at_once_and_what_was_accepted_is_answered(client):
     network = Gated()
     asked = client(Predictor(facts(), network), queue=3, batch=1)
     with ThreadPoolExecutor(5) as pool:
-        going = [pool.submit(sent, asked, (f"{level}.png", encoded(grey(level)))) for level in range(5)]
-        while counted(asked, "ssl_pcb_waiting_images") < 3:
-            pass
+        going = []
+        for level in range(5):  # two are being judged, three wait
+            going.append(pool.submit(sent, asked, (f"{level}.png", encoded(grey(level)))))
+            taken, waiting = min(level + 1, 2), max(level - 1, 0)
+            until(lambda n=taken: counted(asked, "ssl_pcb_batch_images_count") == n)
+            until(lambda n=waiting: counted(asked, "ssl_pcb_waiting_images") == n)
         full = sent(asked, ("late.png", encoded(grey(9))))
         assert (full.status_code, full.headers["retry-after"]) == (503, "1")
         assert "3 images wait, of 3 that may" in full.json()["error"]
@@ -171,11 +174,9 @@ def test_concurrent_requests_are_judged_together_and_each_gets_its_own_row(clien
     asked = client(Predictor(facts(), network))
     with ThreadPoolExecutor(40) as pool:
         first = [pool.submit(sent, asked, ("first.png", encoded(grey(1)))) for _ in range(2)]
-        while counted(asked, "ssl_pcb_batch_images_count") < 1:
-            pass
+        until(lambda: counted(asked, "ssl_pcb_batch_images_count") >= 1)
         going = [pool.submit(sent, asked, (f"{level}.png", encoded(grey(level)))) for level in range(38)]
-        while counted(asked, "ssl_pcb_held_bytes") < 40 * 80:
-            pass
+        until(lambda: counted(asked, "ssl_pcb_held_bytes") >= 40 * 80)
         network.gate.set()
         rows = [each.result(30).json()["rows"][0] for each in going]
     assert [each.result().status_code for each in first] == [200, 200]
