@@ -29,12 +29,11 @@ def grey(level, height=16, width=16):
 
 
 def until(ready):
-    """Wait for something, half a minute at most."""
-    for _ in range(3000):
-        if ready():
-            return
+    """Wait for something, a minute at most."""
+    end = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < end, "it did not come about"
         time.sleep(0.01)
-    raise AssertionError("it did not come about")
 
 
 @pytest.fixture
