@@ -69,7 +69,7 @@ class _View:
         if not isinstance(picture, Image.Image):
             picture = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
         how = Image.Resampling.BILINEAR if self.scale < 1 else Image.Resampling.NEAREST
-        return picture.convert("RGB").resize(self.size, how, self.box)
+        return picture.resize(self.size, how, self.box).convert("RGB")
 
     def place(self, box: Box) -> tuple[int, int, int, int]:
         across, down = self.size[0] / (self.box[2] - self.box[0]), self.size[1] / (self.box[3] - self.box[1])
