@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ssl_pcb.data.parallel import cores
 from ssl_pcb.training.runtime import processor
 
 ROUNDS = 5
+PACKAGES = ("torch", "torchvision", "lightly", "pillow")
 
 Row = dict[str, Any]
 """A measure: name, value, detail, and the target as at_least, at_most or below if there is one."""
@@ -60,8 +61,8 @@ def _verdict(row: Row) -> str:
     return "met" if met else "not met"
 
 
-def keep(part: str, rows: list[Row], folder: Path, name: str) -> None:
-    """Print ``rows``, and put them into NAME.json and NAME.md in ``folder``.
+def keep(part: str, rows: list[Row], folder: Path, name: str, packages: Sequence[str] = PACKAGES) -> None:
+    """Print ``rows``, and put them into NAME.json and NAME.md in ``folder``, with the versions of ``packages``.
 
     They take the place of what the same part measured on the same machine; other parts and machines stay.
     """
@@ -73,7 +74,7 @@ def keep(part: str, rows: list[Row], folder: Path, name: str) -> None:
         ).strip(),
         "machine": _machine(),
         "versions": f"Python {platform.python_version()}, "
-        + ", ".join(f"{package} {version(package)}" for package in ("torch", "torchvision", "lightly", "pillow")),
+        + ", ".join(f"{package} {version(package)}" for package in packages),
         "rows": rows,
     }
     others = [run for run in parts.get(part, []) if run["machine"] != made["machine"]]

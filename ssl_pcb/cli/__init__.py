@@ -47,6 +47,7 @@ COMMANDS = {
     "report": ("ssl_pcb.cli.report", "One page about finished runs: figures, errors, pictures; opens anywhere."),
     "review": ("ssl_pcb.cli.report", "A page to decide about suspected labels, with keys."),
     "predict": ("ssl_pcb.cli.predict", "Judge images: OK, NG or REVIEW, score and probability; exported models too."),
+    "serve": ("ssl_pcb.cli.serve", "Judge images that are sent by HTTP; a page to drop them on."),
     "export": ("ssl_pcb.cli.export", "Write a run as one ONNX file that judges without torch; --int8 for a fast one."),
     "embed": ("ssl_pcb.cli.embed", "Turn images into codes: one row of numbers for each."),
     "audit": ("ssl_pcb.cli.audit", "Look for what misleads: shortcuts, copies, wrong labels, harmful views."),

@@ -32,6 +32,10 @@ ALL_OK, NOT_ALL_OK, UNREADABLE, PIPE_CLOSED = 0, 1, 3, 141
     " [default: a manifest's column 'reference']",
 )  # fmt: skip
 @click.option(
+    "--overlays", type=PATH,
+    help="New folder for a picture of each image that is not OK: the heat map over it, its suspects outlined.",
+)  # fmt: skip
+@click.option(
     "--max-pixels", type=click.IntRange(1), help="Refuse larger images as image bombs.  [default: as in training]"
 )
 @click.option(
@@ -55,15 +59,21 @@ def predict(model: Path, paths: tuple[str, ...], chosen: Any, out: str, batch_si
     """
     log_to_stderr()
     from ssl_pcb.deploy.listing import listed
+    from ssl_pcb.deploy.overlays import drawn
     from ssl_pcb.deploy.rows import write_rows
     from ssl_pcb.stages.opening import load_classifier
 
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # file names need not be text
     items = listed(paths, sys.stdin, flags["reference"])
-    found = load_classifier(
+    classifier = load_classifier(
         model, device=flags["device"], threads=flags["threads"], evaluation=flags["evaluation"]
-    ).stream(items, max_pixels=flags["max_pixels"], batch=batch_size)
+    )  # fmt: skip
+    limits = {"max_pixels": flags["max_pixels"], "batch": batch_size}
+    if flags["overlays"] is None:
+        found = classifier.stream(items, **limits)
+    else:
+        found = drawn(classifier, items, flags["overlays"], **limits)
     try:
         with _opened(out) as target:
             counts = Counter(each.verdict for each in write_rows(found, chosen, target))

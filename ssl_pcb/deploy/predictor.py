@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import NamedTuple, Protocol
@@ -48,6 +48,10 @@ class Network(Protocol):
         ...
 
 
+Heats = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From samples (B, C, S, S) to how much each of their pixels speaks for Defective, (B, S, S) in [0, 1]."""
+
+
 class _Shown(NamedTuple):
     """A sample on its way, or why its image has none."""
 
@@ -64,10 +68,12 @@ class Predictor:
     Attributes:
         facts: How images become pixels, and scores verdicts.
         network: From pixels to scores.
+        heats: Where in samples it sees defects; ``None`` = it cannot tell.
     """
 
     facts: ModelFacts
     network: Network
+    heats: Heats | None = None
 
     def __call__(self, images: Iterable[Item | Source | str | bytes]) -> list[Prediction]:
         """Judge some images: paths, bytes of image files, or arrays uint8 or uint16 (H, W), (H, W, 1) or (H, W, 3).

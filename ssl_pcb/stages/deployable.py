@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.deploy.predictor import Outputs
+from ssl_pcb.evaluation.heat_maps import heat_maps
 from ssl_pcb.evaluation.neighbours import NEAREST
 from ssl_pcb.objectives.classification import ImageClassifier
 
@@ -56,6 +57,19 @@ class TorchNetwork:
         """Scores and distances of samples (B, C, S, S) uint8."""
         scores, *distances = self.module(torch.from_numpy(pixels).to(self.device))
         return Outputs(_numbers(scores), _numbers(distances[0]) if distances else None)
+
+
+class TorchHeats:
+    """Tells where in samples a classifier sees defects; it lies on ``device`` already, in eval mode."""
+
+    def __init__(self, model: ImageClassifier, device: torch.device) -> None:
+        self.model, self.device = model, device
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Heat maps (B, S, S) of samples (B, C, S, S) uint8."""
+        images = plain_view(torch.from_numpy(pixels).to(self.device), self.model.size)
+        found: NDArray[np.float32] = heat_maps(self.model, images).cpu().numpy()
+        return found
 
 
 def _numbers(found: Tensor) -> NDArray[np.float64]:

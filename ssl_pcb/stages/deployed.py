@@ -16,7 +16,7 @@ from ssl_pcb.data.samples import load_samples
 from ssl_pcb.deploy.facts import LONGEST, ModelFacts, Operating
 from ssl_pcb.deploy.predictor import Predictor
 from ssl_pcb.reports.saved import Saved, read_saved
-from ssl_pcb.stages.deployable import Deployable, TorchNetwork
+from ssl_pcb.stages.deployable import Deployable, TorchHeats, TorchNetwork
 from ssl_pcb.stages.familiarity import features_of
 from ssl_pcb.stages.finetuned import Classifier, load_classifier
 from ssl_pcb.stages.operating import operating_of
@@ -48,7 +48,8 @@ def open_run(folder: Path, device: str, threads: int | None, evaluation: Path | 
     if threads is not None:
         torch.set_num_threads(threads)
     run = deploy(folder, device, evaluation)
-    return Predictor(run.facts, TorchNetwork(run.module, run.judge.fabric.device))
+    there = run.judge.fabric.device
+    return Predictor(run.facts, TorchNetwork(run.module, there), TorchHeats(run.judge.model, there))
 
 
 def deploy(folder: Path, device: str, evaluation: Path | None) -> Deployed:

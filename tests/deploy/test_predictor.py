@@ -37,9 +37,9 @@ def test_a_path_its_bytes_and_its_pixels_are_judged_alike(brightness, tmp_path):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
     file = saved(tmp_path / "a.png", pixels)
-    found = load_classifier(brightness())([file, str(file), file.read_bytes(), pixels])
+    found = load_classifier(brightness())([file, str(file), file.read_bytes(), pixels, file])
     assert len({each.score for each in found}) == 1
-    assert [each.path for each in found] == [str(file), str(file), "image 3", "image 4"]
+    assert [each.path for each in found] == [str(file), str(file), "image 3", "image 4", str(file)]
 
 
 def test_a_panel_has_one_verdict_and_the_places_of_its_defects(brightness):

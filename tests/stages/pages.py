@@ -28,8 +28,8 @@ def visit(browser, page):
     browser.get(page.resolve().as_uri())
 
 
-def complaints(browser):
-    """Lines of the console, and requests for anything but the page itself and what it holds."""
+def complaints(browser, own="file:"):
+    """Lines of the console, and requests for anything but the page itself, what it holds and what is its ``own``."""
     said = [entry["message"] for entry in browser.get_log("browser")]
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [
@@ -37,4 +37,4 @@ def complaints(browser):
         for each in messages
         if each["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated") and "request" in each["params"]
     ]
-    return said + [url for url in asked if not url.startswith(("data:", "blob:", "file:", "about:"))]
+    return said + [url for url in asked if not url.startswith(("data:", "blob:", "about:", own))]

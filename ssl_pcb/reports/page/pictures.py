@@ -7,12 +7,11 @@ import io
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-HEAT = "inferno"
-"""Of matplotlib; it rises evenly in lightness, for every kind of colour vision."""
+from ssl_pcb.imaging.heat import heat_colours
+
 QUALITY = 80
 
 
@@ -23,10 +22,7 @@ def picture(pixels: NDArray[np.uint8], most: int) -> str:
 
 def heat_picture(heat: NDArray[np.float32], most: int) -> str:
     """A heat map (H, W) in [0, 1] as a data URI: colours that are the less transparent the higher it is."""
-    shown = np.clip(heat, 0, 1)
-    colours = colormaps[HEAT](0.25 + 0.75 * shown)  # its first quarter is as dark as copper in the dark
-    colours[..., 3] = 0.85 * shown**1.5
-    return _uri(_smaller(Image.fromarray(np.round(255 * colours).astype(np.uint8)), most))
+    return _uri(_smaller(Image.fromarray(heat_colours(heat)), most))
 
 
 def sheet(file: Path, most: int = 1600) -> str:
