@@ -50,6 +50,7 @@ for row in "$@"; do
     fi
     if [ "$row" = tuning ]; then
         ssl-pcb sweep configs/sweeps/few_labels.yaml --out "$runs/tuning"
+        python scripts/results_sweep.py configs/sweeps/few_labels.yaml "$runs/tuning" few_labels_tuning
         continue
     fi
     if [ "$row" = golden ]; then

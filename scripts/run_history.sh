@@ -21,4 +21,4 @@ for ((worker = 2; worker <= ${WORKERS:-2}; worker++)); do
 done
 ssl-pcb sweep configs/sweeps/history.yaml --out "$runs/sweep"
 for process in ${others[@]+"${others[@]}"}; do wait "$process"; done
-python scripts/results_history.py "$runs/sweep"
+python scripts/results_sweep.py configs/sweeps/history.yaml "$runs/sweep" history

@@ -1,6 +1,6 @@
-"""Write results/history.csv and its table from the sweep of scripts/run_history.sh.
+"""Write results/NAME.csv and its table from a finished sweep.
 
-python scripts/results_history.py SWEEP
+python scripts/results_sweep.py FILE FOLDER NAME
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def span(row: pd.Series, name: str, sign: str = "") -> str:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    file, folder, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     table = pd.read_csv(folder / "leaderboard.csv")
-    asked = read_sweep(Path("configs/sweeps/history.yaml"))
+    asked = read_sweep(file)
     runs = [each for run in plan_runs(asked, folder) for each in (run.before, run) if each is not None]
     records = {run.folder: read_run(run.folder) for run in runs}
     commits: dict[str, set[str]] = {}
@@ -53,9 +53,9 @@ def main() -> None:
         commits.setdefault(run.entry, set()).add(records[run.folder]["commit"])
     table["commit"] = [" ".join(sorted(commits[entry])) for entry in table["entry"]]
     RESULTS.mkdir(exist_ok=True)
-    table.to_csv(RESULTS / "history.csv", index=False, float_format="%.4f", lineterminator="\n")
+    table.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
     lines = markdown(table, asked)
-    (RESULTS / "history.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     print(f"\n{sum(record['seconds'] for record in records.values()) / 3600:.1f} hours of single runs")
 
