@@ -13,12 +13,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 count=${COUNT:-200}
 read -ra flags <<<"${FLAGS:-}"
 deeppcb_tiles "$source_folder"
-stage pretrain "$runs/pretrain" --config configs/pretrain/few_labels_pretext.yaml \
+stage pretrain "$runs/pretrain" --config configs/pretrain/few_labels_exact.yaml \
     --data "$runs/tiles.csv" ${PRETRAIN_FLAGS:-}
 
 learn() { # learn NAME SEED: finetune on NAME.csv. The last epoch is kept: validation labels choose nothing
     stage finetune "$runs/$1-finetune" --config configs/finetune/few_labels_neck.yaml --checkpoint "$runs/pretrain" \
-        --data "$runs/$1.csv" --seed "$2" --set select=last ${flags[@]+"${flags[@]}"}
+        --data "$runs/$1.csv" --seed "$2" --set backbone.neck=7 --set head_start=probe --set select=last ${flags[@]+"${flags[@]}"}
 }
 
 for seed in ${SEEDS:-0 1 2 3 4}; do

@@ -5,7 +5,7 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is pretext (networks that begin with learning painted
 # defects) or golden (networks that see the golden image too); without any, both. 5 % and 10 % of the labels are turned
-# over, at random and at the class boundary: five cross-validations a row and seed, about 20 minutes each on 2 cores.
+# over, at random and at the class boundary: five cross-validations a row and seed, about 15 minutes each on 2 cores.
 # SEEDS="0" in the environment makes fewer, SIZE=128 looks closer, FLAGS holds more flags of crossval. The test boards
 # are not looked at. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
@@ -16,7 +16,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 size=${SIZE:-64}
 read -ra flags <<<"${FLAGS:-}"
 deeppcb_tiles "$source_folder"
-stage pretrain "$runs/pretrain-$size" --config configs/pretrain/few_labels_pretext.yaml \
+stage pretrain "$runs/pretrain-$size" --config configs/pretrain/few_labels_exact.yaml \
     --data "$runs/tiles.csv" --image-size "$size" ${PRETRAIN_FLAGS:-}
 if [ $# = 0 ]; then set -- pretext golden; fi
 for row in "$@"; do
