@@ -93,7 +93,7 @@ def stage_command(stage: str) -> click.Command:
         asked |= parse_set(sets)
         keys = PRESETS[preset].keys if preset else {}
         if not resume:
-            keys = keys or recipe_for(stage, asked, with_file=config_file is not None)
+            keys = keys or recipe_for(stage, flatten(asked), with_file=config_file is not None)
         if keys is RECIPE:
             log.info("painted defects, as README recommends; --method simclr or another does otherwise")
         run_stage(stage, config_file, asked, resume=resume, preset=keys)
@@ -107,13 +107,18 @@ def run_stage(
     """Run ``stage``; returns its run folder."""
     from ssl_pcb.stages.crossval import crossval  # torch is imported from here on
     from ssl_pcb.stages.start import start_stage
-    from ssl_pcb.stages.weights import backbone_of
+    from ssl_pcb.stages.weights import backbone_of, newest_backbone
 
     schema = STAGES[stage]
-    everything = {**(flatten(read_yaml(file)) if file else {}), **(preset or {}), **asked}
+    everything = {**(flatten(read_yaml(file)) if file else {}), **(preset or {}), **flatten(asked)}
     if not any(key.split(".")[0] == "backbone" for key in everything):  # then it is that of the weights
         checkpoint = str(everything.get("checkpoint", schema.model_fields["checkpoint"].default))
-        found = backbone_of(checkpoint, everything.get("data.manifest"), everything.get("runtime.out"))
+        if checkpoint != "auto":
+            found = backbone_of(checkpoint)
+        else:  # another part of the network, or other channels, have no use for those weights
+            apart = resume or stage == "crossval" or any(key.split(".")[0] == "downsizer" for key in everything)
+            places = everything.get("data.manifest"), everything.get("runtime.out")
+            found = None if apart or everything.get("data.references") else newest_backbone(*places)
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
     config = load_config(schema, file, asked, beneath=[preset or {}])
     _say_dropped(preset or {}, asked, flatten(config.model_dump()))

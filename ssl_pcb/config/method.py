@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.base import Section
+from ssl_pcb.config.base import Section, refuse_idle
 from ssl_pcb.config.defects import DefectConfig
 
 
@@ -27,6 +27,12 @@ class SimCLRConfig(_Contrastive):
     )
     copies: int = Field(1, ge=1, description="painted copies of each sample")
     defect: DefectConfig = Field(DefectConfig(), description="the painted defects")
+
+    @model_validator(mode="after")
+    def _paints_something(self) -> "SimCLRConfig":
+        for key in ("copies", "defect"):
+            refuse_idle(self, key, "hard_negatives=synthetic", acts=self.hard_negatives == "synthetic")
+        return self
 
 
 class DCLConfig(_Contrastive):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssl_pcb.config.augment import SUPERVISED_VIEW, AugmentSection, ViewConfig
 from ssl_pcb.config.defects import DefectConfig
@@ -19,3 +19,9 @@ class PaintedConfig(AugmentSection):
     )
     defect: DefectConfig = Field(ALONG_THE_PATTERN, description="what is painted, and on how many")
     view: ViewConfig = Field(SUPERVISED_VIEW, description="how a sample is shown")
+
+    @model_validator(mode="after")
+    def _paints(self) -> "PaintedConfig":
+        if self.defect.null_share == 1:
+            raise ValueError("defect.null_share=1 paints nothing; set it below 1, or take another augmentation")
+        return self

@@ -48,11 +48,23 @@ RECIPE: Mapping[str, Any] = {
 and light; the row *exact* of results/few_labels.csv."""
 
 
+OWN = ("method.defect", "method.positive_weight", "method.kind_weight", "method.trim", "method.nt_xent_weight")
+"""Keys of its method, which may be given with it; others are of SimCLR."""
+
+
 def recipe_for(stage: str, asked: Mapping[str, Any], *, with_file: bool) -> Mapping[str, Any]:
-    """:data:`RECIPE` if ``stage`` is pretrain and the user has chosen no other way; else no keys."""
-    named = asked.get("method.name", "" if any(key.startswith("method.") for key in asked) else RECIPE["method.name"])
-    fits = named == RECIPE["method.name"] and not asked.get("data.references") and not with_file
-    return RECIPE if stage == "pretrain" and fits else {}
+    """:data:`RECIPE` if ``stage`` is pretrain and the user has chosen no other way; else no keys.
+
+    Args:
+        stage: Name of the stage.
+        asked: Dotted keys that the user gives.
+        with_file: Whether a config file is given too.
+    """
+    keys = {key for key in asked if key.startswith("method.") and key != "method.name"}
+    own = all(key.startswith(OWN) for key in keys)
+    named = asked.get("method.name", RECIPE["method.name"] if own else "")
+    another = with_file or asked.get("data.references") or asked.get("checkpoint", "none") != "none"
+    return RECIPE if stage == "pretrain" and named == RECIPE["method.name"] and not another else {}
 
 
 PRESETS = {

@@ -39,7 +39,13 @@ def stages_at(network: nn.Module, name: str, channels: int, strides: Iterable[in
     if not hasattr(network, "forward_intermediates"):
         raise UserError(f"{key}: '{name}' gives out no maps; leave it out, or choose a backbone such as resnet18")
     was_training = network.training
-    found = looked_at.eval().forward_intermediates(torch.zeros(1, channels, PROBE, PROBE), intermediates_only=True)
+    try:
+        found = looked_at.eval().forward_intermediates(torch.zeros(1, channels, PROBE, PROBE), intermediates_only=True)
+    except (AssertionError, RuntimeError, ValueError):  # made for pictures of one size
+        raise UserError(
+            f"{key}: '{name}' gives out no maps of pictures of {PROBE} px; leave it out (painted defects need it, "
+            "--method simclr does not), or choose a backbone such as resnet18"
+        ) from None
     network.train(was_training)
     last = {PROBE // each.shape[-1]: Stage(number, each.shape[1]) for number, each in enumerate(found)}
     strides = list(strides)

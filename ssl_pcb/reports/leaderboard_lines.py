@@ -27,8 +27,8 @@ def say_leaderboard(table: pd.DataFrame) -> None:
         "or images; more or less: its interval over seeds keeps from 0 too"
     )
     for number, rows in table.groupby("judged_on"):
-        count, defective, unit = rows.iloc[0][["samples", "defective", "unit"]]
-        log.info("on %d: judged on %d %ss, %d of them Defective", number, count, unit, defective)
+        count, defective, unit, balance = rows.iloc[0][["samples", "defective", "unit", "balance"]]
+        log.info("on %d: judged on %d %ss (%s classes), %d of them Defective", number, count, unit, balance, defective)
     for line in shown.to_string(index=False, na_rep="-").splitlines():
         log.info("    %s", line)
     for _, row in table[table["diverged"].gt(0) | table["failed"].gt(0)].iterrows():

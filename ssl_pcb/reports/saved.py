@@ -188,7 +188,10 @@ def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
 def _refuse_others(saved: Saved, file: Path) -> None:
     """Refuse predictions of another run's validation samples, or of some of its own."""
     of_data = saved.record["data"]["splits"].get("val")
-    if saved.stage == "crossval" or of_data is None:  # whose folds judge training boards too
+    judges_all = saved.stage == "crossval"  # training boards too
+    if (
+        judges_all or of_data is None or saved.record["data"]["skipped"]
+    ):  # unreadable ones are counted there, not judged
         return
     held = saved.split("val").frame["label"].value_counts()
     counts = [f"{held.get(label, 0)} {label}" for label in LABELS]

@@ -139,7 +139,7 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
             layers.append({"checkpoint": str(before.folder)})
         config = _config(stage, entry.config or sweep.config, layers, f"{_safe(entry.name)}-{seed}", out, before)
         if isinstance(config, LinearEvalConfig) and config.reported_probe == "logistic":
-            _refuse_idle(layers[2])
+            _refuse_idle({**layers[1], **layers[2]})
         if before is None:
             refuse_missing_weights(config)
     except UserError as error:

@@ -113,23 +113,34 @@ def _reservations(seen: TrainedOn, leak: str | None, samples: Samples) -> Iterat
         yield "the checkpoint has seen kept-apart images (split 'holdout')"
 
 
-def backbone_of(checkpoint: str, manifest: object = None, out: object = None) -> BackboneConfig | None:
-    """The network of the run that ``checkpoint`` names; ``None`` if it names none.
-
-    Args:
-        checkpoint: As a stage takes it; ``auto`` = the newest finished pretraining run on ``manifest``.
-        manifest: The stage's, ``None`` = the embedded synthetic boards.
-        out: The stage's run folder, if it is known.
-    """
-    if checkpoint == "auto":
-        name, beside = str(manifest or EMBEDDED), [Path(str(out)).resolve().parent] if out else []
-        found = _pretrainings({Path("runs").resolve(), *beside})
-        on_it = [(ended, run) for ended, run, record in found if record["data"]["manifest"] == name]
-        checkpoint = str(max(on_it)[1]) if on_it else "none"
+def backbone_of(checkpoint: str) -> BackboneConfig | None:
+    """The network of the run folder ``checkpoint``; ``None`` if it is no run folder."""
     folder = Path(checkpoint)
     stage = read_run(folder).get("stage") if folder.is_dir() else None
     given = {"weights": "none", "init": "own"}
     return read_config(folder, stage).backbone.model_copy(update=given) if stage else None
+
+
+def newest_backbone(manifest: object, out: object) -> BackboneConfig | None:
+    """The network of the newest finished pretraining on a manifest, which ``auto`` will then find.
+
+    ``None`` if there is no such run.
+
+    Args:
+        manifest: Path; ``None`` = the embedded synthetic boards.
+        out: The run folder to be, beside which such a run may lie too; ``None`` = one below ``runs``.
+    """
+    wanted = Path(str(manifest or EMBEDDED)).resolve()
+    roots = {Path("runs").resolve(), *([Path(str(out)).resolve().parent] if out else [])}
+    for _, folder, record in sorted(_pretrainings(roots), key=lambda each: each[0], reverse=True):
+        name = record.get("data", {}).get("manifest")  # streams have none
+        if name is None or Path(name).resolve() != wanted:
+            continue
+        try:
+            return backbone_of(str(folder))
+        except UserError as error:
+            log.warning("%s: is passed over, its config cannot be read (%s)", folder, error)
+    return None
 
 
 def describe_backbone(config: BackboneConfig, channels: int) -> dict[str, object]:
@@ -152,13 +163,20 @@ def trained_on(samples: Samples, rows: NDArray[np.int64]) -> TrainedOn:
 def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> str:
     images = samples.fingerprint(labels=False)
     wanted = describe_backbone(config, samples.channels)
-    found = [
-        (ended, run)
+    on_it = [
+        (ended, run, record)
         for ended, run, record in _pretrainings(roots)
-        if (BEFORE | record["backbone"]) == wanted and record["data"]["images_fingerprint"] == images
+        if record.get("data", {}).get("images_fingerprint") == images
     ]
+    found = [(ended, run) for ended, run, record in on_it if (BEFORE | record["backbone"]) == wanted]
+    if not found and on_it:
+        newest = max(on_it, key=lambda each: each[0])[1]
+        log.warning(
+            "%s was pretrained on this data with another network than this one; to start from it, name it with "
+            "--checkpoint and leave backbone keys out", newest,
+        )  # fmt: skip
     if not found:
-        log.info("no finished pretraining run on this data with %s", config.name)
+        log.info("no finished pretraining run on this data with this network (%s)", config.name)
         return "none"
     newest = max(found)[1]
     return str(newest.relative_to(Path.cwd())) if newest.is_relative_to(Path.cwd()) else str(newest)

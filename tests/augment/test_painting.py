@@ -34,19 +34,15 @@ def test_what_is_painted_clearly_is_defective_and_nothing_else_changes_its_label
     assert made.painted[~good].any()  # those that are Defective already get one too
 
 
-def test_with_nothing_to_paint_labels_are_the_samples():
-    _, labels, made = shown(null_share=1)
-    assert not made.painted.any()
-    assert (made.labels == labels).all()
-
-
-def test_light_comes_after_painting_and_the_seed_decides():
-    default = PaintedConfig().view
-    first, again, other = (shown(view=default, seed=seed)[2] for seed in (0, 0, 1))
-    assert torch.equal(first.images, again.images)
-    assert not torch.equal(first.images, other.images)
-    assert first.images.min() >= 0
-    assert first.images.max() <= 1
+def test_noise_comes_after_painting_and_the_seed_decides():
+    """A blob without the camera's noise would give itself away."""
+    noisy = AS_IT_IS.model_copy(update={"photometry": AS_IT_IS.photometry.model_copy(update={"noise": 0.1})})
+    images = shown(view=noisy)[2].images
+    assert torch.equal(images, shown(view=noisy)[2].images)
+    assert not torch.equal(images, shown(view=noisy, seed=1)[2].images)
+    flat, noised = ((each[..., 1:] == each[..., :-1]).float().mean().item() for each in (shown()[2].images, images))
+    assert flat > 0.5
+    assert noised < 0.001
 
 
 @pytest.mark.parametrize(
@@ -57,6 +53,7 @@ def test_light_comes_after_painting_and_the_seed_decides():
             "augment.name: painted makes good pictures Defective, and loss logit_adjusted",
         ),
         ({"loss.class_weights": "balanced"}, "set loss.name=cross_entropy without class weights"),
+        ({"augment.defect.null_share": 1}, "augment: defect.null_share=1 paints nothing; set it below 1"),
         ({"data.references": True}, "augment.name: painted would paint the golden images too"),
     ],
 )

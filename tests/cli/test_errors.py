@@ -203,7 +203,7 @@ def test_an_unknown_backbone_names_the_nearest(refused, boards):
 
 
 def test_a_backbone_that_takes_one_image_size_only(refused, boards):
-    line = refused("pretrain", "--data", boards, *SMALL, "--backbone", "vit_tiny_patch16_224", "--out", "run")
+    line = refused("finetune", "--data", boards, *SMALL, "--backbone", "vit_tiny_patch16_224", "--out", "run")
     assert "backbone.name: 'vit_tiny_patch16_224'" in line
 
 

@@ -1,6 +1,7 @@
 """The three commands as they stand: the recommended pretraining, and what comes after it takes its network."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ def test_the_recipe_is_the_row_of_the_results():
         ({}, False, True), ({"training.epochs": 2, "backbone.name": "densenet121"}, False, True), ({}, True, False),
         ({"method.name": "defect_pretext", "method.trim": 0.1}, False, True), ({"method.name": "simclr"}, False, False),
         ({"method.hard_negatives": "synthetic"}, False, False), ({"data.references": True}, False, False),
+        ({"method.defect.min_size": 5}, False, True), ({"method.hidden_dim": 8}, False, False),
+        ({"method.hard_negatives": "synthetic", "method.defect.min_size": 5}, False, False),
+        ({"checkpoint": "runs/a"}, False, False), ({"checkpoint": "none"}, False, True),
     ],
 )  # fmt: skip
 def test_whoever_chooses_a_method_does_not_get_it(asked, with_file, is_recipe):
@@ -59,6 +63,45 @@ def test_what_comes_after_takes_the_newest_run_and_its_network(workplace, ssl_pc
     assert (plain["method"]["name"], plain["backbone"]["neck"]) == ("simclr", 0)
     tuned, _ = run(ssl_pcb_cli, "finetune", "tuned-plain", **rest)
     assert (tuned["backbone"]["neck"], tuned["checkpoint"]) == (0, "runs/plain")
+
+
+def test_runs_that_cannot_be_used_are_passed_over(workplace, ssl_pcb_cli):
+    """A stream's, one whose config no longer holds, and one by another network, which is said."""
+    run(ssl_pcb_cli, "pretrain", "usable", **SETS)
+    for name, data in {"streamed": {}, "damaged": {"manifest": "m.csv"}}.items():
+        shutil.copytree("runs/usable", f"runs/{name}")
+        file = Path(f"runs/{name}/run.json")
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"data": data, "ended": "2999-01-01"}))
+    Path("runs/damaged/config.yaml").write_text("monitor_evry: 3")
+    rest = {key: value for key, value in SETS.items() if not key.startswith("backbone")} | JUDGED
+    probed, ended = run(ssl_pcb_cli, "linear-eval", "probed", **rest, cs="[0.1]", ks="[1]", fractions="[1.0]")
+    assert probed["checkpoint"] == "runs/usable"
+    assert "runs/damaged: is passed over" in ended.out + ended.err
+    absolute = ssl_pcb_cli(
+        "finetune",
+        "--data",
+        Path("m.csv").resolve(),
+        "--out",
+        "runs/absolute",
+        *(f"--set={k}={v}" for k, v in rest.items()),
+    )
+    assert absolute.code == 0, absolute.err
+    assert yaml.safe_load(Path("runs/absolute/config.yaml").read_text())["checkpoint"] == "runs/usable"
+    named, ended = run(ssl_pcb_cli, "finetune", "named", **rest, backbone__name="test_resnet", backbone__norm="group")
+    assert named["checkpoint"] == "none"
+    assert (
+        "was pretrained on this data with another network than this one; to start from it, name it with"
+        in ended.out + ended.err
+    )
+
+
+def test_a_network_that_gives_out_no_maps_is_refused_in_one_line(workplace, ssl_pcb_cli):
+    sets = [f"--set={key}={value}" for key, value in SETS.items() if key != "backbone.name"]
+    ended = ssl_pcb_cli("pretrain", "--data", "m.csv", "--out", "runs/vit", "--backbone", "vit_tiny_patch16_224", *sets)
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1
+    assert "gives out no maps of pictures of" in ended.err
+    assert not Path("runs/vit").exists()
 
 
 def test_a_run_of_another_method_is_resumed_as_it_is(workplace, ssl_pcb_cli):

@@ -225,10 +225,10 @@ def test_it_stops_when_nothing_was_better_for_long_enough(workplace, monkeypatch
     assert [row["epoch"] for row in rows(patient)] == [1, 2, 3, 4, 5]
     assert [row["best"] for row in rows(patient)] == [0.5, 0.6, 0.6, 0.6, 0.6]
     summary = json.loads((patient / "summary.json").read_text())
-    assert (summary["epochs"], summary["best_epoch"]) == (5, 5)  # of equals the last
+    assert (summary["epochs"], summary["best_epoch"]) == (5, 4)  # of equals the last
     log = (patient / "log.txt").read_text()
     assert "stopped after epoch 5 of 6: validation average_precision was no better in the last 3" in log
-    assert "kept epoch: 5 of 6" in log
+    assert "kept epoch: 4 of 6" in log
     assert "expected: at most about" in log
     with monkeypatch.context() as patch:
         measuring(patch)
