@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import click
 
 from ssl_pcb.cli.terminal import log_to_stderr
+from ssl_pcb.errors import UserError
 
 PATH = click.Path(path_type=Path)
 
@@ -77,12 +78,14 @@ def predict(model: Path, paths: tuple[str, ...], chosen: Any, out: str, batch_si
     try:
         with _opened(out) as target:
             counts = Counter(each.verdict for each in write_rows(found, chosen, target))
+            if not counts:
+                raise UserError("PATHS: name no image, so that nothing was judged")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
         return PIPE_CLOSED
     said = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in ("OK", "REVIEW", "NG") if counts[verdict])
     unread = f"{counts[None]:,} could not be read (column error)" if counts[None] else ""
-    click.echo("; ".join(part for part in (said, unread) if part) or "no images", err=True)
+    click.echo("; ".join(part for part in (said, unread) if part), err=True)
     return UNREADABLE if counts[None] else NOT_ALL_OK if counts["NG"] + counts["REVIEW"] else ALL_OK
 
 

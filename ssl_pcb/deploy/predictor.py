@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,10 +79,15 @@ class Predictor:
     def __call__(self, images: Iterable[Item | Source | str | bytes]) -> list[Prediction]:
         """Judge some images: paths, bytes of image files, or arrays uint8 or uint16 (H, W), (H, W, 1) or (H, W, 3).
 
+        One such image by itself is one image, not its letters or lines.
+
         Returns:
             One prediction an image, in order. An image that cannot be read has its ``error`` set, and no verdict.
         """
-        return list(self.stream(images))
+        one = isinstance(images, (str, bytes, Path)) or (
+            isinstance(images, np.ndarray) and (images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (1, 3)))
+        )
+        return list(self.stream([cast("Source | str | bytes", images)] if one else images))
 
     def stream(
         self, images: Iterable[Item | Source | str | bytes], *, max_pixels: int | None = None, batch: int | None = None

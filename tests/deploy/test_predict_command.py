@@ -51,6 +51,15 @@ def test_what_the_user_can_mend_ends_with_2_and_no_row(model, ssl_pcb_cli, argum
     assert len(ended.err.splitlines()) == 1
 
 
+def test_a_list_that_names_nothing_is_no_good_list(model, ssl_pcb_cli, monkeypatch):
+    """A camera that has died names no image, and all of them are OK."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    ended = ssl_pcb_cli("predict", model, "-", "-o", "rows.csv")
+    assert ended.code == 2
+    assert "name no image" in ended.err
+    assert not Path("rows.csv").exists()
+
+
 def test_json_lines_go_into_a_file(model, ssl_pcb_cli):
     ended = ssl_pcb_cli("predict", model, "ng.png", "bad.png", "--format", "jsonl", "-o", "out/rows.jsonl")
     assert (ended.code, ended.out) == (3, "")

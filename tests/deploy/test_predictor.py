@@ -42,6 +42,17 @@ def test_a_path_its_bytes_and_its_pixels_are_judged_alike(brightness, tmp_path):
     assert [each.path for each in found] == [str(file), str(file), "image 3", "image 4", str(file)]
 
 
+def test_one_image_by_itself_is_one_image(brightness, tmp_path):
+    """Not its letters, or lines of pixels that would each get a verdict."""
+    rng, classifier = np.random.default_rng(0), load_classifier(brightness())
+    for pixels in (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((40, 30, 3), (40, 30, 1), (40, 30))):
+        (expected,), (found,) = classifier([pixels]), classifier(pixels)
+        assert (found.score, found.error) == (expected.score, "")
+    file = saved(tmp_path / "a.png", pixels)
+    assert [each.score for one in (file, str(file), file.read_bytes()) for each in classifier(one)] == [found.score] * 3
+    assert len(classifier(np.stack([pixels[..., None]] * 4))) == 4
+
+
 def test_a_panel_has_one_verdict_and_the_places_of_its_defects(brightness):
     panel = grey(50, 160, 224)
     panel[100:116, 40:56] = 255  # whole in the window at 32, 96, and in no other

@@ -7,9 +7,13 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, SimpleUser
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ssl_pcb.errors import UserError
 
@@ -85,3 +89,23 @@ class Bearer(AuthenticationBackend):
         if kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token):
             return AuthCredentials(), SimpleUser("bearer")
         raise AuthenticationError("this service wants a token: send the header 'Authorization: Bearer TOKEN'")
+
+
+class OwnPages:
+    """Refuses what the page of another site makes a browser ask.
+
+    That page could not read the answers, but would take the line's time.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 403 where the request names another origin than the host that it asks."""
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        origin = headers.get("origin")
+        if origin is None or urlsplit(origin).netloc == headers.get("host"):
+            await self.app(scope, receive, send)
+        else:
+            refusal = JSONResponse({"error": "this service answers its own page alone, and programs"}, 403)
+            await refusal(scope, receive, send)

@@ -24,7 +24,7 @@ from ssl_pcb.deploy.merging import Prediction
 from ssl_pcb.deploy.overlay import overlay
 from ssl_pcb.deploy.predictor import Predictor
 from ssl_pcb.deploy.rows import as_object
-from ssl_pcb.deploy.service.access import Bearer
+from ssl_pcb.deploy.service.access import Bearer, OwnPages
 from ssl_pcb.deploy.service.batcher import Batcher
 from ssl_pcb.deploy.service.limits import HELD_REQUESTS, Held, Limits
 from ssl_pcb.deploy.service.metrics import Counted, Metrics
@@ -101,6 +101,8 @@ class Service:
         return uploaded(request, self.limits.max_bytes, self.held, references=self.predictor.facts.references)
 
     async def _judged(self, items: Sequence[Item]) -> list[Prediction]:
+        if len(items) > self.limits.queue:  # waiting would never help
+            raise HTTPException(413, f"{len(items)} images at once, and {self.limits.queue} may wait; send fewer")
         found = await asyncio.gather(*map(asyncio.wrap_future, self.batcher.add(items)))
         for each in found:
             self.metrics.images.labels(each.verdict or "unreadable").inc()
@@ -138,7 +140,7 @@ def build_app(
     counted = Middleware(Counted, metrics=service.metrics, paths=frozenset(route.path for route in routes))
     return Starlette(
         routes=routes,
-        middleware=[counted, guard],
+        middleware=[counted, Middleware(OwnPages), guard],
         exception_handlers=HANDLERS,
         lifespan=service.running,
     )

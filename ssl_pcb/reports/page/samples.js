@@ -1,6 +1,6 @@
 /** A sample's picture with its defect boxes, or with the heat map over it. */
 function pictured(sample, heat = false) {
-  const frame = el("span", { class: "pic" }, el("img", { class: "sharp", src: sample.image, alt: heat ? "" : described(sample), draggable: "false" }));
+  const frame = el("span", { class: "pic" }, el("img", { class: heat ? "sharp grey" : "sharp", src: sample.image, alt: heat ? "" : described(sample), draggable: "false" }));
   if (heat) frame.append(el("img", { src: sample.heat, alt: "where the network sees a defect", draggable: "false" }));
   if (sample.boxes.length) {
     const boxes = svg("svg", { viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });

@@ -70,3 +70,15 @@ def test_other_addresses_want_a_token(host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "::1", "localhost"])
 def test_this_computer_wants_none(host):
     refuse_open_doors(host, None)
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
+def test_pages_of_elsewhere_cannot_make_a_browser_ask(client, token, origin):
+    asked = client(token=token, host="http://127.0.0.1:8000")
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    found = sent(asked, ("a.png", encoded(grey(50))), headers=headers | {"origin": origin})
+    assert found.status_code == 403
+    assert list(found.json()) == ["error"]
+    own = sent(asked, ("a.png", encoded(grey(50))), headers=headers | {"origin": "http://127.0.0.1:8000"})
+    assert own.status_code == 200

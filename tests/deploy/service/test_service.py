@@ -169,6 +169,12 @@ def test_a_full_queue_is_said_at_once_and_what_was_accepted_is_answered(client):
     assert sent(asked, ("late.png", encoded(grey(9)))).status_code == 200
 
 
+def test_more_than_may_ever_wait_are_not_told_to_try_again(client):
+    found = sent(client(queue=3), *((f"{number}.png", encoded(grey(50))) for number in range(4)))
+    assert found.status_code == 413
+    assert found.json()["error"] == "4 images at once, and 3 may wait; send fewer"
+
+
 def test_concurrent_requests_are_judged_together_and_each_gets_its_own_row(client):
     network = Gated()
     asked = client(Predictor(facts(), network))
