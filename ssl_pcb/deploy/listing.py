@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,8 @@ from ssl_pcb.data.manifest import REFERENCE, Manifest, parse_boxes
 from ssl_pcb.deploy.items import Item
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import SUFFIXES
+
+log = logging.getLogger(__name__)
 
 STDIN = "-"
 TABLES = (".csv", ".parquet")
@@ -57,7 +60,15 @@ def _file(name: str) -> Item:
 
 
 def _images(folder: Path) -> list[str]:
-    return sorted(str(file) for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = sorted(str(file) for file in folder.rglob("*") if file.is_file())
+    found = [file for file in files if Path(file).suffix.lower() in SUFFIXES]
+    others = [file for file in files if Path(file).suffix.lower() not in SUFFIXES]
+    if found and others:
+        log.warning(
+            "%s: %d that do not end as images do (%s) are left out, first %s; name them to have them judged",
+            folder, len(others), ", ".join(SUFFIXES), others[0],
+        )  # fmt: skip
+    return found
 
 
 def _some(found: list[str], otherwise: str) -> list[str]:

@@ -32,6 +32,12 @@ def test_files_folders_and_globs_in_their_order(place):
     assert names("absent.png") == ["absent.png"]  # its row will say so
 
 
+def test_what_a_folder_holds_beside_images_is_said(place, caplog):
+    names("in")
+    assert "in: 1 that do not end as images do" in caplog.text
+    assert "in/notes.txt" in caplog.text
+
+
 def test_a_list_on_standard_input_is_read_as_it_comes(place):
     endless = repeat("in/b.PNG\n")
     assert [item.name for item in islice(listed(["a [1].png", "-"], endless), 3)] == ["a [1].png", *["in/b.PNG"] * 2]
