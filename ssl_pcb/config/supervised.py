@@ -166,6 +166,12 @@ class CrossvalConfig(SupervisedConfig):
     _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
 
     @model_validator(mode="after")
+    def _folds_have_no_runs_yet(self) -> "CrossvalConfig":
+        if self.checkpoint == "auto":
+            raise ValueError("checkpoint: no run fits a fold, so auto would start at random; name a run, or none")
+        return self
+
+    @model_validator(mode="after")
     def _nothing_is_chosen_on_the_judged_fold(self) -> "CrossvalConfig":
         if self.head_start == "probe":
             raise ValueError(

@@ -163,6 +163,7 @@ def test_resuming_keeps_finished_folds(workplace, monkeypatch):
         ({"test": True}, "test: unknown key"),
         ({"select": "auroc"}, "select: unknown key"),
         ({"checkpoint": "nowhere"}, "nowhere"),
+        ({"checkpoint": "auto"}, "checkpoint: no run fits a fold"),
         ({"freeze": ["stage9"]}, "freeze: .* has no stage9"),
         ({"training__batch_size": 4096}, "lower --batch-size"),
     ],
