@@ -8,15 +8,29 @@ import torch
 from torch import Tensor
 
 from ssl_pcb.augment.augmented import Augmented
-from ssl_pcb.augment.defects.paint import paint_defects
+from ssl_pcb.augment.defects.paint import Painted, paint_defects
 from ssl_pcb.augment.photometric import relight
 from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.defects import DefectConfig
 from ssl_pcb.config.painting import PaintedConfig
+
+
+def painted_views(
+    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator
+) -> tuple[Tensor, Painted, Tensor]:
+    """One random view of each sample with a defect or none: painted after geometry, before light, blur and noise.
+
+    Returns:
+        Images (B, C, S, S) in [0, 1], what is painted on them, and the maps (B, 2, 3) from them to their samples.
+    """
+    draw = views.draw(len(pixels), pixels.shape[1], generator)
+    painted = paint_defects(views.move(pixels, draw.maps), config, generator)
+    return relight(painted.images, draw.light), painted, draw.maps
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A defect is painted on pictures of either class, after geometry and before light; a good one is then Defective.
+    """A defect is painted on pictures of either class; a good one is then Defective.
 
     So a network that has few defective samples does not learn them by heart. Those of the other class that are
     retouched in their own colours stay good: the trace of painting is not what is to be learnt.
@@ -29,7 +43,6 @@ class Painting:
         self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
     ) -> Augmented:
         """See :class:`~ssl_pcb.augment.augmented.Augment`."""
-        draw = self.views.draw(len(pixels), pixels.shape[1], generator)
-        painted = paint_defects(self.views.move(pixels, draw.maps), self.config.defect, generator)
+        images, painted, maps = painted_views(self.views, pixels, self.config.defect, generator)
         shows = painted.clear.flatten(1).any(1)
-        return Augmented(relight(painted.images, draw.light), labels.masked_fill(shows, 1), draw.maps, painted=shows)
+        return Augmented(images, labels.masked_fill(shows, 1), maps, painted=shows)

@@ -12,7 +12,7 @@ import click
 
 from ssl_pcb.cli.audit_data import duplicates, shortcuts
 from ssl_pcb.cli.audit_labels import labels, next_
-from ssl_pcb.cli.test_balance import test_balance
+from ssl_pcb.cli.balance_option import balance_option
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.show import describe
@@ -148,7 +148,7 @@ def norms(
     "--samples", type=click.IntRange(2), default=2000, show_default=True,
     help="Most validation samples, each class in its share.",
 )  # fmt: skip
-@test_balance
+@balance_option
 @click.option("--seed", default=0, show_default=True, help="Seed.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."

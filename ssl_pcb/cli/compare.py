@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ssl_pcb.cli.test_balance import test_balance
+from ssl_pcb.cli.balance_option import balance_option
 
 PATH = click.Path(path_type=Path)
 
@@ -16,7 +16,7 @@ PATH = click.Path(path_type=Path)
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)
 @click.option("--split", type=click.Choice(["val", "holdout", "test"]), default="val", show_default=True)
-@test_balance
+@balance_option
 @click.option("--out", type=PATH, help="JSON file to write.")
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")

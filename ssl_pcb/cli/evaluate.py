@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ssl_pcb.cli.test_balance import test_balance
+from ssl_pcb.cli.balance_option import balance_option
 from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ PATH = click.Path(path_type=Path)
     "--panels", is_flag=True,
     help="Of a run on tiles: judge whole images too, by overlapping windows; misses a box, false alarms an image.",
 )  # fmt: skip
-@test_balance
+@balance_option
 @click.option("--out", type=PATH, help="New folder.  [default: RUN/evaluation-DATE-TIME]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")

@@ -10,6 +10,9 @@ Generator = Literal[
     "break", "bridge", "nick", "spur", "pin_hole", "island", "cut_paste", "soft_paste", "scar",
 ]  # fmt: skip
 
+ALONG_THE_PATTERN: tuple[Generator, ...] = ("break", "bridge", "nick", "spur", "pin_hole", "island")
+"""Those that read the board's own pattern, on which a network learns best (results/ablations.csv)."""
+
 
 class DefectConfig(Section):
     """Defects painted on any board picture, without labels."""

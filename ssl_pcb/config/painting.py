@@ -5,9 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ssl_pcb.config.augment import SUPERVISED_VIEW, AugmentSection, ViewConfig
-from ssl_pcb.config.defects import DefectConfig
-
-ALONG_THE_PATTERN = DefectConfig(generators=("break", "bridge", "nick", "spur", "pin_hole", "island"), null_share=0.5)
+from ssl_pcb.config.defects import ALONG_THE_PATTERN, DefectConfig
 
 
 class PaintedConfig(AugmentSection):
@@ -17,7 +15,9 @@ class PaintedConfig(AugmentSection):
     name: Literal["painted"] = Field(
         "painted", description="a synthetic defect is painted on a picture, and a good one with it is Defective"
     )
-    defect: DefectConfig = Field(ALONG_THE_PATTERN, description="what is painted, and on how many")
+    defect: DefectConfig = Field(
+        DefectConfig(generators=ALONG_THE_PATTERN, null_share=0.5), description="what is painted, and on how many"
+    )
     view: ViewConfig = Field(SUPERVISED_VIEW, description="how a sample is shown")
 
     @model_validator(mode="after")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ssl_pcb.config.defects import ALONG_THE_PATTERN
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -35,7 +37,7 @@ DENSENET = {
 
 RECIPE: Mapping[str, Any] = {
     "method.name": "defect_pretext",
-    "method.defect.generators": ["break", "bridge", "nick", "spur", "pin_hole", "island"],
+    "method.defect.generators": [*ALONG_THE_PATTERN],
     "method.defect.null_share": 0.3,
     "view.geometry.rotation": 0.0,
     "view.geometry.translation": 0.0,

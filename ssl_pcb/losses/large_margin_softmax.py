@@ -37,9 +37,8 @@ class LargeMarginSoftmax(AnnealedLoss):
         cosine = (F.normalize(features) * F.normalize(own)).sum(1)
         share = self.plain_weight(self.count())
         asked = lengths * (share * cosine + psi(cosine, self.config.margin)) / (1 + share)
-        plain = (features[:, None] * weight).sum(
-            -1
-        )  # as exact as the own class': mixed precision has rounded the layer's
+        # The layer's own logits may be rounded by mixed precision; beside one that is not, they would lean to a class.
+        plain = (features[:, None] * weight).sum(-1)
         logits = plain.scatter(1, inputs.targets[:, None], asked[:, None])
         return F.cross_entropy(logits, inputs.targets)
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_pcb.augment.defects.paint import NULL, Painted, paint_defects
-from ssl_pcb.augment.photometric import relight
+from ssl_pcb.augment.defects.paint import NULL, Painted
+from ssl_pcb.augment.painting import painted_views
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.data.loaders import Batch
@@ -58,9 +58,8 @@ class DefectPretext(nn.Module):
 
     def show(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Painted]:
         """Images (B, C, S, S) in [0, 1], and what is painted on them: after geometry, before light, blur and noise."""
-        draw = self.views.draw(len(batch.inputs), batch.inputs.shape[1], generator)
-        painted = paint_defects(self.views.move(batch.inputs, draw.maps), self.config.defect, generator)
-        return relight(painted.images, draw.light), painted
+        images, painted, _ = painted_views(self.views, batch.inputs, self.config.defect, generator)
+        return images, painted
 
     def judge(self, found: Tensor, painted: Painted) -> StepOutput:
         """The loss of log-odds (B, 1 + generators, h, w)."""

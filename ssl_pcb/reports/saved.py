@@ -188,10 +188,8 @@ def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
 def _refuse_others(saved: Saved, file: Path) -> None:
     """Refuse predictions of another run's validation samples, or of some of its own."""
     of_data = saved.record["data"]["splits"].get("val")
-    judges_all = saved.stage == "crossval"  # training boards too
-    if (
-        judges_all or of_data is None or saved.record["data"]["skipped"]
-    ):  # unreadable ones are counted there, not judged
+    # Folds judge training boards too, and the record counts unreadable samples, which nothing judged.
+    if saved.stage == "crossval" or of_data is None or saved.record["data"]["skipped"]:
         return
     held = saved.split("val").frame["label"].value_counts()
     counts = [f"{held.get(label, 0)} {label}" for label in LABELS]

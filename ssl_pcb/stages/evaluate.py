@@ -106,15 +106,10 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
     rate = asked.defect_rate or float(val.labels.mean())
     found = {
         name: operate(
-            each.counted(asked.balance).frame,
-            verdicts,
-            saved.unit,
-            rate,
-            resamples=asked.resamples,
-            seed=asked.seed,
+            each.counted(asked.balance).frame, verdicts, saved.unit, rate, resamples=asked.resamples, seed=asked.seed
         )
         for name, each in {"validation": val, **({} if judged is None else {where: judged})}.items()
-    }
+    }  # fmt: skip
     panels = judge_panels(saved, asked.data, _split(asked), verdicts, asked.device) if asked.panels else None
     gap = measure_gap(saved, val, judged if asked.test else None, asked.device, asked.seed) if asked.gap else None
     out.mkdir(parents=True, exist_ok=True)

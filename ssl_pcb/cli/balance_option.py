@@ -6,7 +6,7 @@ import click
 
 from ssl_pcb.config.meanings import TEST_BALANCE
 
-test_balance = click.option(
+balance_option = click.option(
     "--test-balance", "balance", type=click.Choice(["natural", "balanced"]), default="natural", show_default=True,
     help=f"{TEST_BALANCE[:1].upper()}{TEST_BALANCE[1:]}.",
 )  # fmt: skip
