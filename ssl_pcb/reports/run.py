@@ -110,7 +110,7 @@ class Run:
         sessions[-1]["seconds"] = round(time.perf_counter() - self._started, 1)
         self.note(
             status=status,
-            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            ended=datetime.now(UTC).isoformat(timespec="milliseconds"),  # auto takes the newest: seconds would tie
             seconds=round(sum(session["seconds"] for session in sessions if session["seconds"]), 1),
             peak_memory=peak_memory(),
         )

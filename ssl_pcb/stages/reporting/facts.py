@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,16 @@ def facts(record: Mapping[str, Any], config: StageConfig) -> list[tuple[str, str
         "Starts from": record.get("checkpoint", getattr(config, "checkpoint", None)),
         "Learns by": _recipe(config),
         "Took": duration(record["seconds"]) if record.get("seconds") is not None else None,
-        "Made": str(record.get("ended", record.get("started", ""))).replace("T", " ").replace("+00:00", " UTC"),
+        "Made": _moment(record.get("ended", record.get("started"))),
         "Commit": record.get("commit"),
         "On": _machine(record.get("hardware", {})),
         "Data fingerprint": data.get("fingerprint"),
     }
     return [(name, str(value)) for name, value in known.items() if value not in (None, "")]
+
+
+def _moment(stamp: str | None) -> str | None:
+    return f"{datetime.fromisoformat(stamp):%Y-%m-%d %H:%M:%S} UTC" if stamp else None
 
 
 def sentence(record: Mapping[str, Any], config: StageConfig) -> str:
