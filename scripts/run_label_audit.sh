@@ -5,7 +5,7 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is pretext (networks that begin with learning painted
 # defects) or golden (networks that see the golden image too); without any, both. 5 % and 10 % of the labels are turned
-# over, at random and at the class boundary: five cross-validations a row and seed, about 15 minutes each on 2 cores.
+# over, at random and at the class boundary: five cross-validations a row and seed, about 12 minutes each on 2 cores.
 # SEEDS="0" in the environment makes fewer, SIZE=128 looks closer, FLAGS holds more flags of crossval. The test boards
 # are not looked at. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
