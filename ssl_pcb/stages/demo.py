@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ssl_pcb.config.load import load_config
+from ssl_pcb.config.presets import RECIPE
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.stages import STAGES
 from ssl_pcb.data.synthetic.generate import synthesize
@@ -46,28 +47,28 @@ def run_demo(out: Path, seed: int) -> None:
 
     log.info("2 of 5: what the augmentations do to the defects")
     audit_views(load_config(PretrainConfig, None, job.shared), out / "augmentations", samples=100, views=2, seed=seed)
-    log.info("3 of 5: SimCLR on all training images, without their labels")
-    job.run("pretrain", "pretrain", {"training.epochs": 6})
+    log.info("3 of 5: learning by painted defects from all training images, without their labels")
+    job.run("pretrain", "pretrain", {**RECIPE, "training.epochs": 6})
     job.keep_precision()
     log.info("4 of 5: probes on the frozen network")
-    simclr = str(out / "pretrain")
-    probe = job.run("linear-eval", "linear-eval", {"checkpoint": simclr, "test": True, "fractions": [0.1, 1.0]})
+    network = {key: value for key, value in RECIPE.items() if key.startswith("backbone.")}
+    painted = network | {"checkpoint": str(out / "pretrain"), "test": True}
+    probe = job.run("linear-eval", "linear-eval", painted | {"fractions": [0.1, 1.0]})
     log.info("5 of 5: finetuning from it, and from scratch")
-    settings = {
-        "sampler.name": "epoch_undersample", "training.epochs": 16, "training.batch_size": 32, "test": True,
-    }  # fmt: skip
-    tuned = job.run("finetune", "finetune-simclr", settings | {"checkpoint": simclr})
-    scratch = job.run("finetune", "finetune-scratch", settings | {"checkpoint": "none"})
+    settings = {"sampler.name": "epoch_undersample", "training.epochs": 16, "training.batch_size": 32}
+    tuned = job.run("finetune", "finetune-painted", painted | settings | {"head_start": "probe"})
+    scratch = job.run("finetune", "finetune-scratch", painted | settings | {"checkpoint": "none"})
 
     log.info("")
     log.info("on the test boards, on which nothing was chosen, per image:")
     _say("logistic probe on the random-init network", probe["floor_reports"])
-    _say("logistic probe on the SimCLR network", probe["reports"])
-    _say("finetuned from SimCLR", tuned["reports"])
+    _say("map of painted defects, no label seen", probe["label_free_reports"]["defect_map"])
+    _say("logistic probe on its network", probe["reports"])
+    _say("finetuned from painted defects", tuned["reports"])
     _say("finetuned from scratch", scratch["reports"])
     log.info("(far too small to compare methods by: it shows the way)")
     page = out / "report.html"
-    make_report([out / "finetune-simclr", out / "finetune-scratch", out / "pretrain"], page, pictures=SHOWN, seed=seed)
+    make_report([out / "finetune-painted", out / "finetune-scratch", out / "pretrain"], page, pictures=SHOWN, seed=seed)
     log.info("done in %.0f s; open %s in a browser", time.perf_counter() - began, page)
 
 
