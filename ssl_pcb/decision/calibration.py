@@ -85,8 +85,12 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
     values, classes = checked_pair(probabilities, labels)
     if values.min() < 0 or values.max() > 1:
         raise UserError("probabilities: some lie outside 0 to 1; give calibrated scores, not logits")
+    gaps = np.bincount(equal_mass_bins(values, bins), weights=values - classes, minlength=bins)
+    return float(np.abs(gaps).sum() / len(values))
+
+
+def equal_mass_bins(values: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """The bin (N,), from 0 for the lowest, of each of ``values`` (N,); equal values share one."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle_rank = np.cumsum(counts) - counts / 2
-    bin_of = np.minimum((bins * middle_rank / len(values)).astype(int), bins - 1)[inverse]
-    gaps = np.bincount(bin_of, weights=values - classes, minlength=bins)
-    return float(np.abs(gaps).sum() / len(values))
+    return np.asarray(np.minimum((bins * middle_rank / len(values)).astype(np.int64), bins - 1)[inverse])

@@ -56,6 +56,9 @@ class Given:
     threshold: float
 
 
+ROUNDING = 1e-12
+"""By which share costs may differ that are equal."""
+
 Rule = EscapeBudget | FalseCallBudget | LeastCost | BestF1 | Given
 
 
@@ -101,7 +104,8 @@ def choose_operating_point(scores: ArrayLike, labels: ArrayLike, rule: Rule, uni
             for name, cost in (("--cost-escape", escape), ("--cost-false-call", false_call)):
                 if not (math.isfinite(cost) and cost > 0):
                     raise UserError(f"{name}: {cost:g} is not above 0; give what one costs, in any currency")
-            return float(candidates[np.argmin(_costs(rule, escaped / defective, stopped / good))])
+            costs = _costs(rule, escaped / defective, stopped / good)
+            return float(candidates[costs <= costs.min() * (1 + ROUNDING)].min())
 
 
 def expected_cost(rule: LeastCost, escape_rate: float, false_call_rate: float) -> float:

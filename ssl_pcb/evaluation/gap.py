@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.decision.checks import checked_pair
 from ssl_pcb.evaluation.bootstrap import CHUNK_VALUES, choose_clusters, draw_cluster_counts, weighted_ranking
@@ -60,12 +61,14 @@ class SureErrors:
         errors: How many of them are labelled otherwise.
         expected: How many their own probabilities expect.
         p_value: How often so many would come by chance.
+        fall: By how much AUROC falls from what it were if those beyond the expected were labelled wrongly.
     """
 
     samples: int
     errors: int
     expected: float
     p_value: float
+    fall: float
 
 
 def auroc_gap(first: Part, second: Part, *, resamples: int = 1000, seed: int = 0) -> Gap:
@@ -94,16 +97,24 @@ def sure_errors(probabilities: ArrayLike, labels: ArrayLike) -> SureErrors:
     count = max(1, round(SUREST * len(values)))
     surest = np.argsort(-np.abs(values - 0.5), kind="stable")[:count]
     own = np.where(values >= 0.5, values, 1 - values)[surest]
-    errors = int(((values >= 0.5) != (classes == 1))[surest].sum())
+    wrong = surest[(values >= 0.5)[surest] != (classes == 1)[surest]]
+    errors = len(wrong)
     expected = float((1 - own).sum())
     chance = binomtest(errors, count, min(max(expected / count, 1e-12), 1.0), alternative="greater").pvalue
-    return SureErrors(count, errors, expected, float(chance))
+    mended = classes.copy()
+    mended[wrong] = 1 - mended[wrong]
+    fall = 0.0
+    if errors > expected and all(len(set(each)) == 2 for each in (classes, mended)):
+        fall = (1 - expected / errors) * (roc_auc_score(mended, values) - roc_auc_score(classes, values))
+    return SureErrors(count, errors, expected, float(chance), float(fall))
 
 
 def likeliest_causes(
     overfitting: Gap | None, shift: Gap | None, sure: SureErrors, copies: float
 ) -> Iterator[tuple[str, float]]:
-    """Causes that their measurements speak for, with what each measured; the weightiest first.
+    """Causes that their measurements speak for, with the fall in AUROC that is theirs, which puts them in order.
+
+    Leakage comes first whatever the falls are, and with the share of copies: it makes figures look good, these too.
 
     Args:
         overfitting: Fall from training samples to other images of the same boards; ``None`` = there are none.
@@ -115,9 +126,9 @@ def likeliest_causes(
         yield "leakage", copies
     falls: Mapping[str, Gap | None] = {"overfitting": overfitting, "board shift": shift}
     weighty = [(name, gap.value) for name, gap in falls.items() if gap is not None and gap.low > 0]
-    yield from sorted(weighty, key=lambda each: -each[1])
     if sure.p_value < 0.01 and sure.errors > 2 * sure.expected:
-        yield "label noise", sure.errors / sure.samples
+        weighty.append(("label noise", sure.fall))
+    yield from sorted(weighty, key=lambda each: -each[1])
 
 
 def _resampled(part: Part, resamples: int, seed: int) -> tuple[float, NDArray[np.float64]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupKFold
 
-from ssl_pcb.decision.calibration import expected_calibration_error
+from ssl_pcb.decision.calibration import equal_mass_bins, expected_calibration_error
 from ssl_pcb.decision.calibrators import Method, fit_calibration
 from ssl_pcb.decision.checks import checked_pair
 from ssl_pcb.evaluation.metrics import brier_score
@@ -32,15 +32,16 @@ class Bin(NamedTuple):
 
 
 def reliability_bins(probabilities: ArrayLike, labels: ArrayLike, bins: int = 10) -> list[Bin]:
-    """Bins of equal mass from the lowest probability to the highest.
+    """Bins of equal mass from the lowest probability to the highest; equal probabilities share one, as for the error.
 
     Args:
         probabilities: (N,) of Defective.
         labels: (N,) in {0, 1}.
-        bins: How many; of fewer samples there are fewer.
+        bins: How many at most; of few samples, or many ties, there are fewer.
     """
     values, classes = checked_pair(probabilities, labels)
-    parts = np.array_split(np.argsort(values, kind="stable"), min(bins, len(values)))
+    bin_of = equal_mass_bins(values, bins)
+    parts = [np.flatnonzero(bin_of == number) for number in np.unique(bin_of)]
     return [Bin(float(values[part].mean()), float(classes[part].mean()), len(part)) for part in parts]
 
 

@@ -73,6 +73,8 @@ def log_odds(saved: Saved) -> Calibration:
             f"loss {config.loss.name}": config.loss.name != "cross_entropy",
             "class weights": getattr(config.loss, "class_weights", "none") != "none",
             "label smoothing": getattr(config.loss, "label_smoothing", 0) > 0,
+            f"the consistency loss of augmentation {config.augment.name}": getattr(config.augment, "consistency", 0)
+            > 0,
             f"the labels of augmentation {config.augment.name}": config.augment.relabels,
         }.items()
         if differs

@@ -73,6 +73,13 @@ def test_a_case_worked_by_hand():
     assert choose_operating_point(scores, labels, EscapeBudget(0.5, "point")) == 3.5
 
 
+@pytest.mark.parametrize(("escape", "false_call", "rate"), [(2, 3, 0.6), (3, 7, 0.7), (9, 1, 0.1), (1, 1, 0.5)])
+def test_costs_of_equal_size_are_settled_for_the_lower_threshold(escape, false_call, rate):
+    """All defects below all good samples: to stop everything costs the same as to stop nothing, but for rounding."""
+    rule = LeastCost(escape, false_call, rate)
+    assert choose_operating_point([1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 0, 0], rule) < 1
+
+
 def test_the_best_f1():
     found = f1_score(LABELS, choose_operating_point(SCORES, LABELS, BestF1()) <= SCORES)
     assert found == max(f1_score(LABELS, threshold <= SCORES) for threshold in EVERY)

@@ -29,19 +29,23 @@ def test_a_fall_is_found_and_none_is_not_invented():
 @pytest.mark.parametrize("flipped", [0.0, 0.1])
 def test_wrong_labels_show_where_the_classifier_is_surest(flipped):
     truth = RNG.normal(0, 3, 4000)
-    labels = (RNG.random(4000) < sigmoid(truth)).astype(int)
-    labels = np.where(RNG.random(4000) < flipped, 1 - labels, labels)
+    right = (RNG.random(4000) < sigmoid(truth)).astype(int)
+    labels = np.where(RNG.random(4000) < flipped, 1 - right, right)
     found = sure_errors(sigmoid(truth), labels)
     assert found.samples == 800
     if flipped:
+        real = roc_auc_score(right, truth) - roc_auc_score(labels, truth)
+        assert real / 4 < found.fall < real  # it looks at a fifth of the samples, where a wrong label costs most
         assert found.errors > 60
         assert found.p_value < 1e-6
     else:
         assert found.errors == pytest.approx(found.expected, abs=4 * np.sqrt(found.expected) + 1)
         assert found.p_value > 0.01
+        assert found.fall < 0.01
 
 
-QUIET = SureErrors(100, 1, 1.0, 0.6)
+QUIET = SureErrors(100, 1, 1.0, 0.6, 0.0)
+NOISE = SureErrors(100, 12, 2.0, 1e-6, 0.05)
 LEVEL = Gap(0.0, -0.02, 0.02)
 
 
@@ -51,7 +55,8 @@ LEVEL = Gap(0.0, -0.02, 0.02)
         ((LEVEL, LEVEL, QUIET, 0.0), []),
         ((Gap(0.2, 0.1, 0.3), Gap(0.05, 0.01, 0.1), QUIET, 0.0), ["overfitting", "board shift"]),
         ((LEVEL, Gap(0.2, 0.1, 0.3), QUIET, 0.0), ["board shift"]),
-        ((None, LEVEL, SureErrors(100, 12, 2.0, 1e-6), 0.0), ["label noise"]),
+        ((None, LEVEL, NOISE, 0.0), ["label noise"]),
+        ((Gap(0.02, 0.01, 0.03), Gap(0.1, 0.05, 0.15), NOISE, 0.0), ["board shift", "label noise", "overfitting"]),
         ((LEVEL, LEVEL, QUIET, 0.3), ["leakage"]),
     ],
 )

@@ -19,6 +19,14 @@ def test_bins_of_equal_mass():
     assert len(reliability_bins(P[:4], LABELS[:4], 10)) == 4
 
 
+def test_equal_probabilities_share_a_bin_in_whatever_order_they_stand():
+    """Isotonic steps make many of them."""
+    labels = np.repeat([1, 0], [100, 900])
+    assert reliability_bins(np.full(1000, 0.1), labels) == [pytest.approx((0.1, 0.1, 1000))]
+    steps = np.repeat([0.1, 0.2, 0.9], [500, 300, 200])
+    assert [each.samples for each in reliability_bins(steps, labels)] == [500, 300, 200]
+
+
 def test_true_probabilities_have_little_error_and_sure_ones_much():
     assert calibration_error(P, LABELS)["ece"] < 0.03
     assert calibration_error(np.round(P), LABELS)["ece"] > 0.2

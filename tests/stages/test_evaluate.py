@@ -174,7 +174,12 @@ def test_scores_as_log_odds_are_corrected_for_what_the_sampler_showed(runs, ssl_
     odds = np.exp(verdicts["score"]) * (1 - shown) / shown * 0.1 / 0.9
     assert verdicts["probability"].to_numpy() == pytest.approx((odds / (1 + odds)).to_numpy())
     for number, keys in enumerate(
-        ({"loss.name": "focal"}, {"loss.class_weights": "balanced"}, {"augment.name": "mixup"})
+        (
+            {"loss.name": "focal"},
+            {"loss.class_weights": "balanced"},
+            {"augment.name": "mixup"},
+            {"augment.name": "augmix"},
+        )
     ):
         run_stage("finetune", None, KEYS | keys | {"runtime.out": f"no-odds-{number}"}, resume=False)
         ended = ssl_pcb_cli("evaluate", f"no-odds-{number}", "--calibration", "none", "--out", "no")
@@ -214,6 +219,12 @@ def test_the_gap_to_new_boards_names_what_was_planted(runs, ssl_pcb_cli):
     val = pd.read_csv("one/predictions.csv").query("split == 'val'")
     assert found["auroc"]["val"] == pytest.approx(roc_auc_score(val["label"].eq("Defective"), val["score"]))
     assert found["copied_images"] == 0
+    assert found["board_shift"].keys() == {"val"}
+    looked = ssl_pcb_cli("evaluate", "one", "--gap", "--test", "--out", "gap-test")
+    falls, found = read("gap-test")["gap"]["board_shift"], read("gap-test")["gap"]
+    assert falls["test"]["value"] == pytest.approx(found["auroc"][found["shift_from"]] - found["auroc"]["test"])
+    assert falls["val"] != falls["test"]
+    assert "against test boards): AUROC falls by" in looked.out
     # Validation images that nearly equal training images: the same pictures, a little brighter.
     frame = Manifest.read("m.csv").frame
     copies, rows = Path("copies"), []
