@@ -21,9 +21,11 @@ MOST = 8
 """Boards or types that are listed."""
 
 
-def asked_for(rule: Rule, unit: str) -> str:
-    """What ``rule`` wants, in words."""
+def asked_for(rule: Rule | None, unit: str) -> str:
+    """What ``rule`` wants, in words; ``None`` = nothing else than the run's own threshold."""
     match rule:
+        case None:
+            return "the run's own threshold"
         case EscapeBudget(limit, meant):
             return f"at most {limit:.2%} of the Defective {unit}s may escape{_meant(meant)}"
         case FalseCallBudget(limit, meant):
