@@ -51,7 +51,7 @@ def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_c
     assert rate["bound"] <= 0.4
     assert found["low"] == found["high"]
     assert found["reported_on"] == "validation"
-    assert "these samples chose the threshold" in ended.out
+    assert "was chosen on these samples" in ended.out
     assert "at this threshold at most" in ended.out
     verdicts = pd.read_csv("point/verdicts.csv")
     assert ((verdicts["score"] >= found["low"]) == verdicts["verdict"].eq("NG")).all()
@@ -62,7 +62,10 @@ def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_c
 
 def test_two_budgets_leave_a_review_between_them(runs, ssl_pcb_cli):
     budgets = ("--max-escape", 0.01, "--max-false-calls", 0.01, "--as", "point", "--defect-rate", 0.01)
-    assert ssl_pcb_cli("evaluate", "one", *budgets, "--out", "review").code == 0
+    ended = ssl_pcb_cli("evaluate", "one", *budgets, "--out", "review")
+    assert ended.code == 0
+    assert "at most 1.00% of the Defective images may escape, as counted; at most 1.00% of the good" in ended.out
+    assert "at these two thresholds at most" in ended.out
     found, verdicts = read("review"), pd.read_csv("review/verdicts.csv")
     between = verdicts["score"].ge(found["low"]) & verdicts["score"].lt(found["high"])
     assert (between == verdicts["verdict"].eq("REVIEW")).all()

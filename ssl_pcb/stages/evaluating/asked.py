@@ -9,6 +9,7 @@ from typing import Literal
 from ssl_pcb.decision.calibrators import Method
 from ssl_pcb.decision.operating_point import FalseCallBudget, Rule
 from ssl_pcb.evaluation.balance import Balance
+from ssl_pcb.reports.operating_lines import asked_for
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Asked:
     ledger: Path = Path("results/test_ledger.csv")
     resamples: int = 1000
     seed: int = 0
+
+    def purpose(self, unit: str) -> str:
+        """What the thresholds are for, in words."""
+        budgets = [self.rule, *([self.review] if self.review else [])]
+        return "; ".join(asked_for(budget, unit) for budget in budgets)
 
     @property
     def split(self) -> str:

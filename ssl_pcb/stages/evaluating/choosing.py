@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ssl_pcb.decision.operating_point import choose_operating_point
 from ssl_pcb.decision.verdicts import ThreeWay
-from ssl_pcb.reports.operating_lines import asked_for
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.evaluating.asked import Asked
 from ssl_pcb.stages.scoring import kept_apart, score_data, score_test
@@ -34,8 +33,7 @@ def samples_apart(saved: Saved, asked: Asked) -> tuple[str, Scored | None]:
     if asked.data is not None:
         return str(asked.data), score_data(saved, asked.data, asked.device)
     if asked.test:
-        purpose = f"operating point: {asked_for(asked.rule, saved.unit)}"
-        return "test", score_test(saved, asked.device, asked.ledger, purpose)
+        return "test", score_test(saved, asked.device, asked.ledger, f"operating point: {asked.purpose(saved.unit)}")
     if asked.holdout:
         return "holdout", kept_apart(saved)
     return "validation", None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ssl_pcb.reports.operating_lines import asked_for, operating_lines
+from ssl_pcb.reports.operating_lines import operating_lines
 from ssl_pcb.stages.calibrate import say_calibration
 from ssl_pcb.stages.evaluating.found import Evaluation
 from ssl_pcb.stages.evaluating.written import CHART, DIAGRAM, FILE, VERDICTS
@@ -18,16 +18,17 @@ log = logging.getLogger(__name__)
 def say_evaluation(found: Evaluation, out: Path) -> None:
     """Log what was asked for, what came of it, and where it is written."""
     asked, saved = found.asked, found.saved
-    log.info("%s: %s", saved.run, asked_for(asked.rule, saved.unit))
+    log.info("%s: %s", saved.run, asked.purpose(saved.unit))
     for name, each in found.operating.items():
         log.info("--- %s%s, %s classes", name, " (which chose it)" if name == "validation" else "", asked.balance)
-        for line in operating_lines(each, asked.rule):
+        for line in operating_lines(each, asked.rule, found.verdicts):
             log.info("    %s", line)
     say_calibration(found.calibrated)
     if found.where == "validation":
         log.warning(
-            "these samples chose the threshold, so it looks better on them than it is: --test reports on the test "
-            "split and records the look, --holdout on kept-apart images of training boards, --data on another manifest"
+            "the operating point was chosen on these samples, so it looks better on them than it is: --test reports on "
+            "the test split and records the look, --holdout on kept-apart images of training boards, --data on another "
+            "manifest"
         )
     if found.where == "holdout":
         log.warning("these images are of boards that it was trained on, so it looks better on them than on new boards")
