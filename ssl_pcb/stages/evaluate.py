@@ -12,6 +12,7 @@ from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.evaluating.asked import Asked
 from ssl_pcb.stages.evaluating.choosing import choose_verdicts, samples_apart
 from ssl_pcb.stages.evaluating.found import Evaluation
+from ssl_pcb.stages.evaluating.labels import refuse_relabelled
 from ssl_pcb.stages.evaluating.told import say_evaluation, say_more
 from ssl_pcb.stages.evaluating.written import FILE, write_evaluation
 from ssl_pcb.stages.familiarity import mark_unfamiliar
@@ -59,6 +60,7 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
     saved = read_saved(run)
     val = saved.split("val")
     need_both_classes(val, f"{run}: validation")
+    refuse_relabelled(saved, asked.data)
     if asked.defect_rate is not None:
         checked_rate("--defect-rate", asked.defect_rate)
     verdicts = choose_verdicts(saved, val, asked)

@@ -298,6 +298,54 @@ def test_data_that_have_changed_since_are_not_judged_by_old_rows(runs, ssl_pcb_c
     assert not Path("refused").exists()
 
 
+def relabelled_manifest(*splits):
+    """``m.csv`` with the first label of each split turned over; returns what it was."""
+    kept, manifest = Path("m.csv").read_bytes(), Manifest.read("m.csv")
+    labels = manifest.frame["label"].tolist()
+    for split in splits:
+        row = manifest.frame["split"].tolist().index(split)
+        labels[row] = LABELS[labels[row] == LABELS[0]]
+    Manifest(manifest.frame.assign(label=labels), manifest.root).write("m.csv")
+    return kept
+
+
+def test_labels_that_have_changed_since_are_not_counted_as_they_were(runs, ssl_pcb_cli):
+    judged = len(pd.read_csv("one/predictions.csv"))
+    kept = relabelled_manifest("val", "holdout")
+    refused = ssl_pcb_cli("evaluate", "one", "--out", "refused")
+    manifest = Manifest.read("m.csv")
+    manifest.select(manifest.frame["split"].eq("test")).write("elsewhere.csv")
+    warned = ssl_pcb_cli("evaluate", "one", "--data", "elsewhere.csv", "--out", "by-others")
+    Path("m.csv").write_bytes(kept)
+    assert refused.code == 2
+    assert refused.err == (
+        f"ssl-pcb: error: m.csv: 2 of the {judged} samples that one judged are labelled otherwise today, or gone; make "
+        "the run anew, or name with --data what to judge by the labels of today\n"
+    )
+    assert not Path("refused").exists()
+    assert warned.code == 0, warned.err
+    assert "m.csv: 1 of the 12 validation samples that choose the threshold are labelled otherwise" in warned.out
+
+
+def test_labels_that_nothing_was_judged_by_may_change_and_rows_may_move(runs, ssl_pcb_cli):
+    kept = relabelled_manifest("train")
+    manifest = Manifest.read("m.csv")
+    moved = manifest.frame.iloc[::-1].reset_index(drop=True)
+    moved["path"] = [str(manifest.root / path) for path in moved["path"]]
+    moved.to_csv("m.csv", index=False)
+    ended = ssl_pcb_cli("evaluate", "one", "--out", "moved")
+    Path("m.csv").write_bytes(kept)
+    assert ended.code == 0, ended.err
+
+
+def test_data_that_are_gone_are_missed_but_not_needed(runs, ssl_pcb_cli):
+    shutil.copytree("one", "alone")
+    changed_record("alone", lambda record: record["data"].update(manifest="gone.csv"))
+    ended = ssl_pcb_cli("evaluate", "alone", "--out", "alone-point")
+    assert ended.code == 0, ended.err
+    assert "gone.csv: is not here, so whether its labels are still those of alone is not known" in ended.out
+
+
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
