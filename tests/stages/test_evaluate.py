@@ -272,6 +272,27 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
     assert not Path("no").exists()
 
 
+def test_boxes_of_dropped_tiles_are_counted_where_the_manifest_has_them(runs, ssl_pcb_cli):
+    whole = Manifest.read("m.csv").split("val")
+    boxes = dict(zip(whole.frame["path"], whole.frame["boxes"], strict=True))
+    count, good = sum(len(sample.boxes) for sample in whole), sum(not text for text in boxes.values())
+    # As if every tile that shows a box had been dropped; a manifest to judge needs both labels.
+    frame = tiled(whole).frame.drop_duplicates("path", ignore_index=True).assign(boxes="", split="")
+    frame["label"] = [LABELS[row % 2] for row in range(len(frame))]
+    for name, more, expected in (
+        ("old", {}, (0, 0, None, len(boxes))),
+        ("new", {"untiled_boxes": [boxes[path] for path in frame["path"]]}, (count, count, count, good)),
+    ):
+        Manifest(frame.assign(**more), whole.root).write(f"{name}.csv")
+        flags = ("--threshold", 1000, "--panels", "--data", f"{name}.csv", "--out", f"panels-{name}")
+        ended = ssl_pcb_cli("evaluate", "tiles", *flags)
+        assert ended.code == 0, ended.err
+        figures = read(f"panels-{name}")["panels"]
+        assert tuple(figures[key] for key in ("boxes", "missed", "untiled", "good_images")) == expected
+        assert (f"{count} of the boxes lie in no tile of the manifest" in ended.out) == bool(more)
+        assert ("are not in this manifest, so they are not counted" in ended.out) == (not more)
+
+
 def changed_record(run, change):
     file = Path(run, "run.json")
     record = json.loads(file.read_text())
