@@ -75,8 +75,8 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
     Without a budget, costs, --best-f1 or --threshold it is the run's own.
     """
     asked = _asked(flags)
-    from ssl_pcb.stages.evaluate import Asked
     from ssl_pcb.stages.evaluate import evaluate as choose
+    from ssl_pcb.stages.evaluating.asked import Asked
 
     judged = {"--data": data is not None, "--test": flags["test"], "--holdout": flags["holdout"]}
     named = [name for name, is_given in judged.items() if is_given]

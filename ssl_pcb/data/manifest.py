@@ -13,6 +13,8 @@ Columns (all text; empty means "none"):
 ===========  ==========================================================================================
 
 ``reference``, if there is such a column, is the golden image of the same place, aligned pixel by pixel with ``path``.
+``untiled_boxes``, in a manifest of tiles, are the image's defect boxes that touch none of them, since the tiles that
+they touch were dropped; each row of the image has them. Without that column they are not known.
 
 All coordinates are pixels of the *upright* source image (after EXIF orientation), x to the right, y down,
 x2 and y2 exclusive. Boxes stay in source coordinates even where the sample is a crop. Further columns are
@@ -39,7 +41,7 @@ LABELS = ("NonDefective", "Defective")
 
 SPLITS = ("train", "holdout", "val", "test")
 COLUMNS = ("path", "label", "group", "split", "crop", "boxes", "types")
-REFERENCE = "reference"
+REFERENCE, UNTILED = "reference", "untiled_boxes"
 PATH_COLUMNS = ("path", "twin", "mask", REFERENCE)
 """Columns whose relative paths start from the manifest's folder; all but the first are optional."""
 
@@ -238,7 +240,7 @@ class Manifest:
     def _validate(self, source: str, split_mend: str) -> None:
         _check_words(self.frame, "label", LABELS, source)
         _check_words(self.frame, "split", SPLITS, source)
-        for column in ("crop", "boxes"):
+        for column in ("crop", "boxes", *({UNTILED} & set(self.frame.columns))):
             for line, text in enumerate(self.frame[column]):
                 try:
                     found = parse_boxes(text) if text else []

@@ -51,16 +51,31 @@ class Finding:
         return f"finding: {self.what} ({measured}); to mend: {self.mend}"
 
 
-def say_findings(findings: Sequence[Finding]) -> None:
-    """A line each, or that there is none."""
+def say_audit(folder: Path, findings: Sequence[Finding], files: Sequence[str], picture: str | None) -> None:
+    """A line for each finding, or that there is none; then what lies in the audit's folder.
+
+    Args:
+        folder: The audit's own.
+        findings: What should be mended.
+        files: Others in it than :data:`RESULT` and the picture.
+        picture: Its name, or ``None``: there is nothing to show.
+    """
     for finding in findings:
         log.info("%s", finding.line())
     if not findings:
         log.info("pass: no findings")
+    log.info("written: %s with %s", folder, ", ".join([RESULT, *files, *([picture] if picture else [])]))
+    if picture is None:
+        log.info("no picture: there is nothing to show")
 
 
 def write_audit(
-    folder: Path, audit: str, data: Mapping[str, Any], findings: Sequence[Finding], facts: Mapping[str, Any]
+    folder: Path,
+    audit: str,
+    data: Mapping[str, Any],
+    findings: Sequence[Finding],
+    facts: Mapping[str, Any],
+    picture: str | None,
 ) -> bool:
     """Write ``folder``/audit.json, whole or not at all.
 
@@ -70,6 +85,7 @@ def write_audit(
         data: What it was made on, with its fingerprint.
         findings: What should be mended.
         facts: Everything else that was measured.
+        picture: Name of the picture to look at first, or ``None``: there is nothing to show.
 
     Returns:
         Whether it passed: there are no findings.
@@ -79,5 +95,8 @@ def write_audit(
     """
     passed = not findings
     found = [asdict(finding) for finding in findings]
-    write_json(folder / RESULT, {"audit": audit, "data": data, "passed": passed, "findings": found, "facts": facts})
+    write_json(
+        folder / RESULT,
+        {"audit": audit, "data": data, "passed": passed, "findings": found, "picture": picture, "facts": facts},
+    )
     return passed

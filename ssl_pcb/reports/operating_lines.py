@@ -13,6 +13,7 @@ from ssl_pcb.decision.operating_point import (
     Rule,
     expected_cost,
 )
+from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.evaluation.errors import errs_how
 from ssl_pcb.evaluation.operating import Operating
 from ssl_pcb.evaluation.rates import Rate
@@ -21,9 +22,11 @@ MOST = 8
 """Boards or types that are listed."""
 
 
-def asked_for(rule: Rule, unit: str) -> str:
-    """What ``rule`` wants, in words."""
+def asked_for(rule: Rule | None, unit: str) -> str:
+    """What ``rule`` wants, in words; ``None`` = nothing else than the run's own threshold."""
     match rule:
+        case None:
+            return "the run's own threshold"
         case EscapeBudget(limit, meant):
             return f"at most {limit:.2%} of the Defective {unit}s may escape{_meant(meant)}"
         case FalseCallBudget(limit, meant):
@@ -36,7 +39,7 @@ def asked_for(rule: Rule, unit: str) -> str:
             return "the threshold that was given"
 
 
-def operating_lines(found: Operating, rule: Rule | None) -> Iterator[str]:
+def operating_lines(found: Operating, rule: Rule | None, verdicts: ThreeWay) -> Iterator[str]:
     """An operating point on one set of samples: every rate with its unit and bounds, then what it means."""
     for unit, (escape, false_call) in found.rates.items():
         yield f"escape rate per {unit}: {_rate(escape, 'Defective', unit)}"
@@ -54,7 +57,7 @@ def operating_lines(found: Operating, rule: Rule | None) -> Iterator[str]:
         yield f"REVIEW: {found.review_per_1000:.0f} of 1,000 {found.unit}s, where {found.defect_rate:g} are Defective"
     if isinstance(rule, LeastCost):
         yield f"expected cost per {found.unit}: {expected_cost(rule, escape.value, false_call.value):.4g}"
-    yield _promise(escape, false_call, found.unit)
+    yield _promise(found, "this threshold" if verdicts.low == verdicts.high else "these two thresholds")
 
 
 def _rate(rate: Rate, of: str, unit: str) -> str:
@@ -73,10 +76,15 @@ def _per_image(rate: float, tiles: int) -> str:
     )
 
 
-def _promise(escape: Rate, false_call: Rate, unit: str) -> str:
-    missed = f"at this threshold at most {escape.worst:.2%} of the Defective {unit}s escape (95 % bound)"
-    stopped = f"{1000 * false_call.value:.0f} of 1,000 good {unit}s are stopped"
-    return f"{missed}, and {stopped} (95 % bound {1000 * false_call.worst:.0f})"
+def _promise(found: Operating, at: str) -> str:
+    (escape, false_call), unit = found.rates[found.unit], found.unit
+    said = [
+        f"at {at} at most {escape.worst:.2%} of the Defective {unit}s escape (95 % bound)",
+        f"{1000 * false_call.value:.0f} of 1,000 good {unit}s are stopped (95 % bound {1000 * false_call.worst:.0f})",
+    ]
+    if found.review_per_1000 is not None:
+        said.append(f"{found.review_per_1000:.0f} of 1,000 {unit}s go to REVIEW")
+    return f"{', '.join(said[:-1])}, and {said[-1]}"
 
 
 def _meant(meant: str) -> str:

@@ -18,7 +18,7 @@ from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.synthetic.embedded import EMBEDDED, embedded_manifest
-from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
+from ssl_pcb.reports.audit_result import Finding, say_audit, write_audit
 from ssl_pcb.stages.augmentation_findings import findings_of_policy, findings_of_views
 from ssl_pcb.stages.checks import refuse_used_folder
 
@@ -100,11 +100,10 @@ def _report(
     audits: Mapping[str, AugmentationAudit | PolicyAudit], findings: Sequence[Finding], data: dict[str, Any], out: Path
 ) -> bool:
     facts = {"augmentations": {name: {"passed": audit.passed} | audit.to_dict() for name, audit in audits.items()}}
-    passed = write_audit(out, "augmentations", data, findings, facts)
+    passed = write_audit(out, "augmentations", data, findings, facts, SHEET)
     for name, audit in audits.items():
         log.info("%s%s", name, " (for comparison)" if name == CROP else "")
         for line in audit.lines():
             log.info("    %s", line)
-    say_findings(findings)
-    log.info("written: %s with %s and %s", out, RESULT, SHEET)
+    say_audit(out, findings, (), SHEET)
     return passed

@@ -20,7 +20,7 @@ from ssl_pcb.config.auditing import DuplicatesConfig
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.samples import Samples, load_samples
-from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
+from ssl_pcb.reports.audit_result import Finding, say_audit, write_audit
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.spaces import open_space
 
@@ -70,8 +70,9 @@ def audit_duplicates(
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / TABLE) as part:
         table.to_csv(part, index=False, lineterminator="\n")
-    if len(table):
-        save_sheet(draw_pairs("Copies, those across splits first", copy_pairs(table, samples)), out / SHEET)
+    picture = SHEET if len(table) else None
+    if picture:
+        save_sheet(draw_pairs("Copies, those across splits first", copy_pairs(table, samples)), out / picture)
     counts, findings = count_copies(table), _findings(table)
     facts = {
         "pairs": counts, "contrary_labels": int(table["labels"].eq("differ").sum()), "compared": near.compared,
@@ -79,11 +80,9 @@ def audit_duplicates(
         "features": str(run or "pixels"),
         "settings": config.model_dump(mode="json") | {"image_size": data.image_size},
     }  # fmt: skip
-    passed = write_audit(out, "duplicates", samples.describe(), findings, facts)
+    passed = write_audit(out, "duplicates", samples.describe(), findings, facts, picture)
     _say(samples, counts, facts)
-    written = [RESULT, TABLE, *([SHEET] if len(table) else [])]
-    say_findings(findings)
-    log.info("written: %s with %s", out, ", ".join(written))
+    say_audit(out, findings, [TABLE], picture)
     return passed
 
 

@@ -17,7 +17,7 @@ from ssl_pcb.config.augment import GeometryConfig
 from ssl_pcb.data.loaders import batches, fetched, images_at_once
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
-from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
+from ssl_pcb.reports.audit_result import Finding, say_audit, write_audit
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.finetuned import load_classifier
 
@@ -69,15 +69,14 @@ def audit_run(run: Path, data: Path | None, out: Path, *, samples: int, seed: in
         "changes": [each.to_dict() for each in measured], "said": said, "run": str(run), "samples": len(rows),
         "seed": seed, "threshold": judge.threshold,
     }  # fmt: skip
-    passed = write_audit(out, "augmentations", found.describe(), findings, facts)
+    passed = write_audit(out, "augmentations", found.describe(), findings, facts, CHART)
     draw_invariance(measured, FLIPS, out / CHART)
     log.info("how %s judges %d validation %ss and their changed copies", run, len(rows), found.unit)
     for line in table(measured):
         log.info("    %s", line)
     for line in (*LEGEND, *said):
         log.info("%s", line)
-    say_findings(findings)
-    log.info("written: %s with %s and %s", out, RESULT, CHART)
+    say_audit(out, findings, (), CHART)
     return passed
 
 

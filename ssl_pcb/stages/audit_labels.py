@@ -17,7 +17,7 @@ from ssl_pcb.audit.labels import NEIGHBOURS, LabelQuality, Neighbourhood
 from ssl_pcb.data.corrections import corrections_of
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.data.manifest import LABELS
-from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
+from ssl_pcb.reports.audit_result import Finding, say_audit, write_audit
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.label_ranking import rank_labels
 from ssl_pcb.stages.out_of_fold import OutOfFold, read_out_of_fold
@@ -58,17 +58,17 @@ def audit_labels(data: Path, run: Path, features: Path | None, out: Path, *, lim
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / TABLE) as part:
         suspects.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    if len(suspects):
+    picture = SHEET if len(suspects) else None
+    if picture:
         first = quality.order[: min(len(suspects), DRAWN)]
         beside = [judged.rows[places[places >= 0]] for places in neighbours.positions[first, :NAMED]]
-        save_sheet(suspects_sheet(judged.samples, judged.rows[first], beside), out / SHEET)
+        save_sheet(suspects_sheet(judged.samples, judged.rows[first], beside), out / picture)
     findings = _findings(suspects, judged, limit)
-    passed = write_audit(out, "labels", judged.samples.describe(), findings, _facts(judged, quality, features))
+    facts = _facts(judged, quality, features)
+    passed = write_audit(out, "labels", judged.samples.describe(), findings, facts, picture)
     _say(suspects, judged, quality, limit)
-    say_findings(findings)
-    written = [RESULT, TABLE, *([SHEET] if len(suspects) else [])]
-    log.info("written: %s with %s", out, ", ".join(written))
-    if len(suspects):
+    say_audit(out, findings, [TABLE], picture)
+    if picture:
         page = shlex.quote(str(out / "review.html"))
         log.info("decide about them: ssl-pcb review %s -o %s", shlex.quote(str(out)), page)
     return passed

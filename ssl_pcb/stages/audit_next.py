@@ -17,7 +17,7 @@ from ssl_pcb.data.pool import training_rows
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.decision.calibration import sigmoid
 from ssl_pcb.errors import UserError
-from ssl_pcb.reports.audit_result import RESULT, say_findings, write_audit
+from ssl_pcb.reports.audit_result import say_audit, write_audit
 from ssl_pcb.reports.run import read_run
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.finetune import predict
@@ -56,10 +56,9 @@ def audit_next(data: Path, run: Path, count: int, out: Path, *, seed: int, devic
     save_sheet(samples_sheet(space.samples, chosen[:DRAWN], "to label next"), out / SHEET)
     chose = "uncertain and diverse" if columns else "diverse"
     facts = {"run": str(run), "unlabelled": len(rows), "chosen": count, "chose": chose, "seed": seed}
-    write_audit(out, "next", space.samples.describe(), [], facts)
+    write_audit(out, "next", space.samples.describe(), [], facts, SHEET)
     log.info("%d of %d unlabelled %ss to label next, %s", count, len(rows), space.samples.unit, chose)
-    say_findings([])
-    log.info("written: %s with %s, %s and %s", out, RESULT, TABLE, SHEET)
+    say_audit(out, [], [TABLE], SHEET)
 
 
 def _seen(data: Path, run: Path, device: str) -> tuple[Space, NDArray[np.int64], dict[str, NDArray[np.float64]]]:

@@ -24,7 +24,7 @@ from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.resolve import probe_files, resolve
 from ssl_pcb.errors import UserError
-from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
+from ssl_pcb.reports.audit_result import Finding, say_audit, write_audit
 from ssl_pcb.stages.checks import refuse_used_folder
 
 log = logging.getLogger(__name__)
@@ -70,14 +70,12 @@ def audit_shortcuts(config: ShortcutsConfig, data: DataConfig, out: Path) -> boo
     findings = [_finding(result, manifest, config.limit) for result in results if result.failed]
     facts = _facts(results, manifest, measured, folds)
     facts |= {"left_out": list(bad.values()), "settings": config.model_dump(mode="json")}
-    passed = write_audit(
-        out, "shortcuts", describe(manifest, name, [look.digest for look in measured.looks]), findings, facts
-    )
+    described = describe(manifest, name, [look.digest for look in measured.looks])
+    passed = write_audit(out, "shortcuts", described, findings, facts, CHART)
     if bad:
         log.warning("%d unreadable files left out, first: %s", len(bad), next(iter(bad.values())))
     _say(results, manifest, measured, folds)
-    say_findings(findings)
-    log.info("written: %s with %s, %s and %s", out, RESULT, CHART, EXAMPLES)
+    say_audit(out, findings, [EXAMPLES], CHART)
     return passed
 
 

@@ -14,7 +14,7 @@ from ssl_pcb.deploy.facts import CalibrationFacts, Operating
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.operating_lines import asked_for
 from ssl_pcb.reports.saved import Saved
-from ssl_pcb.stages.evaluate import FILE
+from ssl_pcb.stages.evaluating.written import FILE
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,6 @@ def _own(saved: Saved) -> Operating:
 
 def _said(rule: dict[str, Any] | None, unit: str) -> str:
     if rule is None:
-        return "the run's own threshold"
+        return asked_for(None, unit)
     kinds = {kind.__name__: kind for kind in get_args(Rule)}
     return asked_for(kinds[rule["name"]](**{key: value for key, value in rule.items() if key != "name"}), unit)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ssl_pcb.data.manifest import Manifest, format_boxes, parse_boxes
+from ssl_pcb.data.manifest import UNTILED, Manifest, format_boxes, parse_boxes
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.data.store import open_store
 from ssl_pcb.decision.bounds import upper_bound
@@ -19,6 +19,7 @@ from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.panels import count_panel
 from ssl_pcb.imaging.decode import probe
+from ssl_pcb.imaging.orientation import Box
 from ssl_pcb.imaging.tiling import windows as windows_of
 from ssl_pcb.reports.saved import Saved
 from ssl_pcb.stages.finetune import predict
@@ -39,7 +40,8 @@ def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay
         device: Where to score.
 
     Returns:
-        A row an image: ``path``, ``group``, ``windows``, ``boxes``, ``missed``, ``alarms``.
+        A row an image: ``path``, ``group``, ``windows``, ``untiled`` (boxes in no tile of the manifest;
+        ``None`` where it does not know), ``boxes``, ``missed``, ``alarms``.
 
     Raises:
         UserError: If the run is none of tiles, or there are no such images.
@@ -71,9 +73,10 @@ def panel_figures(counts: pd.DataFrame) -> dict[str, Any]:
     """Rates of :func:`judge_panels`' counts: missed boxes a box, false alarms an image, of good images apart."""
     good = counts[counts["boxes"].eq(0)]
     boxes, missed = int(counts["boxes"].sum()), int(counts["missed"].sum())
+    untiled = None if counts["untiled"].isna().any() else int(counts["untiled"].sum())
     stopped = int(good["alarms"].gt(0).sum())
     return {
-        "images": len(counts), "boxes": boxes, "missed": missed,
+        "images": len(counts), "boxes": boxes, "untiled": untiled, "missed": missed,
         "missed_per_box": missed / boxes if boxes else None, "missed_bound": upper_bound(missed, boxes),
         "alarms_per_image": float(counts["alarms"].mean()), "good_images": len(good),
         "alarms_per_good_image": float(good["alarms"].mean()) if len(good) else None,
@@ -87,6 +90,12 @@ def panel_lines(figures: dict[str, Any]) -> Iterator[str]:
         yield (
             f"whole images: {figures['missed']:,} of {figures['boxes']:,} defect boxes are missed "
             f"({figures['missed_per_box']:.2%}; 95 % bound {figures['missed_bound']:.2%})"
+            + (f"; {figures['untiled']:,} of the boxes lie in no tile of the manifest" if figures["untiled"] else "")
+        )
+    if figures["untiled"] is None:
+        yield (
+            "whole images: boxes whose tiles were all dropped are not in this manifest, so they are not counted, and "
+            "an image that has no others counts as good; import it anew, which keeps them"
         )
     yield f"whole images: {figures['alarms_per_image']:.2f} false alarms an image, over {figures['images']:,} images"
     if figures["good_images"]:
@@ -109,14 +118,25 @@ def tile_side(crops: Iterable[str]) -> int | None:
 
 
 def _images(manifest: Manifest) -> dict[str, dict[str, Any]]:
-    """Board and all known boxes of each source image."""
-    found: dict[str, dict[str, Any]] = {}
-    for path, group, boxes in manifest.frame[["path", "group", "boxes"]].itertuples(index=False):
-        image = found.setdefault(path, {"group": group, "boxes": {}})
-        image["boxes"] |= dict.fromkeys(parse_boxes(boxes))
-    if not found:
+    """Board and all known boxes of each source image, and how many of these lie in no tile, if that is known."""
+    frame = manifest.frame
+    if not len(frame):
         raise UserError("--panels: there are no images to judge")
+    if UNTILED not in frame:  # whole images have all of their boxes
+        frame = frame.assign(**{UNTILED: "" if frame["crop"].eq("").all() else None})
+    found = {}
+    for path, rows in frame.groupby("path", sort=False):
+        known = rows[UNTILED].notna().all()
+        boxes, untiled = (_boxes(rows[column].dropna()) for column in ("boxes", UNTILED))
+        found[str(path)] = {
+            "group": rows["group"].iloc[0], "boxes": boxes | untiled, "untiled": len(untiled) if known else None,
+        }  # fmt: skip
     return found
+
+
+def _boxes(cells: Iterable[str]) -> dict[Box, None]:
+    """Each box once, in the order of the manifest."""
+    return dict.fromkeys(box for text in cells for box in parse_boxes(text))
 
 
 def _windows(images: dict[str, dict[str, Any]], root: Path, side: int) -> Iterator[dict[str, Any]]:
@@ -129,4 +149,5 @@ def _windows(images: dict[str, dict[str, Any]], root: Path, side: int) -> Iterat
 def _counted(image: dict[str, Any], path: str, windows: pd.DataFrame, verdicts: ThreeWay) -> dict[str, Any]:
     places = [parse_boxes(text)[0] for text in windows["crop"]]
     count = count_panel(places, windows["score"].to_numpy(), list(image["boxes"]), verdicts)
-    return {"path": path, "group": image["group"], "windows": len(windows), **asdict(count)}
+    about = {"path": path, "group": image["group"], "windows": len(windows), "untiled": image["untiled"]}
+    return about | asdict(count)

@@ -20,7 +20,7 @@ from ssl_pcb.audit.robustness_words import sentences, shift_lines, table
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.evaluation.balance import Balance
 from ssl_pcb.evaluation.bootstrap import choose_clusters
-from ssl_pcb.reports.audit_result import RESULT, Finding, say_findings, write_audit
+from ssl_pcb.reports.audit_result import Finding, say_audit, write_audit
 from ssl_pcb.reports.run import write_json
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.robustness_checks import findings_of
@@ -28,7 +28,7 @@ from ssl_pcb.stages.validation import Validation
 
 log = logging.getLogger(__name__)
 
-AUDIT = "robustness"
+AUDIT, CHART = "robustness", "robustness.png"
 
 
 def measure_robustness(
@@ -61,10 +61,9 @@ def measure_robustness(
     out.mkdir(parents=True, exist_ok=True)
     findings = findings_of(found)
     passed = _write(found, findings, asked, run, out, balance)
-    draw_robustness(found, asked.example(changes), out / f"{AUDIT}.png")
+    draw_robustness(found, asked.example(changes), out / CHART)
     _say(found, asked, run, balance)
-    say_findings(findings)
-    log.info("written: %s with %s, %s.json, .csv and .png", out, RESULT, AUDIT)
+    say_audit(out, findings, [f"{AUDIT}.json", f"{AUDIT}.csv"], CHART)
     return found, passed
 
 
@@ -97,7 +96,7 @@ def _write(
     write_json(out / f"{AUDIT}.json", {"settings": settings, "data": data, "said": said, "rows": rows})
     with whole_file(out / f"{AUDIT}.csv") as part:
         pd.DataFrame(rows).to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    return write_audit(out, AUDIT, data, findings, settings | {"clean": dict(found.clean), "said": said})
+    return write_audit(out, AUDIT, data, findings, settings | {"clean": dict(found.clean), "said": said}, CHART)
 
 
 def _say(found: Robustness, asked: Validation, run: Path, balance: Balance) -> None:

@@ -17,6 +17,7 @@ SMALL = {
     "training.epochs": 1, "runtime.threads": 1, "runtime.precision": "fp32", "runtime.layout": "contiguous",
     "runtime.device": "cpu", "resamples": 100, "checkpoint": "none",
 }  # fmt: skip
+FORM = {"audit", "data", "passed", "findings", "picture", "facts"}
 FINDING = {"what", "measure", "value", "low", "high", "limit", "samples", "mend"}
 CROPS = ("--set", "view.geometry.allow_crops=true", "--set", "view.geometry.random_crop.min_area=0.08")
 PLANTED = {
@@ -88,6 +89,15 @@ def audit(planted, ssl_pcb_cli, tmp_path):
     return run
 
 
+def assert_shown(ended, picture, folder):
+    """There is a picture to look at, or it is said that there is none."""
+    assert ("no picture: there is nothing to show" in ended.out) == (picture is None)
+    assert [file.name for file in folder.glob("*.png")] == [] if picture is None else (folder / picture).is_file()
+    if picture:
+        with Image.open(folder / picture) as opened:
+            assert opened.width > 100
+
+
 def said(ended):
     """What the terminal shows of findings."""
     starts = ("finding: ", "pass: ")
@@ -95,20 +105,21 @@ def said(ended):
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_pass_is_told_alike(audit, name):
+def test_a_pass_is_told_alike(audit, tmp_path, name):
     ended, found = audit(name, PLANTED[name][0])
     assert (ended.code, ended.err) == (0, "")
-    assert set(found) == {"audit", "data", "passed", "findings", "facts"}
+    assert set(found) == FORM
     assert (found["audit"], found["passed"], found["findings"]) == (name.split()[0], True, [])
     assert found["data"]["fingerprint"]
     assert said(ended) == ["pass: no findings"]
+    assert_shown(ended, found["picture"], tmp_path / "found")
 
 
 @pytest.mark.parametrize("name", [name for name, (_, finding, _) in PLANTED.items() if finding])
-def test_a_finding_is_told_alike(audit, name):
+def test_a_finding_is_told_alike(audit, tmp_path, name):
     ended, found = audit(name, PLANTED[name][1])
     assert (ended.code, ended.err) == (1, "")
-    assert set(found) == {"audit", "data", "passed", "findings", "facts"}
+    assert set(found) == FORM
     assert (found["audit"], found["passed"]) == (name.split()[0], False)
     lines = said(ended)
     assert len(lines) == len(found["findings"]) > 0
@@ -118,6 +129,8 @@ def test_a_finding_is_told_alike(audit, name):
         assert line.startswith(f"finding: {finding['what']} ({finding['measure']} {finding['value']:.4g}")
         assert line.endswith(f"; to mend: {finding['mend']}")
         assert finding["mend"]
+    assert found["picture"]
+    assert_shown(ended, found["picture"], tmp_path / "found")
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -51,7 +51,7 @@ def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_c
     assert rate["bound"] <= 0.4
     assert found["low"] == found["high"]
     assert found["reported_on"] == "validation"
-    assert "these samples chose the threshold" in ended.out
+    assert "was chosen on these samples" in ended.out
     assert "at this threshold at most" in ended.out
     verdicts = pd.read_csv("point/verdicts.csv")
     assert ((verdicts["score"] >= found["low"]) == verdicts["verdict"].eq("NG")).all()
@@ -62,7 +62,10 @@ def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_c
 
 def test_two_budgets_leave_a_review_between_them(runs, ssl_pcb_cli):
     budgets = ("--max-escape", 0.01, "--max-false-calls", 0.01, "--as", "point", "--defect-rate", 0.01)
-    assert ssl_pcb_cli("evaluate", "one", *budgets, "--out", "review").code == 0
+    ended = ssl_pcb_cli("evaluate", "one", *budgets, "--out", "review")
+    assert ended.code == 0
+    assert "at most 1.00% of the Defective images may escape, as counted; at most 1.00% of the good" in ended.out
+    assert "at these two thresholds at most" in ended.out
     found, verdicts = read("review"), pd.read_csv("review/verdicts.csv")
     between = verdicts["score"].ge(found["low"]) & verdicts["score"].lt(found["high"])
     assert (between == verdicts["verdict"].eq("REVIEW")).all()
@@ -280,6 +283,27 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
     assert not Path("no").exists()
 
 
+def test_boxes_of_dropped_tiles_are_counted_where_the_manifest_has_them(runs, ssl_pcb_cli):
+    whole = Manifest.read("m.csv").split("val")
+    boxes = dict(zip(whole.frame["path"], whole.frame["boxes"], strict=True))
+    count, good = sum(len(sample.boxes) for sample in whole), sum(not text for text in boxes.values())
+    # As if every tile that shows a box had been dropped; a manifest to judge needs both labels.
+    frame = tiled(whole).frame.drop_duplicates("path", ignore_index=True).assign(boxes="", split="")
+    frame["label"] = [LABELS[row % 2] for row in range(len(frame))]
+    for name, more, expected in (
+        ("old", {}, (0, 0, None, len(boxes))),
+        ("new", {"untiled_boxes": [boxes[path] for path in frame["path"]]}, (count, count, count, good)),
+    ):
+        Manifest(frame.assign(**more), whole.root).write(f"{name}.csv")
+        flags = ("--threshold", 1000, "--panels", "--data", f"{name}.csv", "--out", f"panels-{name}")
+        ended = ssl_pcb_cli("evaluate", "tiles", *flags)
+        assert ended.code == 0, ended.err
+        figures = read(f"panels-{name}")["panels"]
+        assert tuple(figures[key] for key in ("boxes", "missed", "untiled", "good_images")) == expected
+        assert (f"{count} of the boxes lie in no tile of the manifest" in ended.out) == bool(more)
+        assert ("are not in this manifest, so they are not counted" in ended.out) == (not more)
+
+
 def changed_record(run, change):
     file = Path(run, "run.json")
     record = json.loads(file.read_text())
@@ -304,6 +328,54 @@ def test_data_that_have_changed_since_are_not_judged_by_old_rows(runs, ssl_pcb_c
     assert ended.code == 2
     assert f"{manifest}: has changed since {run} was made" in ended.err
     assert not Path("refused").exists()
+
+
+def relabelled_manifest(*splits):
+    """``m.csv`` with the first label of each split turned over; returns what it was."""
+    kept, manifest = Path("m.csv").read_bytes(), Manifest.read("m.csv")
+    labels = manifest.frame["label"].tolist()
+    for split in splits:
+        row = manifest.frame["split"].tolist().index(split)
+        labels[row] = LABELS[labels[row] == LABELS[0]]
+    Manifest(manifest.frame.assign(label=labels), manifest.root).write("m.csv")
+    return kept
+
+
+def test_labels_that_have_changed_since_are_not_counted_as_they_were(runs, ssl_pcb_cli):
+    judged = len(pd.read_csv("one/predictions.csv"))
+    kept = relabelled_manifest("val", "holdout")
+    refused = ssl_pcb_cli("evaluate", "one", "--out", "refused")
+    manifest = Manifest.read("m.csv")
+    manifest.select(manifest.frame["split"].eq("test")).write("elsewhere.csv")
+    warned = ssl_pcb_cli("evaluate", "one", "--data", "elsewhere.csv", "--out", "by-others")
+    Path("m.csv").write_bytes(kept)
+    assert refused.code == 2
+    assert refused.err == (
+        f"ssl-pcb: error: m.csv: 2 of the {judged} samples that one judged are labelled otherwise today, or gone; make "
+        "the run anew, or name with --data what to judge by the labels of today\n"
+    )
+    assert not Path("refused").exists()
+    assert warned.code == 0, warned.err
+    assert "m.csv: 1 of the 12 validation samples that choose the threshold are labelled otherwise" in warned.out
+
+
+def test_labels_that_nothing_was_judged_by_may_change_and_rows_may_move(runs, ssl_pcb_cli):
+    kept = relabelled_manifest("train")
+    manifest = Manifest.read("m.csv")
+    moved = manifest.frame.iloc[::-1].reset_index(drop=True)
+    moved["path"] = [str(manifest.root / path) for path in moved["path"]]
+    moved.to_csv("m.csv", index=False)
+    ended = ssl_pcb_cli("evaluate", "one", "--out", "moved")
+    Path("m.csv").write_bytes(kept)
+    assert ended.code == 0, ended.err
+
+
+def test_data_that_are_gone_are_missed_but_not_needed(runs, ssl_pcb_cli):
+    shutil.copytree("one", "alone")
+    changed_record("alone", lambda record: record["data"].update(manifest="gone.csv"))
+    ended = ssl_pcb_cli("evaluate", "alone", "--out", "alone-point")
+    assert ended.code == 0, ended.err
+    assert "gone.csv: is not here, so whether its labels are still those of alone is not known" in ended.out
 
 
 @pytest.mark.parametrize(

@@ -144,12 +144,13 @@ def _with_clusters(
 
 def _collect(images: list[SourceImage], options: ImportOptions, summary: ImportSummary, depth: int | None) -> list[Row]:
     rows: list[Row] = []
-    bad, outside = [], []
+    bad, outside, dropped = [], [], []
     for image, result in zip(images, _results(images, options, depth), strict=True):
         if isinstance(result, UserError):
             bad.append(str(result))
             continue
         rows += result.rows
+        dropped += [] if result.rows else [image.path.name]
         outside += [describe_box(image.path, box) for box in result.outside]
         summary.boxes += len(result.boxes)
         summary.dropped += result.tiles.dropped
@@ -158,6 +159,8 @@ def _collect(images: list[SourceImage], options: ImportOptions, summary: ImportS
             summary.unreached.append(describe_box(image.path, result.boxes[index], name))
     summary.bad += bad
     _stop_at_bad(bad, options)
+    if dropped:
+        summary.notes.append(f"{len(dropped)} images keep no tile and are not in the manifest: {name_some(dropped)}")
     if outside:
         summary.notes.append(f"{len(outside)} boxes lie outside their image: {name_some(outside)}")
     return rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssl_pcb.data.importers.common import ImportOptions, SourceImage
-from ssl_pcb.data.manifest import LABELS, REFERENCE, format_boxes
+from ssl_pcb.data.manifest import LABELS, REFERENCE, UNTILED, format_boxes
 from ssl_pcb.data.tiles import ImageTiles, cut_tiles
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import ImageInfo, decode, probe, turn_boxes
@@ -99,11 +99,13 @@ def _tile_rows(
     image: SourceImage, tiles: ImageTiles, boxes: list[Box], types: list[str], doubtful: list[Box]
 ) -> list[Row]:
     rows = []
+    tiled = {index for tile in tiles.kept for index in tile.touching}
+    untiled = format_boxes([box for index, box in enumerate(boxes) if index not in tiled])
     for tile in tiles.kept:
         label = "" if image.label == "" else _label(tile.crop, tile.defective, doubtful)
         touching = [boxes[index] for index in tile.touching]
         names = [types[index] for index in tile.touching] if types else []
-        rows.append(_row(image, label, [tile.crop], touching, names))
+        rows.append(_row(image, label, [tile.crop], touching, names) | {UNTILED: untiled})
     return rows
 
 

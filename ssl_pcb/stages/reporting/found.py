@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl_pcb.reports.audit_result import RESULT
+from ssl_pcb.reports.audit_result import RESULT, Finding
 from ssl_pcb.reports.page.pictures import sheet
 
 SHEETS = {
@@ -16,9 +16,6 @@ SHEETS = {
 }
 """Pictures that stages leave."""
 
-AUDIT_SHEETS = (
-    "robustness.png", "suspects.png", "cues.png", "pairs.png", "examples.png", "contact_sheet.png", "invariance.png",
-)  # fmt: skip
 EVALUATION, OWN = "evaluation.json", "the run's own"
 
 
@@ -45,11 +42,11 @@ def audits(run: Path, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         each = _read(file)
         if "audit" not in each or (file in beside and not _concerns(each, run, record)):
             continue
-        drawn = next((file.parent / name for name in AUDIT_SHEETS if (file.parent / name).is_file()), None)
-        yield {
-            "name": each["audit"], "passed": bool(each.get("passed")), "folder": str(file.parent),
-            "lines": list(_lines(each)), "image": sheet(drawn) if drawn else "",
-        }  # fmt: skip
+        try:
+            shown = {"lines": list(_lines(each)), "image": _picture(each, file.parent)}
+        except (KeyError, TypeError, ValueError):  # in another form than that of audits
+            continue
+        yield {"name": each["audit"], "passed": bool(each.get("passed")), "folder": str(file.parent), **shown}
 
 
 def _concerns(audit: Mapping[str, Any], run: Path, record: Mapping[str, Any]) -> bool:
@@ -62,10 +59,13 @@ def _concerns(audit: Mapping[str, Any], run: Path, record: Mapping[str, Any]) ->
 
 def _lines(audit: Mapping[str, Any]) -> Iterator[str]:
     yield from map(str, audit.get("facts", {}).get("said", []))
-    for finding in audit.get("findings", []):
-        value = finding.get("value")
-        measured = f": {finding.get('measure')} {value:.3g}" if isinstance(value, float | int) else ""
-        yield f"{finding.get('what')}{measured}. To mend it: {finding.get('mend')}"
+    yield from (Finding(**finding).line() for finding in audit["findings"])
+
+
+def _picture(audit: Mapping[str, Any], folder: Path) -> str:
+    """As a data URI; empty if there is none. Whatever the audit says, it lies in the audit's own folder."""
+    file = folder / Path(audit.get("picture") or "").name
+    return sheet(file) if file.is_file() else ""
 
 
 def _named(rule: Mapping[str, Any] | None, review: Mapping[str, Any] | None) -> str:

@@ -265,8 +265,26 @@ def test_box_formats_agree(kind, tmp_path):
     assert [(s.crop, s.label) for s in tiles if s.path.name == "a.png"] == [((0, 0, 40, 40), 1), ((40, 20, 80, 60), 1)]
     assert [s.label for s in tiles if s.path.name == "b.png"] == [0, 0, 0, 0]
     assert summary.dropped == {"partial": 2}
+    assert set(tiles.frame["untiled_boxes"]) == {""}
     _, mapped = run(kind, source, tmp_path / "m.csv", label_map={"spur": "NonDefective"})
     assert [s.label for s in mapped] == [0, 0]
+
+
+def test_boxes_whose_tiles_are_all_dropped_are_kept_apart(tmp_path):
+    src = tmp_path / "src"
+    for name in ("a.png", "b.png", "c.png"):
+        picture(src / name)
+    quarters = (30, 10, 50, 30)  # half of it in each of two tiles
+    over_all, blank = (20, 10, 60, 50), (45, 5, 55, 15)  # three eighths in each of four tiles; in one without contrast
+    with Image.open(src / "a.png") as opened:
+        plain = opened.copy()
+    plain.paste(0, (40, 0, 80, 40))
+    plain.save(src / "a.png")
+    source = write_coco(src, {"a.png": [(5, 5, 15, 15), blank], "b.png": [quarters], "c.png": [over_all]})
+    summary, tiles = run("coco", source, tmp_path / "m.csv", tile=40)
+    untiled = {path.rpartition("/")[2]: set(cells) for path, cells in tiles.frame.groupby("path")["untiled_boxes"]}
+    assert untiled == {"a.png": {"45 5 55 15"}, "b.png": {""}}
+    assert "1 images keep no tile and are not in the manifest: c.png" in summary.notes
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

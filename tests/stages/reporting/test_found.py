@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from ssl_pcb.reports.audit_result import Finding, write_audit
 from ssl_pcb.stages.reporting.found import audits, evaluations, sheets
 
 RECORD = {"data": {"fingerprint": "abc"}}
@@ -34,14 +35,24 @@ def test_audits_of_the_run_or_its_data_are_found_and_others_are_not(run):
     assert sorted(each["name"] for each in audits(run, RECORD)) == ["robustness", "shortcuts"]
 
 
-def test_a_finding_says_what_mends_it_and_its_picture_is_shown(run):
-    finding = {"what": "copies", "measure": "share", "value": 0.25, "mend": "split anew"}
-    audit(run / "x", "duplicates", passed=False, findings=[finding])
+def test_a_finding_is_told_as_the_audit_tells_it_and_its_picture_is_shown(run):
+    finding = Finding("copies", "share", 0.25, 0.2, 0.3, 0.0, ("a.png",), "split anew")
+    (run / "x").mkdir()
+    write_audit(run / "x", "duplicates", {}, [finding], {"said": ["it holds"]}, "pairs.png")
     Image.new("RGB", (30, 20)).save(run / "x" / "pairs.png")
     (found,) = audits(run, RECORD)
     assert not found["passed"]
-    assert found["lines"] == ["it holds", "copies: share 0.25. To mend it: split anew"]
+    assert found["lines"] == ["it holds", "finding: copies (share 0.25 [0.2, 0.3], limit 0); to mend: split anew"]
     assert found["image"].startswith("data:image/webp")
+
+
+def test_what_is_in_another_form_is_no_audit_and_no_picture_of_elsewhere_is_shown(run):
+    audit(run / "x", "duplicates", findings=[{"what": "copies"}])
+    audit(run / "y", "labels", findings="none")
+    audit(run / "z", "next", picture="../elsewhere.png")
+    Image.new("RGB", (30, 20)).save(run / "elsewhere.png")
+    (found,) = audits(run, RECORD)
+    assert (found["name"], found["image"]) == ("next", "")
 
 
 def test_operating_points_are_named_by_what_they_are_for(run):
