@@ -78,6 +78,7 @@ def choose_operating_point(scores: ArrayLike, labels: ArrayLike, rule: Rule, uni
     Raises:
         UserError: If a class is missing, a limit or cost makes no sense, or the samples are too few for the bound.
     """
+    refuse_few(rule, labels, unit)
     values, classes = checked_pair(scores, labels, both_classes=True)
     match rule:
         case Given(threshold):
@@ -92,12 +93,8 @@ def choose_operating_point(scores: ArrayLike, labels: ArrayLike, rule: Rule, uni
     good = len(classes) - defective
     match rule:
         case EscapeBudget(limit, meant):
-            checked_rate("--max-escape", limit)
-            _refuse_few("--max-escape", limit, meant, defective, f"Defective {unit}s")
             return float(candidates[_within(escaped, defective, limit, meant)].max())
         case FalseCallBudget(limit, meant):
-            checked_rate("--max-false-calls", limit)
-            _refuse_few("--max-false-calls", limit, meant, good, f"NonDefective {unit}s")
             return float(candidates[_within(stopped, good, limit, meant)].min())
         case LeastCost(escape, false_call, defect_rate):
             checked_rate("--defect-rate", defect_rate)
@@ -106,6 +103,34 @@ def choose_operating_point(scores: ArrayLike, labels: ArrayLike, rule: Rule, uni
                     raise UserError(f"{name}: {cost:g} is not above 0; give what one costs, in any currency")
             costs = _costs(rule, escaped / defective, stopped / good)
             return float(candidates[costs <= costs.min() * (1 + ROUNDING)].min())
+
+
+def refuse_few(rule: Rule | None, labels: ArrayLike, unit: str) -> None:
+    """Refuse a budget that so few samples cannot promise, naming how many it takes.
+
+    Args:
+        rule: What a threshold is for; other rules than budgets are promised by any number.
+        labels: (N,) in {0, 1}, of the samples that are to choose it.
+        unit: What a sample is.
+
+    Raises:
+        UserError: If so, or if the limit is no rate.
+    """
+    match rule:
+        case EscapeBudget(limit, meant):
+            flag, label, what = "--max-escape", 1, f"Defective {unit}s"
+        case FalseCallBudget(limit, meant):
+            flag, label, what = "--max-false-calls", 0, f"NonDefective {unit}s"
+        case _:
+            return
+    checked_rate(flag, limit)
+    samples, needed = int((np.asarray(labels) == label).sum()), samples_needed(limit)
+    if meant == "bound" and samples < needed:
+        allowed = f"allow {math.ceil(upper_bound(0, samples) * 1e4) / 1e4:g}, " if samples else ""
+        raise UserError(
+            f"{flag}: to promise {limit:g} at 95 % takes at least {needed} {what} in validation, and there are "
+            f"{samples}; label more, {allowed}or pass --as point for what was counted"
+        )
 
 
 def expected_cost(rule: LeastCost, escape_rate: float, false_call_rate: float) -> float:
@@ -134,12 +159,3 @@ def _within(errors: NDArray[np.int64], samples: int, limit: float, meant: Meant)
         return np.asarray(errors <= limit * samples + 1e-9)
     most = bisect_right(range(samples + 1), limit, key=lambda count: upper_bound(count, samples)) - 1
     return np.asarray(errors <= most)
-
-
-def _refuse_few(flag: str, limit: float, meant: Meant, samples: int, what: str) -> None:
-    if meant == "bound" and samples < (needed := samples_needed(limit)):
-        possible = upper_bound(0, samples)
-        raise UserError(
-            f"{flag}: to promise {limit:g} at 95 % takes at least {needed} {what} in validation, and there are "
-            f"{samples}; label more, allow {math.ceil(possible * 1e4) / 1e4:g}, or pass --as point for what was counted"
-        )

@@ -8,28 +8,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ssl_pcb.decision.checks import checked_pair
-from ssl_pcb.decision.thresholds import decide
 
-
-def errors_by_name(scores: ArrayLike, labels: ArrayLike, threshold: float, names: Sequence[str]) -> pd.DataFrame:
-    """Escapes and false calls of each name: of a board, say.
+def errors_by_name(verdicts: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> pd.DataFrame:
+    """Escapes and false calls of each name: of a board, say. REVIEW is neither.
 
     Args:
-        scores: (N,), higher = more likely Defective.
+        verdicts: (N,) OK, REVIEW or NG.
         labels: (N,) in {0, 1}.
-        threshold: Scores of at least it are Defective.
         names: (N,), several of one sample separated by ``;``; samples without one are left out.
 
     Returns:
         Rows ``name``, ``defective``, ``escapes``, ``good``, ``false_calls``, most escapes first.
     """
-    values, classes = checked_pair(scores, labels)
-    called = decide(values, threshold)
+    called, classes = np.asarray(verdicts, dtype=str), np.asarray(labels)
     table = pd.DataFrame({
         "name": [sorted({*each.split(";")} - {""}) for each in names],
-        "defective": classes == 1, "escapes": (classes == 1) & ~called,
-        "good": classes == 0, "false_calls": (classes == 0) & called,
+        "defective": classes == 1, "escapes": (classes == 1) & (called == "OK"),
+        "good": classes == 0, "false_calls": (classes == 0) & (called == "NG"),
     })  # fmt: skip
     counted = table.explode("name").dropna(subset="name").groupby("name").sum().astype(np.int64).reset_index()
     return counted.sort_values(["escapes", "false_calls"], ascending=False, kind="stable").reset_index(drop=True)

@@ -93,5 +93,5 @@ def operate(
     tiles = int(frame.groupby("path").size().median()) if unit == "tile" else 1
     return Operating(
         unit, rates, tiles, review, defect_rate,
-        *(errors_by_name(looked_at, labels, verdicts.low, names) for names in (known, frame["types"].tolist())),
+        *(errors_by_name(called, labels, names) for names in (known, frame["types"].tolist())),
     )  # fmt: skip

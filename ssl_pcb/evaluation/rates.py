@@ -93,9 +93,30 @@ def _rate(
     clusters = counts.shape[1]
     worst = None
     if errors and len(np.unique(cluster_of[own])) > 1:
-        wrongs, owns = (counts @ np.bincount(cluster_of, weights=each, minlength=clusters) for each in (wrong, own))
-        worst = float(np.quantile(wrongs[owns > 0] / owns[owns > 0], LEVEL))
+        worst = _quantile(counts, *(np.bincount(cluster_of, each, clusters) for each in (wrong, own)))
     return Rate(errors, samples, upper_bound(errors, samples), worst, over)
+
+
+def cluster_bound(errors: ArrayLike, samples: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> float | None:
+    """The 95th percentile of a rate over resampled clusters, whose members need not err independently.
+
+    ``None`` where only one cluster has samples, and without an error, which no resample can show.
+
+    Args:
+        errors: (K,) of each cluster.
+        samples: (K,) of each cluster.
+        resamples: Draws.
+        seed: Of the draws.
+    """
+    wrong, own = np.asarray(errors, np.float64), np.asarray(samples, np.float64)
+    if not wrong.any() or (own > 0).sum() < 2:
+        return None
+    return _quantile(draw_cluster_counts(len(own), resamples, seed), wrong, own)
+
+
+def _quantile(counts: NDArray[np.int64], wrong: ArrayLike, own: ArrayLike) -> float:
+    wrongs, owns = (counts @ np.asarray(each, np.float64) for each in (wrong, own))
+    return float(np.quantile(wrongs[owns > 0] / owns[owns > 0], LEVEL))
 
 
 def by_name(

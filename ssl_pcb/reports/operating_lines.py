@@ -48,11 +48,14 @@ def operating_lines(found: Operating, rule: Rule | None, verdicts: ThreeWay) -> 
     if found.unit == "tile" and false_call.samples and found.tiles_per_image > 1:
         yield _per_image(false_call.value, found.tiles_per_image)
     yield errs_how(escape.errors, escape.samples, false_call.errors, false_call.samples, found.unit)
-    for of, table in (("board", found.by_board), ("type", found.by_type)):
-        rows = table[table["defective"].gt(0)].to_dict("records")
+    for table, of, errors, among in (
+        (found.by_board, "board", "escapes", "defective"), (found.by_board, "board", "false_calls", "good"),
+        (found.by_type, "type", "escapes", "defective"),
+    ):  # fmt: skip
+        rows = table[table[among].gt(0)].sort_values(errors, ascending=False, kind="stable").to_dict("records")
         if rows:
-            each = ", ".join(f"{row['name']} {row['escapes']} of {row['defective']}" for row in rows[:MOST])
-            yield f"escapes by {of}: {each}{', ...' if len(rows) > MOST else ''}"
+            each = ", ".join(f"{row['name']} {row[errors]} of {row[among]}" for row in rows[:MOST])
+            yield f"{errors.replace('_', ' ')} by {of}: {each}{', ...' if len(rows) > MOST else ''}"
     if found.review_per_1000 is not None:
         yield f"REVIEW: {found.review_per_1000:.0f} of 1,000 {found.unit}s, where {found.defect_rate:g} are Defective"
     if isinstance(rule, LeastCost):

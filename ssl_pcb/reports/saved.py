@@ -146,6 +146,7 @@ def read_saved(run: Path) -> Saved:
     except (OSError, ValueError) as error:
         raise UserError(f"{run}: cannot be read ({str(error).splitlines()[0]}); make the run anew") from None
     saved = Saved(run, record, summary, _checked(frame, file))
+    _refuse_damaged(saved)
     _refuse_others(saved, file)
     return saved
 
@@ -173,6 +174,11 @@ def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     missing = sorted(COLUMNS - set(frame.columns))
     if missing or not len(frame):
         raise UserError(f"{file}: has no {', '.join(missing) or 'rows'}; make the run anew")
+    unknown = ~frame["label"].isin(LABELS)
+    if unknown.any() or frame["row"].duplicated().any():
+        first = int(np.argmax(unknown if unknown.any() else frame["row"].duplicated())) + 1
+        what = f"a label that is not {' or '.join(LABELS)}" if unknown.any() else "a sample that stands there twice"
+        raise UserError(f"{file}: row {first} has {what}; put the run's own predictions back, or make the run anew")
     scores = pd.to_numeric(frame["score"], errors="coerce")
     bad = ~np.isfinite(scores)
     if bad.any():
@@ -183,6 +189,17 @@ def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     if "types" not in frame:  # of a run made before they were saved
         frame = frame.assign(types="")
     return frame.assign(score=scores)
+
+
+def _refuse_damaged(saved: Saved) -> None:
+    """Refuse a run whose records lack what is read of them."""
+    try:
+        whole = isinstance(saved.record["data"]["fingerprint"], str) and saved.unit and np.isfinite(saved.threshold)
+        whole = whole and {"manifest", "splits", "skipped"} <= saved.record["data"].keys() and saved.marks is not None
+    except (KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise UserError(f"{saved.run}: its run.json or summary.json is damaged; make the run anew")
 
 
 def _refuse_others(saved: Saved, file: Path) -> None:

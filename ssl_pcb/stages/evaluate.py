@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssl_pcb.decision.bounds import checked_rate
+from ssl_pcb.decision.operating_point import refuse_few
 from ssl_pcb.evaluation.operating import operate
 from ssl_pcb.reports.saved import need_both_classes, read_saved
 from ssl_pcb.stages.calibrate import calibrate
@@ -44,8 +45,8 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
     say_evaluation(found, out)
     if asked.robustness:
         measure_robustness(
-            run, None, out / "robustness", samples=MOST, balance=asked.balance, seed=asked.seed,
-            device=asked.device,
+            run, None, out / "robustness", samples=MOST, balance=asked.balance, threshold=found.verdicts.low,
+            seed=asked.seed, device=asked.device,
         )  # fmt: skip
     say_more(found)
     return out / FILE
@@ -59,6 +60,8 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
     """
     saved = read_saved(run)
     val = saved.split("val")
+    for budget in (asked.rule, asked.review):
+        refuse_few(budget, val.labels, saved.unit)
     need_both_classes(val, f"{run}: validation")
     refuse_relabelled(saved, asked.data)
     if asked.defect_rate is not None:

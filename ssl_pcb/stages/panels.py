@@ -18,6 +18,7 @@ from ssl_pcb.decision.bounds import upper_bound
 from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.panels import count_panel
+from ssl_pcb.evaluation.rates import cluster_bound
 from ssl_pcb.imaging.decode import probe
 from ssl_pcb.imaging.orientation import Box
 from ssl_pcb.imaging.tiling import windows as windows_of
@@ -78,6 +79,7 @@ def panel_figures(counts: pd.DataFrame) -> dict[str, Any]:
     return {
         "images": len(counts), "boxes": boxes, "untiled": untiled, "missed": missed,
         "missed_per_box": missed / boxes if boxes else None, "missed_bound": upper_bound(missed, boxes),
+        "missed_bound_over_images": cluster_bound(counts["missed"], counts["boxes"]),
         "alarms_per_image": float(counts["alarms"].mean()), "good_images": len(good),
         "alarms_per_good_image": float(good["alarms"].mean()) if len(good) else None,
         "good_images_stopped": stopped, "stopped_bound": upper_bound(stopped, len(good)),
@@ -89,7 +91,9 @@ def panel_lines(figures: dict[str, Any]) -> Iterator[str]:
     if figures["boxes"]:
         yield (
             f"whole images: {figures['missed']:,} of {figures['boxes']:,} defect boxes are missed "
-            f"({figures['missed_per_box']:.2%}; 95 % bound {figures['missed_bound']:.2%})"
+            f"({figures['missed_per_box']:.2%}; 95 % bound {figures['missed_bound']:.2%} (Clopper-Pearson)"
+            + (f", {over:.2%} over resampled images" if (over := figures["missed_bound_over_images"]) else "")
+            + ")"
             + (f"; {figures['untiled']:,} of the boxes lie in no tile of the manifest" if figures["untiled"] else "")
         )
     if figures["untiled"] is None:

@@ -32,9 +32,17 @@ AUDIT, CHART = "robustness", "robustness.png"
 
 
 def measure_robustness(
-    run: Path, data: Path | None, out: Path, *, samples: int, balance: Balance, seed: int, device: str
+    run: Path,
+    data: Path | None,
+    out: Path,
+    *,
+    samples: int,
+    balance: Balance,
+    threshold: float | None = None,
+    seed: int,
+    device: str,
 ) -> tuple[Robustness, bool]:
-    """Measure errors at the run's threshold on validation samples whose pictures are corrupted, and shifted.
+    """Measure errors at a fixed threshold on validation samples whose pictures are corrupted, and shifted.
 
     Writes ``robustness.json``, ``robustness.csv``, ``robustness.png`` and ``audit.json`` into ``out``.
 
@@ -44,6 +52,7 @@ def measure_robustness(
         out: New folder.
         samples: Most validation samples, drawn at random, each class in its share.
         balance: Which of them are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
+        threshold: Of the verdicts; ``None`` = the run's own.
         seed: Seed of samples, corruptions and intervals.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -54,7 +63,7 @@ def measure_robustness(
         UserError: On whatever the user can mend.
     """
     refuse_used_folder(out)
-    asked = Validation.open(run, data, samples=samples, balance=balance, seed=seed, device=device)
+    asked = Validation.open(run, data, samples=samples, balance=balance, threshold=threshold, seed=seed, device=device)
     size = asked.judge.model.size
     changes = dict([*camera_changes(size, asked.channels), *shift_changes(size)])
     found = _measure(asked, asked.scores(changes))
@@ -101,8 +110,8 @@ def _write(
 
 def _say(found: Robustness, asked: Validation, run: Path, balance: Balance) -> None:
     log.info(
-        "how %s judges %d validation %ss, %d of them Defective (%s classes), at its threshold (severities 1, 3 and 5)",
-        run, found.judged, found.unit, found.defective, balance,
+        "how %s judges %d validation %ss, %d Defective (%s classes), at threshold %.4g (severities 1, 3 and 5)",
+        run, found.judged, found.unit, found.defective, balance, found.threshold,
     )  # fmt: skip
     for line in table(found):
         log.info("    %s", line)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.reports.ledger import record_test_touch
 from ssl_pcb.reports.saved import SAMPLE_COLUMNS, Saved, Scored, need_both_classes
 from ssl_pcb.stages.finetune import predict
-from ssl_pcb.stages.finetuned import load_classifier
+from ssl_pcb.stages.finetuned import Classifier, load_classifier
 from ssl_pcb.stages.judging import LEDGER
 from ssl_pcb.stages.weights import trained_on
 from ssl_pcb.training.checkpoint import weights_file
@@ -37,18 +39,11 @@ def score_test(saved: Saved, device: str, ledger: Path, purpose: str) -> Scored:
     """
     scored = saved.split("test")
     if not len(scored):
-        scored = _scored(saved, None, device)
+        judge, samples = _opened(saved, None, device)
+        refuse_changed(saved, samples, "name what to score with --data")
+        scored = _scored(judge, samples, samples.rows("test", labelled=True), "split 'test'")
     need_both_classes(scored, f"{saved.run}: split 'test'")
-    data = saved.record["data"]
-    record_test_touch(
-        [saved.run / LEDGER, ledger],
-        {
-            "command": "evaluate", "run": str(saved.run), "data": data["manifest"],
-            "data_fingerprint": data["fingerprint"], "split": "test", "boards": " ".join(sorted(set(scored.groups))),
-            "samples": str(len(scored)), "auroc": f"{roc_auc_score(scored.labels, scored.scores):.4f}",
-            "purpose": purpose,
-        },
-    )  # fmt: skip
+    _record(saved, scored, saved.record["data"], ledger, purpose)
     return scored
 
 
@@ -68,31 +63,76 @@ def kept_apart(saved: Saved) -> Scored:
     return scored
 
 
-def score_data(saved: Saved, data: Path, device: str) -> Scored:
+def score_data(saved: Saved, data: Path, device: str, ledger: Path, purpose: str) -> Scored:
     """Labelled samples of another manifest: those of split ``test``, or if it has none, those of no split.
 
+    A look at a test split, or at images of the run's own, is in the ledgers before it is told.
+
+    Args:
+        saved: The run's predictions.
+        data: The manifest.
+        device: Where to score: ``auto``, ``cpu`` or ``cuda``.
+        ledger: The project's record of looks at test splits.
+        purpose: What the ledger says of this look.
+
     Raises:
-        UserError: If there are none of both classes, or the run was trained on them.
+        UserError: If there are none of both classes, or the run was trained on them or chosen by them.
     """
-    scored = _scored(saved, data, device)
+    judge, samples = _opened(saved, data, device)
+    of_test = samples.rows("test", labelled=True)
+    rows = of_test if len(of_test) else samples.rows("", labelled=True)
+    refuse_seen(saved.run, samples, rows)
+    own = _own_images(saved, judge)
+    images = samples.store.digests(rows)
+    if chose := sum(image in own["val"] for image in images):
+        raise UserError(
+            f"{data}: {chose:,} of the {len(rows):,} samples are of images that chose the threshold of {saved.run}; "
+            "judge it on others, or leave out --data"
+        )
+    scored = _scored(judge, samples, rows, "split 'test' or of no split")
     need_both_classes(scored, str(data))
+    if len(of_test) or not own["test"].isdisjoint(images):
+        _record(saved, scored, samples.describe(), ledger, purpose)
     return scored
 
 
-def _scored(saved: Saved, data: Path | None, device: str) -> Scored:
+def _own_images(saved: Saved, judge: Classifier) -> dict[str, set[str]]:
+    """Content hashes of the run's own validation and test images."""
+    try:
+        samples, _ = load_samples(judge.config.data)
+        refuse_changed(saved, samples, "")
+    except UserError:
+        log.warning(
+            "the data of %s are gone or have changed, so whether these samples chose its threshold is not known",
+            saved.run,
+        )  # fmt: skip
+        return {"val": set(), "test": set()}
+    return {split: set(samples.store.digests(samples.rows(split))) for split in ("val", "test")}
+
+
+def _record(saved: Saved, scored: Scored, data: Mapping[str, Any], ledger: Path, purpose: str) -> None:
+    record_test_touch(
+        [saved.run / LEDGER, ledger],
+        {
+            "command": "evaluate", "run": str(saved.run), "data": data["manifest"],
+            "data_fingerprint": data["fingerprint"], "split": "test", "boards": " ".join(sorted(set(scored.groups))),
+            "samples": str(len(scored)), "auroc": f"{roc_auc_score(scored.labels, scored.scores):.4f}",
+            "purpose": purpose,
+        },
+    )  # fmt: skip
+
+
+def _opened(saved: Saved, data: Path | None, device: str) -> tuple[Classifier, Samples]:
     if saved.stage != "finetune":
         mend = "make it again with --test" if saved.stage == "linear-eval" and data is None else "evaluate a finetuning"
         raise UserError(f"{saved.run}: a {saved.stage} run has no network to score with; {mend}")
     judge = load_classifier(saved.run, device)
-    samples, _ = load_samples(judge.config.data.model_copy(update={"manifest": data} if data else {}))
-    rows = samples.rows("test", labelled=True)
-    if data is None:
-        refuse_changed(saved, samples, "name what to score with --data")
-    else:
-        rows = rows if len(rows) else samples.rows("", labelled=True)
-        refuse_seen(saved.run, samples, rows)
+    return judge, load_samples(judge.config.data.model_copy(update={"manifest": data} if data else {}))[0]
+
+
+def _scored(judge: Classifier, samples: Samples, rows: NDArray[np.int64], of: str) -> Scored:
     if not len(rows):
-        raise UserError(f"{samples.name}: has no labelled samples of split 'test'{' or of no split' if data else ''}")
+        raise UserError(f"{samples.name}: has no labelled samples of {of}")
     log.info("scoring %d %ss of %s", len(rows), samples.unit, samples.name)
     frame = samples.manifest.frame.iloc[rows][list(SAMPLE_COLUMNS)]
     return Scored(

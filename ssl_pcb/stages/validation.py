@@ -32,18 +32,21 @@ class Validation:
         judge: The classifier.
         samples: The data.
         rows: (N,) labelled manifest rows of validation, of both classes.
+        threshold: From where on a score is Defective.
         seed: Of what is drawn.
     """
 
     judge: Classifier
     samples: Samples
     rows: NDArray[np.int64]
+    threshold: float
     seed: int
 
     @classmethod
     def open(
-        cls, run: Path, data: Path | None, *, samples: int, balance: Balance = "natural", seed: int, device: str
-    ) -> Validation:
+        cls, run: Path, data: Path | None, *, samples: int, balance: Balance = "natural",
+        threshold: float | None = None, seed: int, device: str,
+    ) -> Validation:  # fmt: skip
         """At most ``samples`` labelled validation samples, each class in its share.
 
         Args:
@@ -51,6 +54,7 @@ class Validation:
             data: Manifest; ``None`` = the run's own.
             samples: Most of them.
             balance: Which of them are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
+            threshold: Of the verdicts; ``None`` = the run's own.
             seed: Of what is drawn.
             device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -67,14 +71,15 @@ class Validation:
             refuse_seen(run, found, rows)
         rows = rows[counted(found.labels[rows], balance)]
         share = min(1.0, samples / len(rows))
-        return cls(judge, found, rows[label_fraction_indices(found.labels[rows], share, seed)], seed)
+        drawn = rows[label_fraction_indices(found.labels[rows], share, seed)]
+        return cls(judge, found, drawn, judge.threshold if threshold is None else threshold, seed)
 
     @property
     def judged(self) -> Judged:
-        """The samples' labels and origins, and the run's threshold."""
+        """The samples' labels and origins, and the threshold."""
         samples, rows = self.samples, self.rows
         groups, images = samples.column("group", rows), samples.column("path", rows)
-        return Judged(samples.labels[rows], groups, images, self.judge.threshold)
+        return Judged(samples.labels[rows], groups, images, self.threshold)
 
     @property
     def channels(self) -> int:

@@ -36,6 +36,7 @@ def test_the_reviewers_load_is_at_the_fields_rate(tiles):
 def test_escapes_are_told_by_board_and_by_type(tiles):
     found = operate(tiles, ThreeWay(0, 1), "tile", 0.1)
     assert found.by_board.set_index("name")["escapes"].to_dict() == {"x": 1, "y": 0}
+    assert found.by_board.set_index("name")["false_calls"].to_dict() == {"x": 1, "y": 0}  # 0.2 goes to a person
     types = found.by_type.set_index("name")
     assert types[["defective", "escapes"]].to_dict("index") == {
         "open": {"defective": 2, "escapes": 1}, "short": {"defective": 1, "escapes": 1},
@@ -64,5 +65,5 @@ def test_clusters_that_stand_in_for_boards_are_called_no_boards(tiles):
 )
 def test_which_way_it_errs(scores, line):
     labels = np.array([1, 1, 0, 0])
-    row = errors_by_name(scores, labels, 0.0, ["all"] * 4).iloc[0]
+    row = errors_by_name(ThreeWay(0, 0).verdicts(scores), labels, ["all"] * 4).iloc[0]
     assert line in errs_how(row["escapes"], row["defective"], row["false_calls"], row["good"], "tile")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from ssl_pcb.evaluation.rates import by_name, rates_at
+from ssl_pcb.evaluation.rates import by_name, cluster_bound, rates_at
 
 SCORES = np.array([3.0, -1, 2, 2, -3, -3, 4, -2])
 LABELS = np.array([1, 1, 1, 0, 0, 0, 1, 0])
@@ -51,3 +51,13 @@ def test_an_image_is_what_its_worst_tile_is():
     scores, labels = by_name(SCORES, LABELS, IMAGES)
     assert scores.tolist() == [3, 2, -3, 4]
     assert labels.tolist() == [1, 1, 0, 1]
+
+
+def test_a_bound_from_counts_is_that_from_samples():
+    """Clusters of several sizes, each with its errors."""
+    images = [str(number) for number, size in enumerate((3, 5, 2, 8)) for _ in range(size)]
+    scores = np.array([-1, 1, 1, -1, -1, 1, 1, 1, 1, 1, 1, -1, 1, 1, 1, 1, 1, 1])
+    escape, _ = rates_at(scores, np.ones(18, int), 0.0, [""] * 18, images)
+    assert cluster_bound([1, 2, 0, 1], [3, 5, 2, 8]) == escape.cluster_bound
+    assert cluster_bound([0, 0], [3, 5]) is None
+    assert cluster_bound([2, 0], [3, 0]) is None

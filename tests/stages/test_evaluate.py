@@ -115,14 +115,68 @@ def test_scores_of_another_manifest(runs, ssl_pcb_cli):
     manifest = Manifest.read("m.csv")
     test = manifest.frame["split"].eq("test")
     Manifest(manifest.frame[test].assign(split="").reset_index(drop=True), manifest.root).write("field.csv")
+    looks = len(ledger())
     assert ssl_pcb_cli("evaluate", "two", "--data", "field.csv", "--out", "field").code == 0
+    assert len(ledger()) == looks + 1  # the run's own test images, under another name
+    assert ledger().iloc[-1][["data", "samples"]].tolist() == ["field.csv", test.sum()]
     saved = pd.read_csv("two/predictions.csv").query("split == 'test'")
     np.testing.assert_allclose(pd.read_csv("field/verdicts.csv")["score"], saved["score"], atol=1e-4)
     Manifest(manifest.frame.assign(split=""), manifest.root).write("seen.csv")
     ended = ssl_pcb_cli("evaluate", "two", "--data", "seen.csv", "--out", "no")
     assert ended.code == 2
     assert "was trained on boards" in ended.err
+    chose = manifest.frame["split"].eq("val")
+    Manifest(manifest.frame[chose].assign(split="").reset_index(drop=True), manifest.root).write("chose.csv")
+    ended = ssl_pcb_cli("evaluate", "two", "--data", "chose.csv", "--out", "no")
+    assert ended.code == 2
+    assert f"{chose.sum()} of the {chose.sum()} samples are of images that chose the threshold of two" in ended.err
+    assert len(ledger()) == looks + 1
     assert not Path("no").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "line"),
+    [
+        (lambda frame: frame.assign(label=frame["label"].str.lower()), "row 1 has a label that is not"),
+        (lambda frame: frame.assign(label=""), "row 1 has a label that is not"),
+        (lambda frame: pd.concat([frame, frame.tail(1)]), "has a sample that stands there twice"),
+        (lambda frame: frame.assign(path="of-others/" + frame["path"], score=-frame["score"]), "labelled otherwise"),
+        (lambda frame: frame[frame["label"].eq("NonDefective")], "NonDefective and 0 Defective validation samples"),
+    ],
+)
+def test_predictions_that_are_not_the_runs_own_are_refused(runs, ssl_pcb_cli, spoil, line):
+    shutil.rmtree("spoilt", ignore_errors=True)
+    shutil.copytree("one", "spoilt")
+    spoil(pd.read_csv("one/predictions.csv", keep_default_na=False)).to_csv("spoilt/predictions.csv", index=False)
+    ended = ssl_pcb_cli("evaluate", "spoilt", "--out", "no")
+    assert ended.code == 2
+    assert line in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not Path("no").exists()
+
+
+@pytest.mark.parametrize("file", ["run.json", "summary.json"])
+@pytest.mark.parametrize("lost", ["data", "reports", "marks"])
+def test_damaged_records_are_refused_in_a_line(runs, ssl_pcb_cli, file, lost):
+    shutil.rmtree("damaged", ignore_errors=True)
+    shutil.copytree("one", "damaged")
+    record = json.loads(Path("damaged", file).read_text())
+    if record.pop(lost, None) is None:
+        pytest.skip(f"{file} has no {lost}")
+    Path("damaged", file).write_text(json.dumps(record))
+    for command in (("evaluate", "damaged", "--out", "no"), ("report", "damaged", "-o", "no.html")):
+        ended = ssl_pcb_cli(*command)
+        assert ended.code == 2
+        assert "damaged: its run.json or summary.json is damaged" in ended.err
+
+
+def test_a_validation_set_without_defects_is_told_how_many_it_takes(runs, ssl_pcb_cli):
+    shutil.copytree("one", "clean")
+    predictions = pd.read_csv("one/predictions.csv", keep_default_na=False)
+    predictions[predictions["label"].eq("NonDefective")].to_csv("clean/predictions.csv", index=False)
+    changed_record("clean", lambda record: record["data"]["splits"]["val"].update(Defective=0))
+    ended = ssl_pcb_cli("evaluate", "clean", "--max-escape", 0.01, "--out", "no")
+    assert "takes at least 299 Defective images in validation, and there are 0; label more, or pass" in ended.err
 
 
 def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
@@ -247,10 +301,14 @@ def test_the_gap_to_new_boards_names_what_was_planted(runs, ssl_pcb_cli):
 
 
 def test_robustness_stands_in_a_folder_of_its_own(runs, ssl_pcb_cli):
-    ended = ssl_pcb_cli("evaluate", "one", "--robustness", "--out", "hard")
+    ended = ssl_pcb_cli("evaluate", "one", "--max-escape", 0.4, "--robustness", "--out", "hard")
     assert ended.code == 0, ended.err
     assert json.loads(Path("hard/robustness/audit.json").read_text())["audit"] == "robustness"
-    assert Path("hard/evaluation.json").exists()
+    point, hard = read("hard"), json.loads(Path("hard/robustness/robustness.json").read_text())["settings"]
+    assert hard["threshold"] == pytest.approx(point["low"])
+    assert point["low"] != pytest.approx(
+        json.loads(Path("one/summary.json").read_text())["reports"]["val"]["threshold"]
+    )
 
 
 def tiled(manifest, side=16):
@@ -275,6 +333,7 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
         table, figures = pd.read_csv(f"{out}/panels.csv"), read(out)["panels"]
         assert table["windows"].tolist() == [9] * len(val)
         assert (figures["boxes"], figures["missed"]) == (boxes, missed)
+        assert figures["missed_bound_over_images"] == (1.0 if missed else None)
         assert figures["good_images"] == val.frame["label"].eq("NonDefective").sum()
         assert figures["good_images_stopped"] == (figures["good_images"] if threshold < 0 else 0)
     assert "defect boxes are missed" in ended.out
@@ -284,7 +343,7 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
 
 
 def test_boxes_of_dropped_tiles_are_counted_where_the_manifest_has_them(runs, ssl_pcb_cli):
-    whole = Manifest.read("m.csv").split("val")
+    whole = Manifest.read("m.csv").split("test")
     boxes = dict(zip(whole.frame["path"], whole.frame["boxes"], strict=True))
     count, good = sum(len(sample.boxes) for sample in whole), sum(not text for text in boxes.values())
     # As if every tile that shows a box had been dropped; a manifest to judge needs both labels.

@@ -30,10 +30,11 @@ def samples_apart(saved: Saved, asked: Asked) -> tuple[str, Scored | None]:
     Raises:
         UserError: If there are none of both classes, or the run cannot score them.
     """
+    purpose = f"operating point: {asked.purpose(saved.unit)}"
     if asked.data is not None:
-        return str(asked.data), score_data(saved, asked.data, asked.device)
+        return str(asked.data), score_data(saved, asked.data, asked.device, asked.ledger, purpose)
     if asked.test:
-        return "test", score_test(saved, asked.device, asked.ledger, f"operating point: {asked.purpose(saved.unit)}")
+        return "test", score_test(saved, asked.device, asked.ledger, purpose)
     if asked.holdout:
         return "holdout", kept_apart(saved)
     return "validation", None
