@@ -13,7 +13,7 @@ from ssl_pcb.stages.evaluating.asked import Asked
 from ssl_pcb.stages.evaluating.choosing import choose_verdicts, samples_apart
 from ssl_pcb.stages.evaluating.found import Evaluation
 from ssl_pcb.stages.evaluating.labels import refuse_relabelled
-from ssl_pcb.stages.evaluating.told import say_evaluation, say_more
+from ssl_pcb.stages.evaluating.told import say_evaluation
 from ssl_pcb.stages.evaluating.written import FILE, write_evaluation
 from ssl_pcb.stages.familiarity import mark_unfamiliar
 from ssl_pcb.stages.gap import measure_gap
@@ -47,7 +47,6 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
             run, None, out / "robustness", samples=MOST, balance=asked.balance, seed=asked.seed,
             device=asked.device,
         )  # fmt: skip
-    say_more(found)
     return out / FILE
 
 

@@ -262,6 +262,9 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
         ended = ssl_pcb_cli("evaluate", "tiles", "--threshold", threshold, "--panels", "--out", out)
         assert ended.code == 0, ended.err
         table, figures = pd.read_csv(f"{out}/panels.csv"), read(out)["panels"]
+        assert ended.out.splitlines()[-1].endswith(
+            "verdicts.csv, panels.csv, operating_point.png and reliability.png beside it"
+        )
         assert table["windows"].tolist() == [9] * len(val)
         assert (figures["boxes"], figures["missed"]) == (boxes, missed)
         assert figures["good_images"] == val.frame["label"].eq("NonDefective").sum()
@@ -400,6 +403,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, fl
     table[table["label"].eq("NonDefective")].to_csv("half/predictions.csv", index=False)
     table.assign(threshold=0.0).to_csv("folds/predictions.csv", index=False)
     changed_record("folds", lambda record: record.update(stage="crossval"))
+    Path("folds/config.yaml").write_text("data: {manifest: m.csv}\n")
     ended = ssl_pcb_cli("evaluate", *flags, "--out", "refused")
     assert ended.code == 2
     assert line in ended.err
