@@ -118,6 +118,9 @@ class ModelFacts(Section):
         description="side of a tile in pixels of the image; none = whole images were judged"
     )
     image_size: int = Field(ge=1, le=4096, description="side of the square the network sees, in pixels")
+    least_side: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="shortest side of a training sample in pixels of its image; none = not known"
+    )
     margin: int = Field(ge=0, le=4096, description="ring around a sample while it is cut out, in pixels")
     channels: Literal[1, 3] = Field(description="1 grey, 3 colour")
     bit_depth: int = Field(ge=8, le=16, description="significant bits of 16-bit images")
@@ -125,6 +128,17 @@ class ModelFacts(Section):
     max_pixels: int = Field(ge=1, description="larger images are refused")
     marks: tuple[Line, ...] = Field((), description="what must be said with every figure of it")
     operating: Operating = Field(description="from scores to verdicts")
+
+    @property
+    def least(self) -> float:
+        """Samples with a shorter side than this are refused: there are too few pixels in them to judge.
+
+        Half of the shortest side of training; where that is not known, a quarter of what the network sees, or of a
+        tile if that is smaller.
+        """
+        if self.least_side is not None:
+            return self.least_side / 2
+        return min(self.image_size, self.tile or self.image_size) / 4
 
     @property
     def inputs(self) -> int:

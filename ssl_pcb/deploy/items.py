@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,8 @@ class Reader:
         """The samples of an image: its crop, the windows of a panel, or all of it, one after another.
 
         Raises:
-            UserError: If image or golden image cannot be read, do not fit each other, or one is missing.
+            UserError: If image or golden image cannot be read, do not fit each other, or one is missing; if it is far
+                smaller than what the network has learned from.
         """
         facts = self.facts
         if facts.references and item.golden is None:
@@ -112,6 +114,7 @@ class Reader:
                     f"{item.name}: an image of {width}x{height} px and a golden image of {across}x{down} px cannot be "
                     "aligned pixel by pixel; name another with --reference"
                 )
+        _refuse_tiny(item, facts, width, height)
         for box in _places(item, facts, width, height):
             crop = None if facts.tile is None and item.crop is None else box
             yield _cut(image, golden, crop, box, facts)
@@ -142,6 +145,18 @@ def _places(item: Item, facts: ModelFacts, width: int, height: int) -> list[Box]
         return [item.crop]
     whole = (0.0, 0.0, float(width), float(height))
     return [whole] if facts.tile is None else [*windows(width, height, facts.tile)]
+
+
+def _refuse_tiny(item: Item, facts: ModelFacts, width: float, height: float) -> None:
+    """Refuse what is far smaller than all training samples: enlarged to their size, it would look good."""
+    if item.crop is not None:
+        width, height = item.crop[2] - item.crop[0], item.crop[3] - item.crop[1]
+    if min(width, height) < facts.least:
+        known = f", whose training {facts.unit}s have {facts.least_side} px and more" if facts.least_side else ""
+        raise UserError(
+            f"{item.name}: {width:g}x{height:g} px is too small for this model{known}; send one of at least "
+            f"{math.ceil(facts.least)} px on each side"
+        )
 
 
 def _cut(image: Picture, golden: Picture | None, crop: Box | None, box: Box, facts: ModelFacts) -> Cut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -62,6 +63,7 @@ def _what(facts: ModelFacts) -> Iterator[str]:
     point = facts.operating
     panel = f", windows of {facts.tile} px of a panel overlapping by half" if facts.tile else ""
     yield f"network {facts.network}, at {facts.image_size} px, {'grey' if facts.channels == 1 else 'colour'}{panel}"
+    yield f"refuses what has a side below {math.ceil(facts.least)} px: {_least(facts)}"
     yield f"thresholds {point.name}: OK below {point.low:.6g}, NG from {point.high:.6g}, REVIEW between"
     yield f"chosen for: {plain(point.chosen)}"
     yield (
@@ -69,6 +71,12 @@ def _what(facts: ModelFacts) -> Iterator[str]:
     )
     if point.unfamiliar_from is not None:
         yield f"REVIEW, unless NG, from a distance of {point.unfamiliar_from:.4g} to the nearest training samples"
+
+
+def _least(facts: ModelFacts) -> str:
+    if facts.least_side is None:
+        return "a quarter of what the network sees, as the sizes of its training images are not known"
+    return f"half of the shortest side of a training {facts.unit}, {facts.least_side} px"
 
 
 def _data(data: dict[str, Any], marks: tuple[str, ...]) -> Iterator[str]:

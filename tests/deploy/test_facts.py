@@ -57,6 +57,12 @@ def test_facts_survive_their_text():
     assert read_facts(facts().model_dump_json(), "x") == facts()
 
 
+def test_an_export_of_an_earlier_version_is_read():
+    found = json.loads(facts(least_side=128).model_dump_json())
+    del found["least_side"]
+    assert read_facts(json.dumps(found), "x") == facts(least_side=None)
+
+
 @pytest.mark.parametrize(
     ("method", "parameters"),
     [("temperature", {"temperature": 2.0}), ("none", {}), ("isotonic", {"scores": [-1.0, 1.0], "values": [0.2, 0.8]})],

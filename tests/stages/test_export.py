@@ -121,6 +121,27 @@ def test_run_and_file_say_the_same_of_every_image(exported):
         assert (ours.model, ours.threshold) == (theirs.model, theirs.threshold)
 
 
+def test_run_and_file_refuse_what_is_far_smaller_than_their_training_images(exported):
+    for model, kind, least in (("images", "image", 32), ("model.onnx", "image", 32), ("tiles", "tile", 20)):
+        classifier = load_classifier(model)
+        assert classifier.facts.least_side == least
+        found = classifier([np.zeros((side, side), np.uint8) for side in (1, least // 2 - 1, least // 2)])
+        assert [bool(each.error) for each in found] == [True, True, False]
+        assert f"whose training {kind}s have {least} px and more" in found[0].error
+    assert "refuses what has a side below 16 px: half of the shortest side of a training image, 32 px" in (
+        Path("model.md").read_text()
+    )
+
+
+def test_a_run_that_did_not_write_sizes_down_still_judges(runs):
+    shutil.copytree("images", "earlier")
+    record = json.loads(Path("earlier/run.json").read_text())
+    del record["data"]["least_side"]
+    Path("earlier/run.json").write_text(json.dumps(record))
+    found = load_classifier("earlier")([np.zeros((side, side), np.uint8) for side in (7, 8)])
+    assert [bool(each.error) for each in found] == [True, False]
+
+
 def test_familiarity_is_that_of_evaluate(exported):
     (folder,) = Path("images").glob("evaluation-*")
     verdicts = pd.read_csv(folder / "verdicts.csv", keep_default_na=False)

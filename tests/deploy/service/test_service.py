@@ -21,7 +21,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 4), dtype=np.uint8)
 FRAMES = [Image.fromarray(grey(level)) for level in (150, 20)]
 READ = {
     "grey.png": encoded(grey(50)), "colour.jpg": encoded(NOISE[..., :3], "JPEG"),
-    "deep.png": encoded(NOISE[..., 0].astype(np.uint16) << 4), "tiny.bmp": encoded(grey(90, 3, 5), "BMP"),
+    "deep.png": encoded(NOISE[..., 0].astype(np.uint16) << 4), "tiny.bmp": encoded(grey(90, 5, 7), "BMP"),
     "cmyk.tif": encoded(Image.fromarray(NOISE, "CMYK"), "TIFF"), "alpha.webp": encoded(NOISE, "WEBP", lossless=True),
     "animated.gif": encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
     "<script>alert('é 漢')<b>.png": encoded(grey(90)),
@@ -30,6 +30,7 @@ BOMB = encoded(grey(0, 2000, 2000))
 BAD = {
     "empty.png": (b"", "empty file"), "truncated.png": (encoded(NOISE)[:3000], "damaged or truncated"),
     "bomb.png": (BOMB, "more than the 1,000,000 allowed"), "text.jpg": (b"hello", "not an image"),
+    "dot.png": (encoded(grey(50, 1, 1)), "1x1 px is too small"), "line.png": (encoded(grey(50, 3, 900)), "900x3 px is"),
     "page.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
     "deeper.png": (encoded(np.full((16, 16), 60_000, np.uint16)), "more than the 12 bits"),
 }  # fmt: skip
