@@ -19,7 +19,7 @@ SHEETS = {
 AUDIT_SHEETS = (
     "robustness.png", "suspects.png", "cues.png", "pairs.png", "examples.png", "contact_sheet.png", "invariance.png",
 )  # fmt: skip
-EVALUATION, OWN = "evaluation.json", "the run's own"
+EVALUATION, OWN = "evaluation.json", "the run's own threshold"
 
 
 def sheets(run: Path) -> list[dict[str, str]]:
@@ -28,14 +28,20 @@ def sheets(run: Path) -> list[dict[str, str]]:
 
 
 def evaluations(run: Path) -> list[dict[str, Any]]:
-    """Operating points that ``evaluate`` chose: ``named``, ``low``, ``high``; the newest last, each once."""
-    files = sorted(run.glob(f"*/{EVALUATION}"), key=lambda file: file.stat().st_mtime)
-    found = {}
-    for each in filter(None, map(_read, files)):
-        if {"low", "high", "rule"} <= each.keys():
+    """Operating points that ``evaluate`` found, the newest first, each once.
+
+    Each is ``named``, and has its ``folder``, thresholds ``low`` and ``high``, and the ``rate`` of Defective in the
+    field.
+    """
+    files = sorted(run.glob(f"*/{EVALUATION}"), key=lambda file: (file.stat().st_mtime_ns, file.parent.name))
+    found: dict[str, dict[str, Any]] = {}
+    for file in reversed(files):
+        each = _read(file)
+        if {"low", "high", "rule", "defect_rate"} <= each.keys():
             named = _named(each["rule"], each.get("review"))
-            found[named] = {"named": named, "low": each["low"], "high": each["high"]}
-    return [each for each in found.values() if each["named"] != OWN]
+            kept = {"named": named, "folder": file.parent.name, "rate": each["defect_rate"]}
+            found.setdefault(named, kept | {"low": each["low"], "high": each["high"]})
+    return list(found.values())
 
 
 def audits(run: Path, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

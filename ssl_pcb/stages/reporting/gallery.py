@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.data.samples import Samples
-from ssl_pcb.decision.thresholds import decide
+from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.evaluation.neighbours import nearest
 from ssl_pcb.imaging.resize import map_boxes
 from ssl_pcb.reports.page.pictures import heat_picture, picture
@@ -112,15 +112,16 @@ class Gallery:
         return np.asarray(self.samples.store.pixels[np.array(self.rows, np.int64)][:, inner, inner])
 
 
-def worst(scored: Scored, threshold: float) -> dict[str, NDArray[np.int64]]:
+def worst(scored: Scored, at: ThreeWay) -> dict[str, NDArray[np.int64]]:
     """Manifest rows of the worst ``misses`` and ``false_calls`` first, and of what is ``caught`` most narrowly."""
     scores, defective = scored.scores, scored.labels == 1
-    called, order = decide(scores, threshold), np.argsort(scores, kind="stable")
+    verdicts, order = at.verdicts(scores), np.argsort(scores, kind="stable")
+    ok, stopped = verdicts == "OK", verdicts == "NG"
     rows = scored.rows[order]
     return {
-        "misses": rows[(defective & ~called)[order]][:WORST],
-        "false_calls": rows[(~defective & called)[order]][::-1][:WORST],
-        "caught": rows[(defective & called)[order]][:WORST],
+        "misses": rows[(defective & ok)[order]][:WORST],
+        "false_calls": rows[(~defective & stopped)[order]][::-1][:WORST],
+        "caught": rows[(defective & stopped)[order]][:WORST],
     }
 
 

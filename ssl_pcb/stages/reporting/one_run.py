@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl_pcb.config.load import as_yaml
+from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.stages.reporting import curves, facts, figures, found
 from ssl_pcb.stages.reporting.reported import Reported
 from ssl_pcb.stages.reporting.shown import show
@@ -38,13 +39,16 @@ def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -
     notes: list[str] = []
     rows = curves.read_metrics(run)
     summary = saved.summary if saved else {}
-    told, entries, sheet = show(reported, pictures, device, seed, notes)
+    chosen = figures.offered(saved, evaluated := found.evaluations(run)) if saved else []
+    at = ThreeWay(chosen[0]["low"], chosen[0]["high"]) if chosen else None
+    told, entries, sheet = show(reported, at, pictures, device, seed, notes)
     shown = {
         "name": name, "folder": str(run), "stage": record["stage"], "sentence": facts.sentence(record, config),
         "headline": figures.headline(summary["reports"]["val"]) if saved else [],
         "marks": saved.marks if saved else [], "facts": facts.facts(record, config), "splits": facts.splits(record),
         "versions": facts.versions(record), "settings": as_yaml(config), "command": facts.command(record),
         "metrics": figures.metric_table(summary["reports"]) if saved else None,
+        "opens": chosen[0]["name"] if chosen else "", "evaluated": bool(saved and evaluated),
         "last": [] if saved else curves.last_values(rows),
         "folds": curves.table(summary["folds"], curves.FOLDS) if "folds" in summary else None,
         "probes": curves.table(_probes(summary), curves.PROBES) if "probes" in summary else None,
@@ -56,7 +60,7 @@ def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -
     drawn = curves.curves(rows)
     data: dict[str, Any] = {
         "name": name, "curves": drawn, "samples": entries, "told": told,
-        "operating": figures.operating(saved, found.evaluations(run)) if saved else None,
+        "operating": figures.operating(saved, chosen) if saved else None,
     }  # fmt: skip
     return Told(shown | {"curves": len(drawn)}, data)
 

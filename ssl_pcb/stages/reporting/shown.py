@@ -9,6 +9,7 @@ import numpy as np
 
 from ssl_pcb.config.supervised import CrossvalConfig, FinetuneConfig
 from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages.reporting.gallery import Gallery, check_places, shown_rows, worst
 from ssl_pcb.stages.reporting.networks import augmentation_sheet, heats_of
@@ -22,12 +23,13 @@ ASKED = 20
 
 
 def show(
-    reported: Reported, count: int, device: str, seed: int, notes: list[str]
+    reported: Reported, at: ThreeWay | None, count: int, device: str, seed: int, notes: list[str]
 ) -> tuple[dict[str, list[int]], list[dict[str, Any]], str]:
     """Gather what there is to look at; what cannot be had any more is added to ``notes``.
 
     Args:
         reported: The run.
+        at: Thresholds that tell what is missed and what is falsely called; ``None`` of a run that judges nothing.
         count: Most samples that are shown, but for neighbours.
         device: Where to compute.
         seed: Of what is drawn at random.
@@ -38,7 +40,7 @@ def show(
     """
     try:
         samples = _samples(reported)
-        gallery, told = _gallery(reported, samples, count, device, seed, notes)
+        gallery, told = _gallery(reported, at, samples, count, device, seed, notes)
     except UserError as error:
         notes.append(f"No pictures: {error}")
         log.warning("%s: the report has no pictures: %s", reported.run, error)
@@ -54,16 +56,16 @@ def show(
 
 
 def _gallery(
-    reported: Reported, samples: Samples, count: int, device: str, seed: int, notes: list[str]
+    reported: Reported, at: ThreeWay | None, samples: Samples, count: int, device: str, seed: int, notes: list[str]
 ) -> tuple[Gallery, dict[str, list[int]]]:
     saved = reported.saved
-    if saved is None:
+    if saved is None or at is None:
         open_rows = samples.rows("train", "holdout", "val")
         drawn = np.random.default_rng(seed).choice(open_rows, min(count, len(open_rows)), replace=False)
         gallery, chosen = Gallery(samples.without_references, np.sort(drawn).tolist()), {}
     else:
         scored = saved.split("val")
-        chosen = worst(scored, saved.threshold)
+        chosen = worst(scored, at)
         gallery = Gallery(samples.without_references, shown_rows(scored, chosen, count, seed))
         for row, score in zip(scored.rows.tolist(), scored.scores.tolist(), strict=True):
             gallery.know(row, score=score)
