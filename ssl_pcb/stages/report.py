@@ -10,7 +10,7 @@ from typing import Any
 
 from ssl_pcb import __version__
 from ssl_pcb.errors import UserError
-from ssl_pcb.reports.page.render import write_page
+from ssl_pcb.reports.page.render import PICTURE_BYTES, write_page
 from ssl_pcb.reports.saved import refuse_other_data
 from ssl_pcb.stages.reporting.figures import METRICS, cell, differences
 from ssl_pcb.stages.reporting.one_run import tell
@@ -44,7 +44,7 @@ def make_report(
     _refuse_mix(reported)
     beside = _side_by_side(reported, resamples, seed)
     told = [
-        tell(each, name, max(1, pictures // len(runs)), device, seed)
+        tell(each, name, max(1, pictures // len(runs)), PICTURE_BYTES // len(runs), device, seed)
         for each, name in zip(reported, names(runs), strict=True)
     ]
     write_page(

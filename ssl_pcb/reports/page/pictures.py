@@ -20,6 +20,12 @@ def picture(pixels: NDArray[np.uint8], most: int) -> str:
     return _uri(_smaller(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB"), most))
 
 
+def shrunk(uri: str, most: int) -> str:
+    """A picture that is a data URI, at most ``most`` pixels wide."""
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as opened:
+        return uri if opened.width <= most else _uri(_smaller(opened.convert("RGB"), most))
+
+
 def heat_picture(heat: NDArray[np.float32], most: int) -> str:
     """A heat map (H, W) in [0, 1] as a data URI: colours that are the less transparent the higher it is."""
     return _uri(_smaller(Image.fromarray(heat_colours(heat)), most))

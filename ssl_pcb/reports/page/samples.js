@@ -1,6 +1,11 @@
+/** Enlarged pixels stay squares, so that nobody takes a smooth edge for a seen one; what is made smaller is smoothed. */
+function sharpen({ target }) {
+  target.classList.toggle("sharp", target.naturalWidth < target.clientWidth);
+}
+
 /** A sample's picture with its defect boxes, or with the heat map over it. */
 function pictured(sample, heat = false) {
-  const frame = el("span", { class: "pic" }, el("img", { class: heat ? "sharp grey" : "sharp", src: sample.image, alt: heat ? "" : described(sample), draggable: "false" }));
+  const frame = el("span", { class: "pic" }, el("img", { class: heat ? "grey" : null, src: sample.image, onload: sharpen, alt: heat ? "" : described(sample), draggable: "false" }));
   if (heat) frame.append(el("img", { src: sample.heat, alt: "where the network sees a defect", draggable: "false" }));
   if (sample.boxes.length) {
     const boxes = svg("svg", { viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });

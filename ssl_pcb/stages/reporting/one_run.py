@@ -25,13 +25,14 @@ class Told:
     data: dict[str, Any]
 
 
-def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -> Told:
+def tell(reported: Reported, name: str, pictures: int, room: int, device: str, seed: int) -> Told:
     """Gather what there is; what cannot be had any more is said on the page, in place of it.
 
     Args:
         reported: The run.
         name: What the page calls it.
         pictures: Most samples of it that are shown, but for neighbours.
+        room: Characters that these may take.
         device: Where to compute.
         seed: Of what is drawn at random.
     """
@@ -41,7 +42,7 @@ def tell(reported: Reported, name: str, pictures: int, device: str, seed: int) -
     summary = saved.summary if saved else {}
     chosen = figures.offered(saved, evaluated := found.evaluations(run)) if saved else []
     at = ThreeWay(chosen[0]["low"], chosen[0]["high"]) if chosen else None
-    told, entries, sheet = show(reported, at, pictures, device, seed, notes)
+    told, entries, sheet = show(reported, at, pictures, room, device, seed, notes)
     shown = {
         "name": name, "folder": str(run), "stage": record["stage"], "sentence": facts.sentence(record, config),
         "headline": figures.headline(summary["reports"]["val"]) if saved else [],

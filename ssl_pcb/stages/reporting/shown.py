@@ -23,7 +23,7 @@ ASKED = 20
 
 
 def show(
-    reported: Reported, at: ThreeWay | None, count: int, device: str, seed: int, notes: list[str]
+    reported: Reported, at: ThreeWay | None, count: int, room: int, device: str, seed: int, notes: list[str]
 ) -> tuple[dict[str, list[int]], list[dict[str, Any]], str]:
     """Gather what there is to look at; what cannot be had any more is added to ``notes``.
 
@@ -31,6 +31,7 @@ def show(
         reported: The run.
         at: Thresholds that tell what is missed and what is falsely called; ``None`` of a run that judges nothing.
         count: Most samples that are shown, but for neighbours.
+        room: Characters that their pictures may take.
         device: Where to compute.
         seed: Of what is drawn at random.
         notes: What the page says in place of what is missing.
@@ -41,6 +42,7 @@ def show(
     try:
         samples = _samples(reported)
         gallery, told = _gallery(reported, at, samples, count, device, seed, notes)
+        entries = gallery.entries(room)
     except UserError as error:
         notes.append(f"No pictures: {error}")
         log.warning("%s: the report has no pictures: %s", reported.run, error)
@@ -50,7 +52,6 @@ def show(
         sheet = augmentation_sheet(reported.config, samples, seed)
     except UserError:
         notes.append("No sheet of augmentations: no training sample has a defect box.")
-    entries = gallery.entries()
     number = {row: place for place, row in enumerate(gallery.rows)}
     return {kind: [number[row] for row in rows] for kind, rows in told.items()}, entries, sheet
 
