@@ -6,6 +6,7 @@ It travels inside an exported model, whose text is untrusted: everything is chec
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -87,6 +88,9 @@ class Operating(Section):
         description="distance to the nearest training images from which on an image goes to REVIEW; none = not asked"
     )
     defect_rate: Rate = Field(description="share of such samples that are Defective in the field")
+    rate_given: bool | None = Field(
+        None, description="whether that share was told by who knows the line, or is validation's; none = not known"
+    )
     calibration: CalibrationFacts = Field(description="from scores to probabilities")
     chosen: Line = Field(description="what the thresholds were chosen for")
 
@@ -102,9 +106,24 @@ class Operating(Section):
         return ThreeWay(self.low, self.high)
 
     @property
+    def of_validation(self) -> bool:
+        """Whether the rate is no more than validation's share of Defective, which says nothing of the line's."""
+        if self.rate_given is not None:
+            return not self.rate_given
+        return math.isclose(self.defect_rate, self.calibration.rate)
+
+    @property
+    def at_rate(self) -> str:
+        """Which rate probabilities are at, in words."""
+        share = f"{100 * self.defect_rate:.3g} % Defective"
+        if self.of_validation:
+            return f"the validation set's {share}, not the line's, which 'ssl-pcb evaluate --defect-rate' takes"
+        return f"the line's {share}"
+
+    @property
     def name(self) -> str:
         """Tells these thresholds and this calibration from any others."""
-        return hashlib.sha256(self.model_dump_json(exclude={"chosen"}).encode()).hexdigest()[:12]
+        return hashlib.sha256(self.model_dump_json(exclude={"chosen", "rate_given"}).encode()).hexdigest()[:12]
 
 
 class ModelFacts(Section):

@@ -56,6 +56,8 @@ def export(run: Path, out: Path, evaluation: Path | None, *, int8: bool) -> None
         refuse_disagreement(out, found)
         quick = _int8(deployed, samples, part, files.enter_context(whole_file(fast)), exported) if int8 else None
         files.enter_context(whole_file(card)).write_text(model_card(deployed, found, quick), encoding="utf-8")
+    if deployed.facts.operating.of_validation:
+        log.warning("%s: probabilities are at %s", out, deployed.facts.operating.at_rate)
     log.info("written: %s%s; what it is and is not for: %s", out, f" and {fast}" if int8 else "", card)
 
 

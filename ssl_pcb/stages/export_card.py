@@ -66,9 +66,7 @@ def _what(facts: ModelFacts) -> Iterator[str]:
     yield f"refuses what has a side below {math.ceil(facts.least)} px: {_least(facts)}"
     yield f"thresholds {point.name}: OK below {point.low:.6g}, NG from {point.high:.6g}, REVIEW between"
     yield f"chosen for: {plain(point.chosen)}"
-    yield (
-        f"probabilities: {point.calibration.method}, at a field rate of {point.defect_rate:g} Defective {facts.unit}s"
-    )
+    yield f"probabilities of {facts.unit}s: {point.calibration.method}, at {point.at_rate}"
     if point.unfamiliar_from is not None:
         yield f"REVIEW, unless NG, from a distance of {point.unfamiliar_from:.4g} to the nearest training samples"
 

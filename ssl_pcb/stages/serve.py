@@ -49,7 +49,7 @@ def page_of(predictor: Predictor, limits: Limits, *, token: bool) -> str:
     shown = {
         "title": "Judge images", "version": __version__, "token": token, "heat": heat, "mib": limits.max_bytes // MIB,
         "megapixels": f"{limits.max_pixels / 1e6:.3g}", "threshold": facts.operating.name,
-        "chosen": facts.operating.chosen, "rate": f"{100 * facts.operating.defect_rate:.3g}",
+        "chosen": facts.operating.chosen, "rate": facts.operating.at_rate,
         **{key: getattr(facts, key) for key in ("model", "network", "unit", "marks", "references")},
     }  # fmt: skip
     return rendered("serve.html", ("charts.js", "serve.js"), {"heat": heat, "max_bytes": limits.max_bytes}, shown)

@@ -81,6 +81,7 @@ def test_a_run_that_was_never_evaluated_predicts_what_it_said_itself(runs, ssl_p
     ended = ssl_pcb_cli("predict", copy, data, "-o", "rows.csv")
     assert ended.code == 1, ended.err
     assert ended.err.count("was never evaluated") == 1
+    assert "probabilities are at the validation set's" in ended.err
     said = predictions(run)
     found = pd.read_csv("rows.csv", keep_default_na=False).iloc[said["row"]]
     assert np.allclose(found["score"], said["score"], atol=1e-5)
@@ -100,6 +101,8 @@ def test_the_newest_evaluation_decides_and_another_can_be_named(exported, ssl_pc
     images = [sample.path for sample in Manifest.read("m.csv")][:4]
     harsh = load_classifier("images", evaluation="harsh")
     assert {each.verdict for each in harsh(images)} == {"NG"}
+    assert harsh.facts.operating.of_validation
+    assert not load_classifier("images").facts.operating.of_validation
     point = load_classifier("images").facts.operating
     (folder,) = Path("images").glob("evaluation-*")
     found = json.loads((folder / "evaluation.json").read_text())
@@ -155,6 +158,7 @@ def test_familiarity_is_that_of_evaluate(exported):
 def test_the_card_and_the_int8_file_lie_beside(exported):
     card = Path("model.md").read_text()
     assert "0 verdicts differ from the run in fp32" in card
+    assert "at the line's 1 % Defective" in card
     assert "at most 10.00% of the Defective images may escape, as counted; at most 10.00% of the good" in card
     assert re.search(r"int8 beside fp32\n\n- AUROC [\d.]+, in fp32 [\d.]+", card)
     assert "## Limits" in card

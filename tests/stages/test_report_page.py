@@ -87,6 +87,7 @@ def assert_says(browser, operating, run=0):
 def test_at_first_it_says_what_evaluate_says(browser, ssl_pcb_cli):
     assert_says(browser, as_evaluated("one", cli=ssl_pcb_cli)[1])
     assert part(browser, "[data-role=opens]").text == "the run's own threshold"
+    assert part(browser, "[data-role=rate-note]").text == "the validation set's; enter the line's"
 
 
 def test_it_opens_at_what_the_newest_evaluation_chose_and_says_so(browser):
@@ -95,6 +96,7 @@ def test_it_opens_at_what_the_newest_evaluation_chose_and_says_so(browser):
     assert_says(browser, found["operating"]["validation"], run=1)
     named = "at most 20 % escape, NG at most 10 % false calls (evaluation-1)"
     assert part(browser, "[data-role=opens]", run=1).text == named
+    assert part(browser, "[data-role=rate-note]", run=1).text == ""
     offered = part(browser, "[data-role=chosen]", run=1).text.splitlines()
     assert [each.strip() for each in offered[:-1]] == [named, "the run's own threshold"]  # the last one is hidden
     told = data_of(Path("report.html"))["runs"][1]

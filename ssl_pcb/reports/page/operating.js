@@ -176,6 +176,9 @@ class Operating {
       tile("defect", "escape", `Escape rate of Defective ${name}s`, percent(found.escape), bounded(found.escapes, this.unit.defective.length, found.escapeBound)),
       tile("good", "false-call", `False-call rate of good ${name}s`, percent(found.falseCall), bounded(found.stopped, this.unit.good.length, found.falseCallBound)),
       tile("", "review", "For a person to look at", ...load));
+    // Evaluations come with validation's share unless they were told the line's.
+    const ours = Math.abs(this.rate - this.data.share) > 1e-9 * this.data.share;
+    this.find("rate-note").textContent = ours ? "" : "the validation set's; enter the line's";
     this.find("units").replaceChildren(this.table());
     this.changed(low, high, found);
   }

@@ -12,6 +12,7 @@ from ssl_pcb.decision.bounds import upper_bound
 from ssl_pcb.evaluation.rates import by_name
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.compare import paired_figures
+from ssl_pcb.stages.operating import validation_share
 from ssl_pcb.stages.reporting.facts import SPLITS
 from ssl_pcb.stages.reporting.found import OWN
 
@@ -72,15 +73,20 @@ def offered(saved: Saved, found: Sequence[Mapping[str, Any]]) -> list[dict[str, 
         for each in found
     ]
     if all(each["named"] != OWN for each in found):
-        share = float(saved.split("val").labels.mean())
-        chosen.append({"name": OWN, "low": saved.threshold, "high": saved.threshold, "rate": share})
+        chosen.append({"name": OWN, "low": saved.threshold, "high": saved.threshold, "rate": validation_share(saved)})
     return chosen
 
 
 def operating(saved: Saved, chosen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What a page needs to say at any threshold what ``evaluate`` says; it opens at the first of those ``chosen``."""
     members = units(saved.split("val"), saved.unit)
-    return {"unit": saved.unit, "chosen": chosen, "units": [_unit(name, *each) for name, each in members.items()]}
+    share = validation_share(saved)
+    return {
+        "unit": saved.unit,
+        "chosen": chosen,
+        "share": share,
+        "units": [_unit(name, *each) for name, each in members.items()],
+    }
 
 
 def units(val: Scored, unit: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]:
