@@ -102,7 +102,8 @@ class Reader:
         """
         facts = self.facts
         if facts.references and item.golden is None:
-            raise UserError(f"{item.name}: this model compares with golden images; name one with --reference")
+            fault = f"{item.name}: this model compares with golden images"
+            raise UserError(f"{fault}; name one with --reference", fault=fault)
         image = self.picture(item)
         width, height = size_of(image)
         golden = None
@@ -110,10 +111,11 @@ class Reader:
             golden = self._decoded(item.golden, f"golden image of {item.name}", golden=True)
             if size_of(golden) != (width, height):
                 across, down = size_of(golden)
-                raise UserError(
+                fault = (
                     f"{item.name}: an image of {width}x{height} px and a golden image of {across}x{down} px cannot be "
-                    "aligned pixel by pixel; name another with --reference"
+                    "aligned pixel by pixel"
                 )
+                raise UserError(f"{fault}; name another with --reference", fault=fault)
         _refuse_tiny(item, facts, width, height)
         for box in _places(item, facts, width, height):
             crop = None if facts.tile is None and item.crop is None else box
@@ -176,12 +178,14 @@ def _decoded(source: Source, name: str, facts: ModelFacts, max_pixels: int) -> P
             return _from_array(source, name, facts, max_pixels)
         return decode_for_cut(source, channels=facts.channels, bit_depth=facts.bit_depth, max_pixels=max_pixels)
     except BitDepthError:
-        raise UserError(
+        fault = (
             f"{name}: holds values of more than the {facts.bit_depth} bits that training images had; save it with "
-            f"{facts.bit_depth} bits, or train with data.bit_depth as your camera has it"
-        ) from None
+            f"{facts.bit_depth} bits"
+        )
+        raise UserError(f"{fault}, or train with data.bit_depth as your camera has it", fault=fault) from None
     except MemoryError:
-        raise UserError(f"{name}: is too large for this machine's memory; lower --max-pixels") from None
+        fault = f"{name}: is too large for this machine's memory"
+        raise UserError(f"{fault}; lower --max-pixels", fault=fault) from None
 
 
 def _from_array(array: NDArray[Any], name: str, facts: ModelFacts, max_pixels: int) -> Picture:

@@ -168,9 +168,10 @@ def opened(path: ImageFile, max_pixels: int) -> Iterator[Image.Image]:
         # Given a file name, Pillow maps plain TIFFs into memory and garbles those with swapped sides.
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             if image.width * image.height > max_pixels:
+                fault = f"{path}: {image.width} x {image.height} pixels are more than the {max_pixels:,} allowed"
                 raise UserError(
-                    f"{path}: {image.width} x {image.height} pixels are more than the {max_pixels:,} allowed "
-                    "(an image bomb?); if the image is meant, raise --max-pixels or data.max_pixels"
+                    f"{fault} (an image bomb?); if the image is meant, raise --max-pixels or data.max_pixels",
+                    fault=fault,
                 )
             yield image
     except (UserError, MemoryError):
