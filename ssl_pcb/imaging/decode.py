@@ -41,7 +41,7 @@ __all__ = [
 MAX_PIXELS = 300_000_000
 """Largest image that is decoded unless told otherwise: a 16k x 16k panel and some room."""
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """File name endings, in lower case, that count as images where a folder is searched."""
 
 # Only formats that are decoded in-process from the file alone: no EPS, no PDF, no outside references.
