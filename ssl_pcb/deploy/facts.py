@@ -106,6 +106,11 @@ class Operating(Section):
         return ThreeWay(self.low, self.high)
 
     @property
+    def reviews(self) -> bool:
+        """Whether anything goes to a person."""
+        return self.low < self.high or self.unfamiliar_from is not None
+
+    @property
     def of_validation(self) -> bool:
         """Whether the rate is no more than validation's share of Defective, which says nothing of the line's."""
         if self.rate_given is not None:

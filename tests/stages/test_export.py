@@ -20,6 +20,8 @@ from ssl_pcb.deploy.listing import listed
 from ssl_pcb.imaging.tiling import tile_grid
 from ssl_pcb.stages import export as exporting
 from ssl_pcb.stages.deployed import deploy
+from ssl_pcb.stages.export_card import model_card
+from ssl_pcb.stages.export_checks import Agreement
 
 KEYS = {
     "data.manifest": "m.csv", "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8,
@@ -168,6 +170,14 @@ def test_the_card_and_the_int8_file_lie_beside(exported):
     images = [sample.path for sample in Manifest.read("m.csv")]
     apart = [a.score - b.score for a, b in zip(fast(images), load_classifier("images")(images), strict=True)]
     assert 0 < np.abs(apart).max() < 1
+
+
+def test_a_card_of_one_threshold_names_no_review(exported):
+    deployed = deploy(Path("tiles"), "cpu", None)
+    card = model_card(deployed, Agreement(1, 0, 0.0, 0.0, 0, 0.0), None)
+    assert re.search(r"threshold \w+: OK below [-\d.e]+, NG from there on\n", card)
+    assert "REVIEW" not in card
+    assert re.search(r"thresholds \w+: OK below \S+, NG from \S+, REVIEW between\n", Path("model.md").read_text())
 
 
 def test_a_file_that_judges_otherwise_is_not_kept(runs, ssl_pcb_cli, monkeypatch):

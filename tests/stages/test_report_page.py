@@ -105,6 +105,30 @@ def test_it_opens_at_what_the_newest_evaluation_chose_and_says_so(browser):
     assert all(told["samples"][number]["score"] < found["low"] for number in told["told"]["misses"])
 
 
+def test_numbers_that_round_to_nothing_have_no_sign(browser):
+    values = "[-0.004, -0.0, -0.006, 0.004, -12.344]"
+    said = browser.execute_script(f"return {values}.map((each) => fixed(each, 2))")
+    assert said == ["0.00", "0.00", "-0.01", "0.00", "-12.34"]
+
+
+@pytest.mark.parametrize("run", [0, 2])
+def test_pictures_are_the_files_own_pixels(browser, run):
+    """They have 32 px, as the network sees: squares when enlarged, and boxes where the manifest has them."""
+    pictures = data_of(Path("report.html"))["runs"][run]["samples"]
+    assert pictures
+    sizes = browser.execute_script(
+        "return Promise.all(arguments[0].map(async (src) => { const image = new Image(); image.src = src;"
+        "await image.decode(); return [image.naturalWidth, image.naturalHeight]; }))",
+        [each["image"] for each in pictures],
+    )
+    assert sizes == [[32, 32]] * len(pictures)
+
+
+def test_a_scale_says_what_colours_of_heat_maps_mean(browser):
+    assert part(browser, ".heat-scale img").get_property("naturalWidth") == 240
+    assert browser.find_elements(By.CSS_SELECTOR, "[data-run='2'] .heat-scale") == []
+
+
 @pytest.mark.parametrize("way", [-140, 55, 160])
 def test_dragging_the_line_says_what_evaluate_says_there(browser, ssl_pcb_cli, way):
     before = figures(browser)

@@ -143,6 +143,13 @@ def test_operating_points_and_audits_that_were_made_are_shown(runs, ssl_pcb_cli)
     assert "Audit: robustness" not in report(ssl_pcb_cli, "other", out="o.html")[1]  # another run's
 
 
+def test_what_happens_to_the_images_is_said_once(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("report", "fine", "other", "-o", "once.html", "--device", "cpu", "--resamples", 100)
+    assert ended.code == 0, ended.err
+    assert ended.out.count("using the packed pixels") == 1
+    assert ended.out.count("samples are") == 1
+
+
 def test_without_its_pictures_it_still_tells_the_figures(runs, ssl_pcb_cli):
     shutil.copytree("fine", "moved")
     config = Path("moved/config.yaml")

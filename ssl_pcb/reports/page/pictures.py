@@ -13,6 +13,8 @@ from PIL import Image
 from ssl_pcb.imaging.heat import heat_colours
 
 QUALITY = 80
+LEGEND = (240, 20)
+"""Width and height of the legend of heat maps."""
 
 
 def picture(pixels: NDArray[np.uint8], most: int) -> str:
@@ -29,6 +31,15 @@ def shrunk(uri: str, most: int) -> str:
 def heat_picture(heat: NDArray[np.float32], most: int) -> str:
     """A heat map (H, W) in [0, 1] as a data URI: colours that are the less transparent the higher it is."""
     return _uri(_smaller(Image.fromarray(heat_colours(heat)), most))
+
+
+def heat_legend() -> str:
+    """What colours of heat maps mean, from 0 to 1, over black and white as pictures are, as a data URI."""
+    ramp = np.tile(np.linspace(0, 1, LEGEND[0], dtype=np.float32), (LEGEND[1], 1))
+    below = Image.new("RGBA", LEGEND, "white")
+    below.paste("black", (0, LEGEND[1] // 2, *LEGEND))
+    below.alpha_composite(Image.fromarray(heat_colours(ramp)))
+    return _uri(below.convert("RGB"))
 
 
 def sheet(file: Path, most: int = 1600) -> str:

@@ -120,8 +120,8 @@ def differences(runs: Sequence[Saved], resamples: int, seed: int) -> list[list[d
     for run in runs[1:]:
         each = paired_figures((runs[0], run), "val", resamples=resamples, seed=seed)["differences"]
         found.append([
-            {"name": METRICS[name], "value": f"{value['value']:+.3f}",
-             "interval": f"{value['low']:+.3f} to {value['high']:+.3f}",
+            {"name": METRICS[name], "value": f"{value['value']:+z.3f}",
+             "interval": f"{value['low']:+z.3f} to {value['high']:+z.3f}",
              "sure": value["low"] > 0 or value["high"] < 0, "over": value["over"]}
             for name, value in each.items()
         ])  # fmt: skip

@@ -9,7 +9,7 @@ from ssl_pcb.config.load import as_yaml
 from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.stages.reporting import curves, facts, figures, found
 from ssl_pcb.stages.reporting.reported import Reported
-from ssl_pcb.stages.reporting.shown import show
+from ssl_pcb.stages.reporting.shown import Looks, show
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,13 @@ class Told:
     data: dict[str, Any]
 
 
-def tell(reported: Reported, name: str, pictures: int, room: int, device: str, seed: int) -> Told:
+def tell(reported: Reported, name: str, looks: Looks) -> Told:
     """Gather what there is; what cannot be had any more is said on the page, in place of it.
 
     Args:
         reported: The run.
         name: What the page calls it.
-        pictures: Most samples of it that are shown, but for neighbours.
-        room: Characters that these may take.
-        device: Where to compute.
-        seed: Of what is drawn at random.
+        looks: How its samples are shown.
     """
     run, record, config, saved = reported.run, reported.record, reported.config, reported.saved
     notes: list[str] = []
@@ -42,7 +39,7 @@ def tell(reported: Reported, name: str, pictures: int, room: int, device: str, s
     summary = saved.summary if saved else {}
     chosen = figures.offered(saved, evaluated := found.evaluations(run)) if saved else []
     at = ThreeWay(chosen[0]["low"], chosen[0]["high"]) if chosen else None
-    told, entries, sheet = show(reported, at, pictures, room, device, seed, notes)
+    told, entries, sheet = show(reported, at, looks, notes)
     shown = {
         "name": name, "folder": str(run), "stage": record["stage"], "sentence": facts.sentence(record, config),
         "headline": figures.headline(summary["reports"]["val"]) if saved else [],
@@ -56,7 +53,8 @@ def tell(reported: Reported, name: str, pictures: int, room: int, device: str, s
         "refit": summary.get("refit", {}).get("sentence", ""),
         "sheets": found.sheets(run), "augmentations": sheet, "audits": list(found.audits(run, record)),
         "notes": notes, "unit": saved.unit if saved else record.get("data", {}).get("unit", "image"),
-        "pictured": bool(entries), "mapped": any("xy" in each for each in entries),
+        "pictured": bool(entries), "heated": any("heat" in each for each in entries),
+        "mapped": any("xy" in each for each in entries),
     }  # fmt: skip
     drawn = curves.curves(rows)
     data: dict[str, Any] = {
