@@ -43,7 +43,7 @@ def serve(model: Path, host: str, port: int, token_file: Path | None, **flags: A
     """
     try:
         from ssl_pcb.deploy.service.access import read_token
-        from ssl_pcb.deploy.service.limits import MIB, Limits
+        from ssl_pcb.deploy.service.limits import MIB, MOST_PIXELS, Limits
         from ssl_pcb.stages.serve import serve as run
     except ModuleNotFoundError as error:
         raise UserError(
@@ -54,7 +54,8 @@ def serve(model: Path, host: str, port: int, token_file: Path | None, **flags: A
     token = read_token(token_file, os.environ)
     predictor = opened(model, flags)
     limits = Limits(
-        max_pixels=flags["max_pixels"] or predictor.facts.max_pixels, max_bytes=flags["max_mib"] * MIB,
+        max_pixels=flags["max_pixels"] or min(predictor.facts.max_pixels, MOST_PIXELS),
+        max_bytes=flags["max_mib"] * MIB,
         batch=flags["batch_size"], wait=flags["batch_wait"] / 1000, queue=flags["queue"],
     )  # fmt: skip
     run(predictor, limits, host, port, token, model)

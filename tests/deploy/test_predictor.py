@@ -201,12 +201,7 @@ def alpha(file):
     saved(file, np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype=np.uint8), format="PNG")
 
 
-def animated(file):
-    frames = [Image.fromarray(grey(level)) for level in (150, 20)]
-    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-
-
-@pytest.mark.parametrize("make", [cmyk, alpha, animated])
+@pytest.mark.parametrize("make", [cmyk, alpha])
 def test_unusual_files_are_read_as_training_reads_them(brightness, tmp_path, make):
     file = tmp_path / "odd.png"
     make(file)

@@ -24,11 +24,11 @@ READ = {
     "grey.png": encoded(grey(50)), "colour.jpg": encoded(NOISE[..., :3], "JPEG"),
     "deep.png": encoded(NOISE[..., 0].astype(np.uint16) << 4), "tiny.bmp": encoded(grey(90, 5, 7), "BMP"),
     "cmyk.tif": encoded(Image.fromarray(NOISE, "CMYK"), "TIFF"), "alpha.webp": encoded(NOISE, "WEBP", lossless=True),
-    "animated.gif": encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
     "<script>alert('é 漢')<b>.png": encoded(grey(90)),
 }  # fmt: skip
 BOMB = encoded(grey(0, 2000, 2000))
 BAD = {
+    "animated.gif": (encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), "several pictures"),
     "empty.png": (b"", "empty file"), "truncated.png": (encoded(NOISE)[:3000], "damaged or truncated"),
     "bomb.png": (BOMB, "more than the 1,000,000 allowed"), "text.jpg": (b"hello", "not an image"),
     "dot.png": (encoded(grey(50, 1, 1)), "1x1 px is too small"), "line.png": (encoded(grey(50, 3, 900)), "900x3 px is"),
@@ -100,6 +100,13 @@ def test_one_image_may_be_sent_as_it_is(client):
         ({"content": b"--x\r\nno form", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 400, ""),
         ({"content": b"", "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
         ({"content": iter([b"x"]), "headers": {"content-type": "image/png"}}, 411, "Content-Length"),
+        (
+            {
+                "content": iter([bytes(MIB)] * 20),
+                "headers": {"content-type": "image/png", "content-length": "1", "transfer-encoding": "chunked"},
+            },
+            411, "in one piece",
+        ),
     ],
 )  # fmt: skip
 def test_requests_that_are_none_are_refused_in_one_sentence(client, request_, status, sentence):
