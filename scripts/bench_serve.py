@@ -126,9 +126,9 @@ def serving(model: Path) -> Iterator[int]:
     command = [sys.executable, "-m", "ssl_pcb", "serve", str(model), "--port", "0"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        found = re.search(r"http://\S+:(\d+)", process.stdout.readline() if process.stdout else "")
+        assert process.stdout is not None
         try:
-            yield int(found[1] if found else 0)
+            yield next(int(found[1]) for line in process.stdout if (found := re.search(r"http://\S+:(\d+)", line)))
         finally:
             process.terminate()
             process.communicate()

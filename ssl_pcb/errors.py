@@ -6,7 +6,15 @@ class UserError(Exception):
 
     The command line prints it as one line and exits with code 2, without a traceback. The message names the
     thing (file, key, label) and the mend. Anything else that is raised is a defect of this software.
+
+    Attributes:
+        fault: The same for who asks a service: without mends that take a command line.
     """
+
+    def __init__(self, message: str, *, fault: str | None = None) -> None:
+        """Say ``message``; and ``fault``, if it differs."""
+        super().__init__(message)
+        self.fault = fault or message
 
 
 class DivergedError(UserError):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ssl_pcb.cli.judging_options import evaluation_option
+
 PATH = click.Path(path_type=Path)
 
 
@@ -16,10 +18,7 @@ PATH = click.Path(path_type=Path)
     "--int8", is_flag=True,
     help="Write OUT.int8.onnx too, quantised on training images, and say what that costs and gains.",
 )  # fmt: skip
-@click.option(
-    "--evaluation", type=PATH,
-    help="Folder that 'ssl-pcb evaluate' wrote, whose thresholds to take.  [default: the newest one in the run]",
-)  # fmt: skip
+@evaluation_option
 def export(run: Path, out: Path, int8: bool, evaluation: Path | None) -> None:
     """Write the classifier of the run folder RUN as ONNX, with preprocessing, calibration and thresholds inside.
 

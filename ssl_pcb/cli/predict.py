@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import click
 
+from ssl_pcb.cli.judging_options import judging_options, opened
 from ssl_pcb.cli.terminal import log_to_stderr
 from ssl_pcb.errors import UserError
 
@@ -36,19 +37,8 @@ ALL_OK, NOT_ALL_OK, UNREADABLE, PIPE_CLOSED = 0, 1, 3, 141
     "--overlays", type=PATH,
     help="New folder for a picture of each image that is not OK: the heat map over it, its suspects outlined.",
 )  # fmt: skip
-@click.option(
-    "--max-pixels", type=click.IntRange(1), help="Refuse larger images as image bombs.  [default: as in training]"
-)
-@click.option(
-    "--evaluation", type=PATH,
-    help="Folder that 'ssl-pcb evaluate' wrote, whose thresholds to use.  [default: the newest one in the run]",
-)  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), help="Samples at a time.  [default: by their size]")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of the network.  [default: all cores]")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-    help="Where a run computes; exported models compute on the CPU.",
-)  # fmt: skip
+@judging_options
 def predict(model: Path, paths: tuple[str, ...], chosen: Any, out: str, batch_size: int | None, **flags: Any) -> int:
     """Judge images with MODEL: a run folder of finetune, or an .onnx file from 'ssl-pcb export'.
 
@@ -62,14 +52,11 @@ def predict(model: Path, paths: tuple[str, ...], chosen: Any, out: str, batch_si
     from ssl_pcb.deploy.listing import listed
     from ssl_pcb.deploy.overlays import drawn
     from ssl_pcb.deploy.rows import write_rows
-    from ssl_pcb.stages.opening import load_classifier
 
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # file names need not be text
     items = listed(paths, sys.stdin, flags["reference"])
-    classifier = load_classifier(
-        model, device=flags["device"], threads=flags["threads"], evaluation=flags["evaluation"]
-    )  # fmt: skip
+    classifier = opened(model, flags)
     limits = {"max_pixels": flags["max_pixels"], "batch": batch_size}
     if flags["overlays"] is None:
         found = classifier.stream(items, **limits)

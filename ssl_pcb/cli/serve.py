@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ssl_pcb.cli.judging_options import judging_options, opened
 from ssl_pcb.errors import UserError
 
 PATH = click.Path(path_type=Path)
@@ -23,9 +24,6 @@ PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option("--max-mib", type=click.IntRange(1, 4096), default=64, show_default=True, help="Largest request, in MiB.")
 @click.option(
-    "--max-pixels", type=click.IntRange(1), help="Refuse larger images as image bombs.  [default: as in training]"
-)
-@click.option(
     "--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True, help="Images judged together at most."
 )
 @click.option(
@@ -36,15 +34,7 @@ PATH = click.Path(path_type=Path)
     "--queue", type=click.IntRange(1, 100_000), default=256, show_default=True,
     help="Images that may wait; those beyond are answered 503.",
 )  # fmt: skip
-@click.option(
-    "--evaluation", type=PATH,
-    help="Folder that 'ssl-pcb evaluate' wrote, whose thresholds to use.  [default: the newest one in the run]",
-)  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of the network.  [default: all cores]")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-    help="Where a run computes; exported models compute on the CPU.",
-)  # fmt: skip
+@judging_options
 def serve(model: Path, host: str, port: int, token_file: Path | None, **flags: Any) -> None:
     """Judge images that are sent by HTTP with MODEL: a run folder of finetune, or an .onnx file of 'ssl-pcb export'.
 
@@ -53,21 +43,19 @@ def serve(model: Path, host: str, port: int, token_file: Path | None, **flags: A
     """
     try:
         from ssl_pcb.deploy.service.access import read_token
-        from ssl_pcb.deploy.service.limits import MIB, Limits
+        from ssl_pcb.deploy.service.limits import MIB, MOST_PIXELS, Limits
         from ssl_pcb.stages.serve import serve as run
     except ModuleNotFoundError as error:
         raise UserError(
             f"the package {error.name} is not installed, which a service needs: in the project's folder, "
             "python -m pip install -e '.[serve]'"
         ) from None
-    from ssl_pcb.stages.opening import load_classifier
 
     token = read_token(token_file, os.environ)
-    predictor = load_classifier(
-        model, device=flags["device"], threads=flags["threads"], evaluation=flags["evaluation"]
-    )  # fmt: skip
+    predictor = opened(model, flags)
     limits = Limits(
-        max_pixels=flags["max_pixels"] or predictor.facts.max_pixels, max_bytes=flags["max_mib"] * MIB,
+        max_pixels=flags["max_pixels"] or min(predictor.facts.max_pixels, MOST_PIXELS),
+        max_bytes=flags["max_mib"] * MIB,
         batch=flags["batch_size"], wait=flags["batch_wait"] / 1000, queue=flags["queue"],
     )  # fmt: skip
     run(predictor, limits, host, port, token, model)

@@ -87,7 +87,7 @@ def describe_scale(manifest: Manifest, sizes: NDArray[np.integer[Any]], size: in
         One or two sentences for the log.
     """
     readable = sizes[:, 0] > 0
-    longer = np.where(manifest.frame["crop"].eq(""), sizes.max(1), _longer_sides(manifest.frame["crop"]))
+    longer = np.where(manifest.frame["crop"].eq(""), sizes.max(1), crop_sizes(manifest.frame["crop"]).max(1))
     side = float(np.median(longer[readable]))
     line = f"samples are {side:g} px on their longer side (median) and the network sees {size} px: "
     line += "kept as they are" if side == size else f"{'shrunk' if side > size else 'enlarged'} to {size / side:.0%}"
@@ -105,11 +105,11 @@ def describe_scale(manifest: Manifest, sizes: NDArray[np.integer[Any]], size: in
     return [line, f"the median defect covers {np.median(defects):.0f} px of those {size} ({len(defects)} boxes)"]
 
 
-def _longer_sides(crops: pd.Series[str]) -> NDArray[np.float64]:
-    """(N,) longer side of each crop; 0 where there is none."""
+def crop_sizes(crops: pd.Series[str]) -> NDArray[np.float64]:
+    """(N, 2) width and height of each crop; 0 where there is none."""
     codes, texts = pd.factorize(crops)  # tiles of a grid repeat
     boxes = [parse_boxes(text)[0] if text else (0, 0, 0, 0) for text in texts]
-    return np.array([max(x2 - x1, y2 - y1) for x1, y1, x2, y2 in boxes], np.float64)[codes]
+    return np.array([(x2 - x1, y2 - y1) for x1, y1, x2, y2 in boxes], np.float64).reshape(-1, 2)[codes]
 
 
 Item = TypeVar("Item")

@@ -14,6 +14,7 @@ from ssl_pcb.data.boxes import defect_boxes
 from ssl_pcb.data.fingerprint import fingerprint
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.data.manifest import LABELS, Manifest
+from ssl_pcb.data.resolve import crop_sizes
 from ssl_pcb.data.store import Store, open_pair, open_store
 from ssl_pcb.data.synthetic.embedded import EMBEDDED, embedded_manifest
 from ssl_pcb.errors import UserError
@@ -122,6 +123,16 @@ class Samples:
             self.manifest.frame[columns].iloc[rows],
         )
 
+    @property
+    def least_side(self) -> int | None:
+        """The shortest side of a training sample in pixels of its source image; ``None`` without any."""
+        rows = self.rows("train")
+        if not len(rows):
+            return None
+        crops = self.manifest.frame["crop"].iloc[rows]
+        sides = np.where(crops.eq("").to_numpy()[:, None], self.store.sizes[rows], crop_sizes(crops))
+        return max(1, int(sides.min()))
+
     def describe(self) -> dict[str, object]:
         """Facts about the data for a run's records."""
         frame = self.manifest.frame
@@ -131,6 +142,7 @@ class Samples:
             "images_fingerprint": self.fingerprint(labels=False),
             "board_disjoint": self.manifest.board_disjoint,
             "unit": self.unit,
+            "least_side": self.least_side,
             "splits": {
                 split or "none": {
                     "samples": int(frame["split"].eq(split).sum()),

@@ -6,6 +6,7 @@ It travels inside an exported model, whose text is untrusted: everything is chec
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -87,6 +88,9 @@ class Operating(Section):
         description="distance to the nearest training images from which on an image goes to REVIEW; none = not asked"
     )
     defect_rate: Rate = Field(description="share of such samples that are Defective in the field")
+    rate_given: bool | None = Field(
+        None, description="whether that share was told by who knows the line, or is validation's; none = not known"
+    )
     calibration: CalibrationFacts = Field(description="from scores to probabilities")
     chosen: Line = Field(description="what the thresholds were chosen for")
 
@@ -102,9 +106,29 @@ class Operating(Section):
         return ThreeWay(self.low, self.high)
 
     @property
+    def reviews(self) -> bool:
+        """Whether anything goes to a person."""
+        return self.low < self.high or self.unfamiliar_from is not None
+
+    @property
+    def of_validation(self) -> bool:
+        """Whether the rate is no more than validation's share of Defective, which says nothing of the line's."""
+        if self.rate_given is not None:
+            return not self.rate_given
+        return math.isclose(self.defect_rate, self.calibration.rate)
+
+    @property
+    def at_rate(self) -> str:
+        """Which rate probabilities are at, in words."""
+        share = f"{100 * self.defect_rate:.3g} % Defective"
+        if self.of_validation:
+            return f"the validation set's {share}, not the line's, which 'ssl-pcb evaluate --defect-rate' takes"
+        return f"the line's {share}"
+
+    @property
     def name(self) -> str:
         """Tells these thresholds and this calibration from any others."""
-        return hashlib.sha256(self.model_dump_json(exclude={"chosen"}).encode()).hexdigest()[:12]
+        return hashlib.sha256(self.model_dump_json(exclude={"chosen", "rate_given"}).encode()).hexdigest()[:12]
 
 
 class ModelFacts(Section):
@@ -118,6 +142,9 @@ class ModelFacts(Section):
         description="side of a tile in pixels of the image; none = whole images were judged"
     )
     image_size: int = Field(ge=1, le=4096, description="side of the square the network sees, in pixels")
+    least_side: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="shortest side of a training sample in pixels of its image; none = not known"
+    )
     margin: int = Field(ge=0, le=4096, description="ring around a sample while it is cut out, in pixels")
     channels: Literal[1, 3] = Field(description="1 grey, 3 colour")
     bit_depth: int = Field(ge=8, le=16, description="significant bits of 16-bit images")
@@ -125,6 +152,17 @@ class ModelFacts(Section):
     max_pixels: int = Field(ge=1, description="larger images are refused")
     marks: tuple[Line, ...] = Field((), description="what must be said with every figure of it")
     operating: Operating = Field(description="from scores to verdicts")
+
+    @property
+    def least(self) -> float:
+        """Samples with a shorter side than this are refused: there are too few pixels in them to judge.
+
+        Half of the shortest side of training; where that is not known, a quarter of what the network sees, or of a
+        tile if that is smaller.
+        """
+        if self.least_side is not None:
+            return self.least_side / 2
+        return min(self.image_size, self.tile or self.image_size) / 4
 
     @property
     def inputs(self) -> int:

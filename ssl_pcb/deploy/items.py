@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,11 +97,13 @@ class Reader:
         """The samples of an image: its crop, the windows of a panel, or all of it, one after another.
 
         Raises:
-            UserError: If image or golden image cannot be read, do not fit each other, or one is missing.
+            UserError: If image or golden image cannot be read, do not fit each other, or one is missing; if it is far
+                smaller than what the network has learned from.
         """
         facts = self.facts
         if facts.references and item.golden is None:
-            raise UserError(f"{item.name}: this model compares with golden images; name one with --reference")
+            fault = f"{item.name}: this model compares with golden images"
+            raise UserError(f"{fault}; name one with --reference", fault=fault)
         image = self.picture(item)
         width, height = size_of(image)
         golden = None
@@ -108,10 +111,12 @@ class Reader:
             golden = self._decoded(item.golden, f"golden image of {item.name}", golden=True)
             if size_of(golden) != (width, height):
                 across, down = size_of(golden)
-                raise UserError(
+                fault = (
                     f"{item.name}: an image of {width}x{height} px and a golden image of {across}x{down} px cannot be "
-                    "aligned pixel by pixel; name another with --reference"
+                    "aligned pixel by pixel"
                 )
+                raise UserError(f"{fault}; name another with --reference", fault=fault)
+        _refuse_tiny(item, facts, width, height)
         for box in _places(item, facts, width, height):
             crop = None if facts.tile is None and item.crop is None else box
             yield _cut(image, golden, crop, box, facts)
@@ -144,6 +149,18 @@ def _places(item: Item, facts: ModelFacts, width: int, height: int) -> list[Box]
     return [whole] if facts.tile is None else [*windows(width, height, facts.tile)]
 
 
+def _refuse_tiny(item: Item, facts: ModelFacts, width: float, height: float) -> None:
+    """Refuse what is far smaller than all training samples: enlarged to their size, it would look good."""
+    if item.crop is not None:
+        width, height = item.crop[2] - item.crop[0], item.crop[3] - item.crop[1]
+    if min(width, height) < facts.least:
+        known = f", whose training {facts.unit}s have {facts.least_side} px and more" if facts.least_side else ""
+        raise UserError(
+            f"{item.name}: {width:g}x{height:g} px is too small for this model{known}; send one of at least "
+            f"{math.ceil(facts.least)} px on each side"
+        )
+
+
 def _cut(image: Picture, golden: Picture | None, crop: Box | None, box: Box, facts: ModelFacts) -> Cut:
     def sample(source: Picture, jpeg: int) -> Image8:
         return without_ring(cut_sample(source, crop, facts.image_size, facts.margin, jpeg), facts.margin)
@@ -161,12 +178,14 @@ def _decoded(source: Source, name: str, facts: ModelFacts, max_pixels: int) -> P
             return _from_array(source, name, facts, max_pixels)
         return decode_for_cut(source, channels=facts.channels, bit_depth=facts.bit_depth, max_pixels=max_pixels)
     except BitDepthError:
-        raise UserError(
+        fault = (
             f"{name}: holds values of more than the {facts.bit_depth} bits that training images had; save it with "
-            f"{facts.bit_depth} bits, or train with data.bit_depth as your camera has it"
-        ) from None
+            f"{facts.bit_depth} bits"
+        )
+        raise UserError(f"{fault}, or train with data.bit_depth as your camera has it", fault=fault) from None
     except MemoryError:
-        raise UserError(f"{name}: is too large for this machine's memory; lower --max-pixels") from None
+        fault = f"{name}: is too large for this machine's memory"
+        raise UserError(f"{fault}; lower --max-pixels", fault=fault) from None
 
 
 def _from_array(array: NDArray[Any], name: str, facts: ModelFacts, max_pixels: int) -> Picture:

@@ -90,7 +90,12 @@ class Predictor:
         return list(self.stream([cast("Source | str | bytes", images)] if one else images))
 
     def stream(
-        self, images: Iterable[Item | Source | str | bytes], *, max_pixels: int | None = None, batch: int | None = None
+        self,
+        images: Iterable[Item | Source | str | bytes],
+        *,
+        max_pixels: int | None = None,
+        batch: int | None = None,
+        remote: bool = False,
     ) -> Iterator[Prediction]:
         """The same of any number of images, one by one. One decoded image and one batch of samples are held.
 
@@ -98,8 +103,9 @@ class Predictor:
             images: As they come.
             max_pixels: Larger images are refused; ``None`` = as in training.
             batch: Samples that the network is given at a time; ``None`` = by their size.
+            remote: Whether who reads the errors asks from elsewhere, and cannot mend what takes a command line.
         """
-        shown = self._shown(images, max_pixels or self.facts.max_pixels)
+        shown = self._shown(images, max_pixels or self.facts.max_pixels, remote=remote)
         judged = self._judged(shown, batch or max(1, PIXELS_AT_ONCE // self.facts.image_size**2))
         for _, parts in groupby(judged, key=lambda pair: pair[0].number):
             found = list(parts)
@@ -109,14 +115,16 @@ class Predictor:
             else:
                 yield merged(item, [sample for _, sample in found if sample is not None], self.facts)
 
-    def _shown(self, images: Iterable[Item | Source | str | bytes], max_pixels: int) -> Iterator[_Shown]:
+    def _shown(
+        self, images: Iterable[Item | Source | str | bytes], max_pixels: int, *, remote: bool
+    ) -> Iterator[_Shown]:
         reader = Reader(self.facts, max_pixels)
         for number, item in enumerate(as_items(images)):
             try:
                 for cut in reader.samples(item):
                     yield _Shown(number, item, cut)
             except UserError as error:
-                yield _Shown(number, item, None, str(error))
+                yield _Shown(number, item, None, error.fault if remote else str(error))
 
     def _judged(self, shown: Iterator[_Shown], batch: int) -> Iterator[tuple[_Shown, Judged | None]]:
         while some := list(islice(shown, batch)):

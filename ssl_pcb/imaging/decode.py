@@ -41,12 +41,15 @@ __all__ = [
 MAX_PIXELS = 300_000_000
 """Largest image that is decoded unless told otherwise: a 16k x 16k panel and some room."""
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """File name endings, in lower case, that count as images where a folder is searched."""
 
 # Only formats that are decoded in-process from the file alone: no EPS, no PDF, no outside references.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # MPO opens as JPEG
 _GREY_MODES = ("1", "L", "LA", "La")
+
+TIFF_SUBFILE_TYPE = 254
+"""Tag whose lowest bit says that a page is another one of this file in small."""
 
 # Pillow's limit would refuse or warn about large panels, at opening and again at cropping; every file is
 # measured here against max_pixels instead, before a pixel of it is decoded.
@@ -83,7 +86,7 @@ def probe(path: Path, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """Read an image file's header.
 
     Raises:
-        UserError: If the file is missing, empty, no image, or larger than ``max_pixels``.
+        UserError: If the file is missing, empty, no image, several of them, or larger than ``max_pixels``.
     """
     with opened(path, max_pixels) as image:
         return _info(image, path)
@@ -92,7 +95,7 @@ def probe(path: Path, max_pixels: int = MAX_PIXELS) -> ImageInfo:
 def decode(
     path: ImageFile, *, channels: int | None = None, bit_depth: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image8:
-    """Read an image file's (first) image, upright and without alpha.
+    """Read an image file's image, upright and without alpha.
 
     Args:
         path: A jpg, png, tiff, bmp, gif or webp file, or one that lies in memory.
@@ -105,8 +108,8 @@ def decode(
         uint8 of shape (H, W, C), C = 1 or 3.
 
     Raises:
-        UserError: If the file is missing, empty, truncated, no image, larger than ``max_pixels``, or holds
-            values over the stated bit depth.
+        UserError: If the file is missing, empty, truncated, no image, several of them, larger than ``max_pixels``,
+            or holds values over the stated bit depth.
     """
     found = decode_for_cut(path, channels=channels, bit_depth=bit_depth, max_pixels=max_pixels)
     if isinstance(found, Image.Image):
@@ -168,15 +171,30 @@ def opened(path: ImageFile, max_pixels: int) -> Iterator[Image.Image]:
         # Given a file name, Pillow maps plain TIFFs into memory and garbles those with swapped sides.
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             if image.width * image.height > max_pixels:
+                fault = f"{path}: {image.width} x {image.height} pixels are more than the {max_pixels:,} allowed"
                 raise UserError(
-                    f"{path}: {image.width} x {image.height} pixels are more than the {max_pixels:,} allowed "
-                    "(an image bomb?); if the image is meant, raise --max-pixels or data.max_pixels"
+                    f"{fault} (an image bomb?); if the image is meant, raise --max-pixels or data.max_pixels",
+                    fault=fault,
                 )
+            _refuse_several(image, path)
             yield image
     except (UserError, MemoryError):
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error and others
         raise UserError(f"{path}: {_reason(path, error)}") from error
+
+
+def _refuse_several(image: Image.Image, path: ImageFile) -> None:
+    """Of several pictures, one alone would be judged, and nobody told. Previews beside a picture are none."""
+    if not getattr(image, "is_animated", False) or image.format == "MPO":  # a photograph and its smaller copies
+        return
+    if image.format == "TIFF":
+        image.seek(1)
+        is_preview = image.tag_v2.get(TIFF_SUBFILE_TYPE, 0) & 1  # type: ignore[attr-defined]
+        image.seek(0)
+        if is_preview:
+            return
+    raise UserError(f"{path}: holds several pictures (pages or an animation); save the one that is meant by itself")
 
 
 def _reason(path: ImageFile, error: Exception) -> str:

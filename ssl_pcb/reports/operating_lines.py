@@ -83,10 +83,10 @@ def _promise(found: Operating, at: str) -> str:
     (escape, false_call), unit = found.rates[found.unit], found.unit
     said = [
         f"at {at} at most {escape.worst:.2%} of the Defective {unit}s escape (95 % bound)",
-        f"{1000 * false_call.value:.0f} of 1,000 good {unit}s are stopped (95 % bound {1000 * false_call.worst:.0f})",
+        f"{1000 * false_call.value:,.0f} of 1,000 good {unit}s are stopped (95 % bound {1000 * false_call.worst:,.0f})",
     ]
     if found.review_per_1000 is not None:
-        said.append(f"{found.review_per_1000:.0f} of 1,000 {unit}s go to REVIEW")
+        said.append(f"{found.review_per_1000:,.0f} of 1,000 {unit}s go to REVIEW")
     return f"{', '.join(said[:-1])}, and {said[-1]}"
 
 

@@ -82,6 +82,7 @@ def _facts(saved: Saved, judge: Classifier, operating: Operating) -> ModelFacts:
         unit="image" if tile is None else "tile",
         tile=tile,
         image_size=data.image_size,
+        least_side=saved.record["data"].get("least_side"),  # runs of earlier versions have none
         margin=0 if tile is None else data.margin_pixels,
         channels=cast(Literal[1, 3], int(data.channels)),
         bit_depth=int(data.bit_depth),

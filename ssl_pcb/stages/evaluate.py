@@ -14,11 +14,12 @@ from ssl_pcb.stages.evaluating.asked import Asked
 from ssl_pcb.stages.evaluating.choosing import choose_verdicts, samples_apart
 from ssl_pcb.stages.evaluating.found import Evaluation
 from ssl_pcb.stages.evaluating.labels import refuse_relabelled
-from ssl_pcb.stages.evaluating.told import say_evaluation, say_more
+from ssl_pcb.stages.evaluating.told import say_evaluation
 from ssl_pcb.stages.evaluating.written import FILE, write_evaluation
 from ssl_pcb.stages.familiarity import mark_unfamiliar
 from ssl_pcb.stages.gap import measure_gap
 from ssl_pcb.stages.panels import judge_panels
+from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.stages.robustness import measure_robustness
 
 MOST = 2000
@@ -48,7 +49,7 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
             run, None, out / "robustness", samples=MOST, balance=asked.balance, threshold=found.verdicts.low,
             seed=asked.seed, device=asked.device,
         )  # fmt: skip
-    say_more(found)
+    say_report(run)
     return out / FILE
 
 

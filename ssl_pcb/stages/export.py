@@ -54,8 +54,11 @@ def export(run: Path, out: Path, evaluation: Path | None, *, int8: bool) -> None
         found = agreement(plain, exported, _pixels(deployed, samples, val.rows), val.scores)
         say_agreement(found, deployed.facts.unit)
         refuse_disagreement(out, found)
+        say_of_saved(found, deployed.judge.config.runtime.precision)
         quick = _int8(deployed, samples, part, files.enter_context(whole_file(fast)), exported) if int8 else None
         files.enter_context(whole_file(card)).write_text(model_card(deployed, found, quick), encoding="utf-8")
+    if deployed.facts.operating.of_validation:
+        log.warning("%s: probabilities are at %s", out, deployed.facts.operating.at_rate)
     log.info("written: %s%s; what it is and is not for: %s", out, f" and {fast}" if int8 else "", card)
 
 
@@ -76,10 +79,15 @@ def say_agreement(found: Agreement, unit: str) -> None:
         "run and file on %d validation %ss: %d verdicts differ, probabilities by up to %.2g, scores by up to %.2g",
         found.samples, unit, found.verdicts, found.probability, found.score,
     )  # fmt: skip
+
+
+def say_of_saved(found: Agreement, precision: str) -> None:
+    """Warn where a score that the run has saved leads to another verdict than the same network computes now."""
     if found.judged_otherwise:
+        why = "" if precision == "fp32" else f", which was in {precision}; a run with --precision fp32 has none"
         log.warning(
-            "%d of them have another verdict than when the run was evaluated, which was not in fp32 (scores by up to "
-            "%.2g); a run with --precision fp32 has none", found.judged_otherwise, found.judged_score,
+            "%d of them have another verdict than when the run was evaluated (scores by up to %.2g)%s",
+            found.judged_otherwise, found.judged_score, why,
         )  # fmt: skip
 
 

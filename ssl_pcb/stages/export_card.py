@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -45,9 +46,9 @@ def model_card(deployed: Deployed, found: Agreement, quick: Beside | None) -> st
         f"{found.judged_score:.2g}.",
         *([] if quick is None else ["## int8 beside fp32", _list(quick.lines())]),
         "## Intended use",
-        f"To sort {facts.unit}s of boards, lit and pictured as those of training, into OK, REVIEW and NG, with a "
-        "person who looks at REVIEW and at samples of OK. Figures hold for the boards named above; measure anew, with "
-        "'ssl-pcb evaluate --data', for another camera, light, board design or kind of defect.",
+        f"To sort {facts.unit}s of boards, lit and pictured as those of training, into {_verdicts(facts)}. Figures "
+        "hold for the boards named above; measure anew, with 'ssl-pcb evaluate --data', for another camera, light, "
+        "board design or kind of defect.",
         "## Limits",
         _list(_limits(facts)),
     ]
@@ -62,13 +63,27 @@ def _what(facts: ModelFacts) -> Iterator[str]:
     point = facts.operating
     panel = f", windows of {facts.tile} px of a panel overlapping by half" if facts.tile else ""
     yield f"network {facts.network}, at {facts.image_size} px, {'grey' if facts.channels == 1 else 'colour'}{panel}"
-    yield f"thresholds {point.name}: OK below {point.low:.6g}, NG from {point.high:.6g}, REVIEW between"
+    yield f"refuses what has a side below {math.ceil(facts.least)} px: {_least(facts)}"
+    if point.low < point.high:
+        yield f"thresholds {point.name}: OK below {point.low:.6g}, NG from {point.high:.6g}, REVIEW between"
+    else:
+        yield f"threshold {point.name}: OK below {point.low:.6g}, NG from there on"
     yield f"chosen for: {plain(point.chosen)}"
-    yield (
-        f"probabilities: {point.calibration.method}, at a field rate of {point.defect_rate:g} Defective {facts.unit}s"
-    )
+    yield f"probabilities of {facts.unit}s: {point.calibration.method}, at {point.at_rate}"
     if point.unfamiliar_from is not None:
         yield f"REVIEW, unless NG, from a distance of {point.unfamiliar_from:.4g} to the nearest training samples"
+
+
+def _verdicts(facts: ModelFacts) -> str:
+    if facts.operating.reviews:
+        return "OK, REVIEW and NG, with a person who looks at REVIEW and at samples of OK"
+    return "OK and NG, with a person who looks at samples of OK"
+
+
+def _least(facts: ModelFacts) -> str:
+    if facts.least_side is None:
+        return "a quarter of what the network sees, as the sizes of its training images are not known"
+    return f"half of the shortest side of a training {facts.unit}, {facts.least_side} px"
 
 
 def _data(data: dict[str, Any], marks: tuple[str, ...]) -> Iterator[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from ssl_pcb.deploy.onnx_network import open_onnx
 from ssl_pcb.deploy.predictor import Predictor
 from ssl_pcb.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def load_classifier(
@@ -30,7 +33,11 @@ def load_classifier(
     if path.is_dir():
         from ssl_pcb.stages.deployed import open_run
 
-        return open_run(path, device, threads, None if evaluation is None else Path(evaluation))
-    if evaluation is not None:
+        found = open_run(path, device, threads, None if evaluation is None else Path(evaluation))
+    elif evaluation is not None:
         raise UserError(f"--evaluation: {path} carries its own thresholds; export the run anew with others")
-    return open_onnx(path, threads)
+    else:
+        found = open_onnx(path, threads)
+    if found.facts.operating.of_validation:
+        log.warning("%s: probabilities are at %s", path, found.facts.operating.at_rate)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,8 +55,8 @@ def operating_of(saved: Saved, evaluation: Path | None) -> Operating:
     folder = evaluation or newest_evaluation(saved.run)
     if folder is None:
         log.warning(
-            "%s: was never evaluated, so this is its own threshold (best balanced accuracy on validation) and "
-            "validation's share of defects; choose yours with 'ssl-pcb evaluate'", saved.run,
+            "%s: was never evaluated, so this is its own threshold (best balanced accuracy on validation); choose "
+            "yours with 'ssl-pcb evaluate'", saved.run,
         )  # fmt: skip
         return _own(saved)
     found = read_evaluation(folder, saved)
@@ -64,6 +65,7 @@ def operating_of(saved: Saved, evaluation: Path | None) -> Operating:
         return Operating(
             low=found["low"], high=found["high"], unfamiliar_from=found["unfamiliar_from"],
             defect_rate=found["defect_rate"],
+            rate_given=not math.isclose(found["defect_rate"], validation_share(saved)),
             calibration=CalibrationFacts(**{key: found["calibration"][key] for key in CalibrationFacts.model_fields}),
             chosen=f"{folder.name}: {'; '.join(_said(rule, saved.unit) for rule in rules)}",
         )  # fmt: skip
@@ -72,14 +74,19 @@ def operating_of(saved: Saved, evaluation: Path | None) -> Operating:
         raise UserError(f"{folder / FILE}: cannot be used ({reason}); evaluate the run anew") from None
 
 
+def validation_share(saved: Saved) -> float:
+    """Share of validation samples that are Defective: the rate that ``evaluate`` takes unless it is given another."""
+    return float(saved.split("val").labels.mean())
+
+
 def _own(saved: Saved) -> Operating:
-    report = saved.summary["reports"]["val"]
-    rate = report["n_defective"] / report["n"]
+    report, rate = saved.summary["reports"]["val"], validation_share(saved)
     curve = CalibrationFacts(
         method="temperature", rate=rate, parameters={"temperature": report["calibration"]["temperature"]}
     )
     return Operating(
-        low=saved.threshold, high=saved.threshold, unfamiliar_from=None, defect_rate=rate, calibration=curve,
+        low=saved.threshold, high=saved.threshold, unfamiliar_from=None, defect_rate=rate, rate_given=False,
+        calibration=curve,
         chosen="the run's own threshold: best balanced accuracy on validation",
     )  # fmt: skip
 

@@ -110,8 +110,8 @@ def panel_lines(figures: dict[str, Any]) -> Iterator[str]:
         )
     else:
         yield (
-            "no image here is free of defects, so how many good ones are stopped is unknown: evaluate good panels with "
-            "--data, real ones or those of 'ssl-pcb data synth'"
+            "no image here is free of defects, so how many good ones are stopped is unknown: evaluate with --data "
+            "panels of which some are good, real ones or those of 'ssl-pcb data synth'"
         )
 
 

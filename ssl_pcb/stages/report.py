@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ssl_pcb import __version__
+from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
-from ssl_pcb.reports.page.render import write_page
+from ssl_pcb.reports.page.pictures import heat_legend
+from ssl_pcb.reports.page.render import PICTURE_BYTES, write_page
 from ssl_pcb.reports.saved import refuse_other_data
 from ssl_pcb.stages.reporting.figures import METRICS, cell, differences
 from ssl_pcb.stages.reporting.one_run import tell
 from ssl_pcb.stages.reporting.reported import Reported, read_reported
+from ssl_pcb.stages.reporting.shown import Looks
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +47,14 @@ def make_report(
     reported = [read_reported(run) for run in runs]
     _refuse_mix(reported)
     beside = _side_by_side(reported, resamples, seed)
-    told = [
-        tell(each, name, max(1, pictures // len(runs)), device, seed)
-        for each, name in zip(reported, names(runs), strict=True)
-    ]
+    load = cache(load_samples)  # which says what it does to the images, once for all runs
+    looks = Looks(max(1, pictures // len(runs)), PICTURE_BYTES // len(runs), device, seed, load)
+    told = [tell(each, name, looks) for each, name in zip(reported, names(runs), strict=True)]
     write_page(
         "report.html", SCRIPTS, {"runs": [each.data for each in told]},
         {
             "title": " beside ".join(names(runs)), "runs": [each.shown for each in told], "beside": beside,
-            "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "version": __version__,
+            "legend": heat_legend(), "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "version": __version__,
         },
         out,
     )  # fmt: skip

@@ -16,7 +16,8 @@ from ssl_pcb import __version__
 from ssl_pcb.data.corrections import BEFORE
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.audit_result import RESULT
-from ssl_pcb.reports.page.render import write_page
+from ssl_pcb.reports.page.pictures import heat_legend
+from ssl_pcb.reports.page.render import PICTURE_BYTES, write_page
 from ssl_pcb.stages.audit_labels import TABLE
 from ssl_pcb.stages.out_of_fold import OutOfFold, read_out_of_fold
 from ssl_pcb.stages.reporting.gallery import Gallery
@@ -60,7 +61,8 @@ def make_review(audit: Path, out: Path, *, device: str = "auto") -> None:
         {
             "title": f"Suspected labels of {judged.samples.name}", "count": len(rows), "unit": judged.samples.unit,
             "labels": len(judged.rows), "folder": str(audit), "command": command, "version": __version__,
-            "auroc": found["facts"].get("auroc"),
+            "auroc": found["facts"].get("auroc"), "heated": any("heat" in each for each in entries),
+            "legend": heat_legend(),
         },
         out,
     )  # fmt: skip
@@ -99,4 +101,4 @@ def _entries(judged: OutOfFold, suspects: pd.DataFrame, rows: list[int], device:
         gallery.heat(np.array(rows, np.int64), heats_of(judged.run, judged.samples, device, folds))
     except UserError as error:
         log.warning("no heat maps: %s", error)
-    return gallery.entries()
+    return gallery.entries(PICTURE_BYTES)

@@ -13,6 +13,7 @@ from ssl_pcb.deploy.service.access import refuse_open_doors
 from ssl_pcb.deploy.service.app import build_app
 from ssl_pcb.deploy.service.limits import MIB, Limits
 from ssl_pcb.deploy.service.running import listening, run
+from ssl_pcb.reports.page.pictures import heat_legend
 from ssl_pcb.reports.page.render import rendered
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ def page_of(predictor: Predictor, limits: Limits, *, token: bool) -> str:
     shown = {
         "title": "Judge images", "version": __version__, "token": token, "heat": heat, "mib": limits.max_bytes // MIB,
         "megapixels": f"{limits.max_pixels / 1e6:.3g}", "threshold": facts.operating.name,
-        "chosen": facts.operating.chosen, "rate": f"{100 * facts.operating.defect_rate:.3g}",
+        "chosen": facts.operating.chosen, "rate": facts.operating.at_rate, "reviews": facts.operating.reviews,
         **{key: getattr(facts, key) for key in ("model", "network", "unit", "marks", "references")},
     }  # fmt: skip
+    if heat:  # its colours come with torch alone
+        shown["legend"] = heat_legend()
     return rendered("serve.html", ("charts.js", "serve.js"), {"heat": heat, "max_bytes": limits.max_bytes}, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,17 @@ class Space:
         return cached_features(self.network, self.samples, rows, self.fabric, cache, label=label)
 
 
-def open_space(run: Path, device: str, **data: Any) -> Space:
+Load = Callable[[DataConfig], tuple[Samples, DataConfig]]
+"""Opens data, as :func:`ssl_pcb.data.samples.load_samples`."""
+
+
+def open_space(run: Path, device: str, load: Load = load_samples, **data: Any) -> Space:
     """The space of the finished run in ``run``, with samples in it.
 
     Args:
         run: Folder of any stage but crossval, which has a network a fold.
         device: ``auto``, ``cpu`` or ``cuda``.
+        load: Opens the images, which says what it does to them: who has done so already need not say it again.
         data: Keys of the config's ``data`` in which to differ from the run, such as ``manifest``.
 
     Raises:
@@ -53,5 +59,5 @@ def open_space(run: Path, device: str, **data: Any) -> Space:
     """
     coder = open_coder(run, device)
     network = coder.network.backbone if isinstance(coder.network, Autoencoder) else coder.network
-    samples, config = load_samples(coder.config.data.model_copy(update=data | {"references": False}))
+    samples, config = load(coder.config.data.model_copy(update=data | {"references": False}))
     return Space(network, samples, config, coder.fabric)

@@ -126,3 +126,21 @@ def test_describe_counts_each_split(folder):
     found = load(folder).describe()
     assert found["splits"]["val"] == {"samples": 2, "Defective": 1, "NonDefective": 0, "groups": 1}
     assert found["board_disjoint"] is True
+
+
+def test_the_least_side_is_that_of_training_samples_as_they_are_cut(folder):
+    assert load(folder).describe()["least_side"] == 16
+    edit(folder, "crop", "0 0 9 30", row=2)  # of validation
+    assert load(folder).least_side == 16
+    edit(folder, "crop", "0 0 30 12", row=1)
+    assert load(folder).least_side == 12
+    for row in (0, 1):
+        edit(folder, "split", "val", row)
+    assert load(folder).least_side is None
+
+
+def test_the_least_side_of_whole_images_is_theirs(folder):
+    for row in range(6):
+        edit(folder, "crop", "", row)
+    Image.new("L", (50, 20)).save(folder / "1.png")
+    assert load(folder).least_side == 20

@@ -57,6 +57,12 @@ def test_facts_survive_their_text():
     assert read_facts(facts().model_dump_json(), "x") == facts()
 
 
+def test_an_export_of_an_earlier_version_is_read():
+    found = json.loads(facts(least_side=128).model_dump_json())
+    del found["least_side"]
+    assert read_facts(json.dumps(found), "x") == facts(least_side=None)
+
+
 @pytest.mark.parametrize(
     ("method", "parameters"),
     [("temperature", {"temperature": 2.0}), ("none", {}), ("isotonic", {"scores": [-1.0, 1.0], "values": [0.2, 0.8]})],
@@ -72,7 +78,19 @@ def test_every_calibration_travels(method, parameters):
 def test_thresholds_are_named_by_what_they_are_and_not_by_why():
     assert facts().operating.name == facts(operating={"chosen": "another reason"}).operating.name
     assert facts().operating.name != facts(operating={"low": -19.0}).operating.name
+    assert facts().operating.name == facts(operating={"rate_given": True}).operating.name
     assert facts().operating.name != facts(operating={"defect_rate": 0.02}).operating.name
+
+
+def test_the_share_of_validation_is_not_said_to_be_the_lines():
+    """An earlier export does not say who gave the rate; at the calibration's own nobody did."""
+    own = {"defect_rate": 0.5}
+    for known, said in (
+        ({"rate_given": True} | own, "the line's 50 % Defective"), ({}, "the line's 1 % Defective"),
+        ({"rate_given": False}, "the validation set's 1 % Defective, not the line's"),
+        (own, "the validation set's 50 % Defective, not the line's"),
+    ):  # fmt: skip
+        assert facts(operating=known).operating.at_rate.startswith(said)
 
 
 def test_files_that_are_no_such_model_are_refused(tmp_path):

@@ -32,6 +32,11 @@ def test_files_folders_and_globs_in_their_order(place):
     assert names("absent.png") == ["absent.png"]  # its row will say so
 
 
+def test_a_jpeg_by_its_other_name_is_an_image_of_a_folder(place):
+    Path("in/deeper/c.jpg").rename("in/deeper/c.JFIF")
+    assert names("in") == ["in/b.PNG", "in/deeper/c.JFIF"]
+
+
 def test_what_a_folder_holds_beside_images_is_said(place, caplog):
     names("in")
     assert "in: 1 that do not end as images do" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ssl_pcb.errors import UserError
-from ssl_pcb.imaging.decode import MAX_PIXELS, decode, probe, significant_bits, turn_boxes
+from ssl_pcb.imaging.decode import MAX_PIXELS, TIFF_SUBFILE_TYPE, decode, probe, significant_bits, turn_boxes
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 14), dtype=np.uint8)
@@ -62,14 +62,31 @@ def test_transparent_palette_gives_no_warning(tmp_path):
         assert decode(path, channels=1).shape == (9, 14, 1)
 
 
-def test_animations_give_their_first_frame(tmp_path):
-    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
-    for suffix in ("gif", "webp", "png", "tiff", "mpo"):
-        path = tmp_path / f"a.{suffix}"
-        frames[0].save(path, save_all=True, append_images=frames[1:])
+FRAMES = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
+@pytest.mark.parametrize("reader", [decode, probe])
+def test_several_pictures_in_one_file_are_refused(tmp_path, suffix, reader):
+    """Else the second page of a board, with the defect, would pass unseen."""
+    path = tmp_path / f"a.{suffix}"
+    FRAMES[0].save(path, save_all=True, append_images=FRAMES[1:])
+    with pytest.raises(UserError, match=f"a.{suffix}: holds several pictures"):
+        reader(path)
+    FRAMES[0].save(path, save_all=True)
+    assert reader(path)[4, 4, 2] < 50 if reader is decode else reader(path).width == 8
+
+
+def test_previews_beside_a_picture_are_none(tmp_path):
+    photograph, scan = tmp_path / "a.mpo", tmp_path / "a.tiff"
+    FRAMES[0].save(photograph, save_all=True, append_images=FRAMES[1:])
+    small = Image.new("RGB", (2, 2), "blue")
+    small.encoderinfo = {"tiffinfo": {TIFF_SUBFILE_TYPE: 1}}
+    FRAMES[0].save(scan, save_all=True, append_images=[small])
+    for path in (photograph, scan):
         red, _, blue = decode(path, channels=3)[4, 4].tolist()
-        assert red > 200, suffix
-        assert blue < 50, suffix
+        assert red > 200
+        assert blue < 50
 
 
 def write_16bit(array: np.ndarray, path: Path) -> Path:

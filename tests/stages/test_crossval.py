@@ -229,3 +229,14 @@ def test_evaluate_and_compare_take_folds_by_their_bare_scores_and_their_own_verd
     assert found["differences"]["auroc"]["value"] == pytest.approx(gained)
     wrong = [each["label"].ne(each["verdict"]).to_numpy() for each in (saved, other)]
     assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()
+
+
+def test_labels_that_have_changed_since_are_not_evaluated_as_they_were(workplace, ssl_pcb_cli):
+    kept, manifest = Path("m.csv").read_bytes(), Manifest.read("m.csv")
+    row = manifest.frame["split"].tolist().index("train")
+    manifest.frame.loc[row, "label"] = ""
+    manifest.write("m.csv")
+    ended = ssl_pcb_cli("evaluate", "cv", "--out", "refused")
+    Path("m.csv").write_bytes(kept)
+    assert ended.code == 2
+    assert "that cv judged are labelled otherwise today, or gone; make the run anew\n" in ended.err

@@ -53,6 +53,7 @@ def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_c
     assert found["reported_on"] == "validation"
     assert "was chosen on these samples" in ended.out
     assert "at this threshold at most" in ended.out
+    assert ended.out.splitlines()[-1] == "look at it: ssl-pcb report one -o one/report.html"
     verdicts = pd.read_csv("point/verdicts.csv")
     assert ((verdicts["score"] >= found["low"]) == verdicts["verdict"].eq("NG")).all()
     for name in ("operating_point.png", "reliability.png"):
@@ -331,6 +332,9 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
         ended = ssl_pcb_cli("evaluate", "tiles", "--threshold", threshold, "--panels", "--out", out)
         assert ended.code == 0, ended.err
         table, figures = pd.read_csv(f"{out}/panels.csv"), read(out)["panels"]
+        assert ended.out.splitlines()[-2].endswith(
+            "verdicts.csv, panels.csv, operating_point.png and reliability.png beside it"
+        )
         assert table["windows"].tolist() == [9] * len(val)
         assert (figures["boxes"], figures["missed"]) == (boxes, missed)
         assert figures["missed_bound_over_images"] == (1.0 if missed else None)
@@ -470,6 +474,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, fl
     table[table["label"].eq("NonDefective")].to_csv("half/predictions.csv", index=False)
     table.assign(threshold=0.0).to_csv("folds/predictions.csv", index=False)
     changed_record("folds", lambda record: record.update(stage="crossval"))
+    Path("folds/config.yaml").write_text("data: {manifest: m.csv}\n")
     ended = ssl_pcb_cli("evaluate", *flags, "--out", "refused")
     assert ended.code == 2
     assert line in ended.err

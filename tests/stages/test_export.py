@@ -20,6 +20,8 @@ from ssl_pcb.deploy.listing import listed
 from ssl_pcb.imaging.tiling import tile_grid
 from ssl_pcb.stages import export as exporting
 from ssl_pcb.stages.deployed import deploy
+from ssl_pcb.stages.export_card import model_card
+from ssl_pcb.stages.export_checks import Agreement
 
 KEYS = {
     "data.manifest": "m.csv", "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8,
@@ -81,6 +83,7 @@ def test_a_run_that_was_never_evaluated_predicts_what_it_said_itself(runs, ssl_p
     ended = ssl_pcb_cli("predict", copy, data, "-o", "rows.csv")
     assert ended.code == 1, ended.err
     assert ended.err.count("was never evaluated") == 1
+    assert "probabilities are at the validation set's" in ended.err
     said = predictions(run)
     found = pd.read_csv("rows.csv", keep_default_na=False).iloc[said["row"]]
     assert np.allclose(found["score"], said["score"], atol=1e-5)
@@ -100,6 +103,8 @@ def test_the_newest_evaluation_decides_and_another_can_be_named(exported, ssl_pc
     images = [sample.path for sample in Manifest.read("m.csv")][:4]
     harsh = load_classifier("images", evaluation="harsh")
     assert {each.verdict for each in harsh(images)} == {"NG"}
+    assert harsh.facts.operating.of_validation
+    assert not load_classifier("images").facts.operating.of_validation
     point = load_classifier("images").facts.operating
     (folder,) = Path("images").glob("evaluation-*")
     found = json.loads((folder / "evaluation.json").read_text())
@@ -121,6 +126,27 @@ def test_run_and_file_say_the_same_of_every_image(exported):
         assert (ours.model, ours.threshold) == (theirs.model, theirs.threshold)
 
 
+def test_run_and_file_refuse_what_is_far_smaller_than_their_training_images(exported):
+    for model, kind, least in (("images", "image", 32), ("model.onnx", "image", 32), ("tiles", "tile", 20)):
+        classifier = load_classifier(model)
+        assert classifier.facts.least_side == least
+        found = classifier([np.zeros((side, side), np.uint8) for side in (1, least // 2 - 1, least // 2)])
+        assert [bool(each.error) for each in found] == [True, True, False]
+        assert f"whose training {kind}s have {least} px and more" in found[0].error
+    assert "refuses what has a side below 16 px: half of the shortest side of a training image, 32 px" in (
+        Path("model.md").read_text()
+    )
+
+
+def test_a_run_that_did_not_write_sizes_down_still_judges(runs):
+    shutil.copytree("images", "earlier")
+    record = json.loads(Path("earlier/run.json").read_text())
+    del record["data"]["least_side"]
+    Path("earlier/run.json").write_text(json.dumps(record))
+    found = load_classifier("earlier")([np.zeros((side, side), np.uint8) for side in (7, 8)])
+    assert [bool(each.error) for each in found] == [True, False]
+
+
 def test_familiarity_is_that_of_evaluate(exported):
     (folder,) = Path("images").glob("evaluation-*")
     verdicts = pd.read_csv(folder / "verdicts.csv", keep_default_na=False)
@@ -134,6 +160,7 @@ def test_familiarity_is_that_of_evaluate(exported):
 def test_the_card_and_the_int8_file_lie_beside(exported):
     card = Path("model.md").read_text()
     assert "0 verdicts differ from the run in fp32" in card
+    assert "at the line's 1 % Defective" in card
     assert "at most 10.00% of the Defective images may escape, as counted; at most 10.00% of the good" in card
     assert re.search(r"int8 beside fp32\n\n- AUROC [\d.]+, in fp32 [\d.]+", card)
     assert "## Limits" in card
@@ -143,6 +170,14 @@ def test_the_card_and_the_int8_file_lie_beside(exported):
     images = [sample.path for sample in Manifest.read("m.csv")]
     apart = [a.score - b.score for a, b in zip(fast(images), load_classifier("images")(images), strict=True)]
     assert 0 < np.abs(apart).max() < 1
+
+
+def test_a_card_of_one_threshold_names_no_review(exported):
+    deployed = deploy(Path("tiles"), "cpu", None)
+    card = model_card(deployed, Agreement(1, 0, 0.0, 0.0, 0, 0.0), None)
+    assert re.search(r"threshold \w+: OK below [-\d.e]+, NG from there on\n", card)
+    assert "REVIEW" not in card
+    assert re.search(r"thresholds \w+: OK below \S+, NG from \S+, REVIEW between\n", Path("model.md").read_text())
 
 
 def test_a_file_that_judges_otherwise_is_not_kept(runs, ssl_pcb_cli, monkeypatch):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pages import NASTY, NASTY_TYPE, SMALL, complaints, visit
+from pages import NASTY, NASTY_TYPE, SMALL, complaints, data_of, visit
 
 from ssl_pcb.cli.stages import run_stage
 
@@ -20,13 +20,17 @@ KEYS = SMALL | {"resamples": 100, "checkpoint": "none"}
 
 @pytest.fixture(scope="module")
 def page(hostile):
-    """A report of two finetunings and a pretraining, of which the second was evaluated."""
+    """A report of two finetunings and a pretraining, of which the second was evaluated, with a review."""
+    from ssl_pcb.decision.operating_point import EscapeBudget, FalseCallBudget
+    from ssl_pcb.stages.evaluate import Asked, evaluate
     from ssl_pcb.stages.report import make_report
 
     run_stage("finetune", None, KEYS | {"runtime.out": "one"}, resume=False)
     run_stage("finetune", None, KEYS | {"runtime.out": "two", "runtime.seed": 1}, resume=False)
     auto = {"runtime.out": "auto", "method.name": "autoencoder", "method.dim": 8}
     run_stage("pretrain", None, SMALL | auto, resume=False)
+    budgets = EscapeBudget(0.2, "point"), FalseCallBudget(0.1, "point")
+    evaluate(Path("two"), Asked(*budgets, defect_rate=0.03, resamples=100), Path("two/evaluation-1"))
     make_report([Path("one"), Path("two"), Path("auto")], Path("report.html"), pictures=90, device="cpu", resamples=100)
     return Path("report.html")
 
@@ -44,9 +48,9 @@ def part(browser, selector, run=0):
     return browser.find_element(By.CSS_SELECTOR, f"[data-run='{run}'] {selector}")
 
 
-def figures(browser):
+def figures(browser, run=0):
     """Escapes and false calls as the page counts them, by unit, and the review load."""
-    rows = browser.find_elements(By.CSS_SELECTOR, "[data-run='0'] [data-unit]")
+    rows = browser.find_elements(By.CSS_SELECTOR, f"[data-run='{run}'] [data-unit]")
     found = {
         row.get_attribute("data-unit"): [
             row.find_element(By.CSS_SELECTOR, f"[data-rate={name}]").text.split("\n")
@@ -54,7 +58,7 @@ def figures(browser):
         ]
         for row in rows
     }
-    return found, part(browser, "[data-figure=review] .value").text
+    return found, part(browser, "[data-figure=review] .value", run).text
 
 
 def as_evaluated(run, *flags, cli):
@@ -71,8 +75,8 @@ def said(rate):
     return [f"{100 * rate['value']:.2f} %", f"{rate['errors']} of {rate['samples']}; bound {100 * rate['bound']:.2f} %"]
 
 
-def assert_says(browser, operating):
-    found, review = figures(browser)
+def assert_says(browser, operating, run=0):
+    found, review = figures(browser, run)
     assert found == {
         unit: [said(rates["escape"]), said(rates["false_call"])] for unit, rates in operating["rates"].items()
     }
@@ -82,6 +86,47 @@ def assert_says(browser, operating):
 
 def test_at_first_it_says_what_evaluate_says(browser, ssl_pcb_cli):
     assert_says(browser, as_evaluated("one", cli=ssl_pcb_cli)[1])
+    assert part(browser, "[data-role=opens]").text == "the run's own threshold"
+    assert part(browser, "[data-role=rate-note]").text == "the validation set's; enter the line's"
+
+
+def test_it_opens_at_what_the_newest_evaluation_chose_and_says_so(browser):
+    found = json.loads(Path("two/evaluation-1/evaluation.json").read_text())
+    assert found["low"] < found["high"]
+    assert_says(browser, found["operating"]["validation"], run=1)
+    named = "at most 20 % escape, NG at most 10 % false calls (evaluation-1)"
+    assert part(browser, "[data-role=opens]", run=1).text == named
+    assert part(browser, "[data-role=rate-note]", run=1).text == ""
+    offered = part(browser, "[data-role=chosen]", run=1).text.splitlines()
+    assert [each.strip() for each in offered[:-1]] == [named, "the run's own threshold"]  # the last one is hidden
+    told = data_of(Path("report.html"))["runs"][1]
+    scores = [told["samples"][number]["score"] for number in told["told"]["false_calls"]]
+    assert all(score >= found["high"] for score in scores)
+    assert all(told["samples"][number]["score"] < found["low"] for number in told["told"]["misses"])
+
+
+def test_numbers_that_round_to_nothing_have_no_sign(browser):
+    values = "[-0.004, -0.0, -0.006, 0.004, -12.344]"
+    said = browser.execute_script(f"return {values}.map((each) => fixed(each, 2))")
+    assert said == ["0.00", "0.00", "-0.01", "0.00", "-12.34"]
+
+
+@pytest.mark.parametrize("run", [0, 2])
+def test_pictures_are_the_files_own_pixels(browser, run):
+    """They have 32 px, as the network sees: squares when enlarged, and boxes where the manifest has them."""
+    pictures = data_of(Path("report.html"))["runs"][run]["samples"]
+    assert pictures
+    sizes = browser.execute_script(
+        "return Promise.all(arguments[0].map(async (src) => { const image = new Image(); image.src = src;"
+        "await image.decode(); return [image.naturalWidth, image.naturalHeight]; }))",
+        [each["image"] for each in pictures],
+    )
+    assert sizes == [[32, 32]] * len(pictures)
+
+
+def test_a_scale_says_what_colours_of_heat_maps_mean(browser):
+    assert part(browser, ".heat-scale img").get_property("naturalWidth") == 240
+    assert browser.find_elements(By.CSS_SELECTOR, "[data-run='2'] .heat-scale") == []
 
 
 @pytest.mark.parametrize("way", [-140, 55, 160])

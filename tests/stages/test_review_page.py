@@ -73,6 +73,10 @@ def saved(browser):
     for old in browser.downloads.glob("*"):
         old.unlink()
     press(browser, "s")
+    return downloaded(browser)
+
+
+def downloaded(browser):
     file = browser.downloads / "corrections.csv"
     for _ in range(100):
         if file.exists():
@@ -98,6 +102,20 @@ def test_keys_decide_and_go_back_and_forward(browser):
     assert heading(browser).startswith(f"4 of {total}")
     browser.find_element(By.CSS_SELECTOR, "[data-decision=keep]").click()
     assert "1 keep" in counts(browser)
+
+
+def test_at_its_end_it_says_what_to_do_next(browser):
+    total = len(data_of(Path("review.html"))["suspects"])
+    done = browser.find_element(By.CSS_SELECTOR, "[data-role=done]")
+    press(browser, "k" * (total - 1))
+    assert not done.is_displayed()
+    press(browser, "r")
+    assert f"All {total} are decided" in done.text
+    assert "ssl-pcb data relabel turned.csv corrections.csv --out" in done.text
+    for old in browser.downloads.glob("*"):
+        old.unlink()
+    done.find_element(By.TAG_NAME, "button").click()
+    assert len(pd.read_csv(downloaded(browser))) == total
 
 
 def test_decisions_survive_a_reload_and_are_of_this_audit_alone(browser, tmp_path):

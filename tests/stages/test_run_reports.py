@@ -135,11 +135,19 @@ def test_operating_points_and_audits_that_were_made_are_shown(runs, ssl_pcb_cli)
         1,
     )
     data, text = report(ssl_pcb_cli, "audited", out="audited.html")
-    chosen = {each["name"]: each["low"] for each in data["runs"][0]["operating"]["chosen"]}
+    chosen = [(each["name"], each["low"]) for each in data["runs"][0]["operating"]["chosen"]]
     found = json.loads(Path("audited/evaluation-1/evaluation.json").read_text())
-    assert chosen == {"the run's own": read_saved(Path("fine")).threshold, "at most 40 % escape": found["low"]}
+    own = read_saved(Path("fine")).threshold
+    assert chosen == [("at most 40 % escape (evaluation-1)", found["low"]), ("the run's own threshold", own)]
     assert "Audit: robustness" in text
     assert "Audit: robustness" not in report(ssl_pcb_cli, "other", out="o.html")[1]  # another run's
+
+
+def test_what_happens_to_the_images_is_said_once(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("report", "fine", "other", "-o", "once.html", "--device", "cpu", "--resamples", 100)
+    assert ended.code == 0, ended.err
+    assert ended.out.count("using the packed pixels") == 1
+    assert ended.out.count("samples are") == 1
 
 
 def test_without_its_pictures_it_still_tells_the_figures(runs, ssl_pcb_cli):

@@ -23,7 +23,8 @@ from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-NAME = "<script>document.title='hacked'<b> <img src=x onerror=document.title='hacked'> 'é' 漢.png"
+NAME = "<script>document.title='hacked'<b> <img src=x onerror=document.title='hacked'> 'é' \"漢\".png"
+BROKEN = 'broken "1".png'
 TOKEN = "correct-horse-battery"
 
 
@@ -44,7 +45,7 @@ def place(workplace):
     manifest = Manifest.read("m.csv")
     for row, name in ((0, NAME), (1, "b.png"), (0, "golden.png")):
         shutil.copy(manifest.root / manifest.frame["path"][row], name)
-    Path("broken.png").write_bytes(Path("b.png").read_bytes()[:300])
+    Path(BROKEN).write_bytes(Path("b.png").read_bytes()[:300])
     return workplace
 
 
@@ -128,6 +129,7 @@ def test_a_run_shows_where_and_an_export_says_that_it_cannot(service, chromium):
         assert int(image.get_property("naturalWidth")) == 480
         assert ("cannot say where" in text(answer, ".caption")) == (model == "model.onnx")
         assert ("network sees a defect" in text(answer, ".caption")) == (model == "run")
+        assert len(browser.find_elements(By.CSS_SELECTOR, ".heat-scale img")) == (model == "run")
 
 
 def test_a_golden_image_is_compared(service, chromium, ssl_pcb_cli):
@@ -143,11 +145,12 @@ def test_a_golden_image_is_compared(service, chromium, ssl_pcb_cli):
 
 def test_what_cannot_be_read_is_said_and_the_next_one_is_judged(service, chromium, ssl_pcb_cli):
     model, address = service
-    (row,) = predicted(ssl_pcb_cli, model, "broken.png")
+    (row,) = predicted(ssl_pcb_cli, model, BROKEN)
     with opened(chromium, address) as browser:
-        give(browser, "broken.png", "b.png")
+        give(browser, BROKEN, "b.png")
         good, bad = answers(browser, 2)
-        assert text(bad, ".refused") == row["error"]
+        assert f"{BROKEN}: {text(bad, '.refused')}" == row["error"]
+        assert (text(bad, "h2"), text(bad, "[data-role=verdict]")) == (BROKEN, "ERROR")
         assert text(good, "h2") == "b.png"
         said = [entry["message"] for entry in browser.get_log("browser")]
         assert len(said) == 1  # the browser's own line about the answer

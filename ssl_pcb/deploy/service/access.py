@@ -7,7 +7,6 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, SimpleUser
 from starlette.datastructures import Headers
@@ -104,7 +103,7 @@ class OwnPages:
         """Answer 403 where the request names another origin than the host that it asks."""
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         origin = headers.get("origin")
-        if origin is None or urlsplit(origin).netloc == headers.get("host"):
+        if origin is None or origin.partition("://")[2] == headers.get("host"):
             await self.app(scope, receive, send)
         else:
             refusal = JSONResponse({"error": "this service answers its own page alone, and programs"}, 403)

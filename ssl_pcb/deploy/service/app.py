@@ -48,7 +48,7 @@ class Service:
         self.predictor, self.limits, self.page = predictor, limits, page
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.held.now)
         self.batcher = Batcher(
-            partial(predictor.stream, max_pixels=limits.max_pixels), limits, self.metrics.batches.observe
+            partial(predictor.stream, max_pixels=limits.max_pixels, remote=True), limits, self.metrics.batches.observe
         )
         self.drawing = asyncio.Semaphore()  # one at a time: what draws takes a core from what judges
         self.held = Held(HELD_REQUESTS * limits.max_bytes)

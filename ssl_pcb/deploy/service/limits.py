@@ -8,6 +8,12 @@ from dataclasses import dataclass
 
 MIB = 1024**2
 
+MOST_PIXELS = 64_000_000
+"""Of an image unless the service is told otherwise: few bytes can hold as many.
+
+Two are decoded at a time, and one in colour takes 14 bytes a pixel.
+"""
+
 MOST_IMAGES = 32
 """In one request."""
 

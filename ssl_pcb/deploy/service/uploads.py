@@ -49,8 +49,8 @@ async def uploaded(request: Request, max_bytes: int, held: Held, *, references: 
 
 def _length(request: Request, max_bytes: int) -> int:
     text = request.headers.get("content-length", "")
-    if not text.isdecimal():
-        raise HTTPException(411, "say in the header Content-Length how long the request is")
+    if not text.isdecimal() or "transfer-encoding" in request.headers:  # beside which a length says nothing
+        raise HTTPException(411, "say in the header Content-Length how long the request is, and send it in one piece")
     if int(text) > max_bytes:
         raise HTTPException(413, f"a request of {int(text):,} bytes is larger than the {max_bytes // MIB} MiB allowed")
     return int(text)

@@ -32,6 +32,12 @@ function ticks(low, high, count = 5) {
   return found;
 }
 
+/** A number with so many decimals; what rounds to nothing has no sign. */
+function fixed(value, decimals) {
+  const text = value.toFixed(decimals);
+  return Number(text) === 0 ? text.replace("-", "") : text;
+}
+
 function short(value) {
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(0);

@@ -39,22 +39,16 @@ class Operating {
     const room = (high - low || 1) * 0.03;
     this.range = [low - room, high + room];
     this.find = (name) => root.querySelector(`[data-role=${name}]`);
-    this.low = this.high = data.chosen[0].low;
-    this.rate = data.defectRate;
     this.controls();
     this.charts();
-    this.show();
+    this.start(data.chosen[0]);
   }
 
   controls() {
     const chosen = this.find("chosen");
     this.data.chosen.forEach((each, number) => chosen.append(el("option", { value: number }, each.name)));
     chosen.append(el("option", { value: "", hidden: true }, "moved"));
-    chosen.addEventListener("change", () => {
-      const each = this.data.chosen[chosen.value];
-      this.find("review").checked = each.low < each.high;
-      this.move(each.low, each.high, true);
-    });
+    chosen.addEventListener("change", () => this.start(this.data.chosen[chosen.value]));
     for (const name of ["low", "high"]) {
       const typed = this.find(name), range = this.find(`${name}-range`);
       [range.min, range.max] = this.range;
@@ -74,12 +68,19 @@ class Operating {
       this.move(this.low, high, false);
     });
     const rate = this.find("rate");
-    rate.value = Number(this.rate.toPrecision(4));
     rate.addEventListener("change", () => {
       const value = rate.valueAsNumber;
       if (value >= 0 && value <= 1) this.rate = value;
       this.show();
     });
+  }
+
+  /** At an operating point that is offered. */
+  start({ low, high, rate }) {
+    this.rate = rate;
+    this.find("rate").value = Number(rate.toPrecision(4));
+    this.find("review").checked = low < high;
+    this.move(low, high, true);
   }
 
   /** A place for the second threshold to begin: above all but one in a hundred good samples. */
@@ -175,6 +176,9 @@ class Operating {
       tile("defect", "escape", `Escape rate of Defective ${name}s`, percent(found.escape), bounded(found.escapes, this.unit.defective.length, found.escapeBound)),
       tile("good", "false-call", `False-call rate of good ${name}s`, percent(found.falseCall), bounded(found.stopped, this.unit.good.length, found.falseCallBound)),
       tile("", "review", "For a person to look at", ...load));
+    // Evaluations come with validation's share unless they were told the line's.
+    const ours = Math.abs(this.rate - this.data.share) > 1e-9 * this.data.share;
+    this.find("rate-note").textContent = ours ? "" : "the validation set's; enter the line's";
     this.find("units").replaceChildren(this.table());
     this.changed(low, high, found);
   }

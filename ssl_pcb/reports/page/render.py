@@ -23,6 +23,9 @@ FOLDER = Path(__file__).parent
 MOST_BYTES = 10_000_000
 """Of a page, so that it can be sent and opens on a tablet."""
 
+PICTURE_BYTES = 6_000_000
+"""Of these for pictures of samples: the rest is for scores, heat maps, sheets and code."""
+
 
 def write_page(
     template: str, scripts: Sequence[str], data: Mapping[str, Any], shown: Mapping[str, Any], out: Path

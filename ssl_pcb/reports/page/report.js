@@ -29,7 +29,7 @@ REPORT.runs.forEach((run, number) => {
     const body = Object.entries(rows).map(([label, counts]) => el("tr", {}, el("th", { scope: "row" }, label), ...names.map((name) => {
       const count = counts[name.toLowerCase()], all = counts.ok + counts.review + counts.ng, right = (label === "Defective") === (name === "NG");
       const kind = name === "REVIEW" ? "between" : right ? "right" : "wrong", share = all ? percent(count / all) : "–";
-      const inside = [el("b", {}, count.toLocaleString("en")), el("small", {}, `${share} · ${CELLS[name][label === "Defective" ? 1 : 0]}`)];
+      const inside = [el("b", {}, count.toLocaleString("en")), el("small", {}, el("span", { class: "whole" }, share), ` · ${CELLS[name][label === "Defective" ? 1 : 0]}`)];
       if (!run.samples.length) return el("td", {}, el("span", { class: `still ${kind}` }, ...inside));
       const pressed = cell !== null && cell[0] === label && cell[1] === name;
       return el("td", {}, el("button", { type: "button", class: kind, "aria-pressed": String(pressed), "data-cell": `${label} ${name}`, onclick: () => choose(label, name) }, ...inside));

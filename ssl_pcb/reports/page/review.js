@@ -26,6 +26,7 @@ function keep() {
 function decide(decision) {
   decided[REVIEW.suspects[at].row] = decision;
   step(1);
+  role("done").scrollIntoView({ block: "nearest" });
 }
 
 function step(way) {
@@ -67,6 +68,7 @@ function show() {
   const counts = Object.values(DECISIONS).map((name) => [name, REVIEW.suspects.filter(({ row }) => decided[row] === name).length]);
   const done = counts.reduce((sum, [, count]) => sum + count, 0);
   role("counts").textContent = `${done} of ${REVIEW.suspects.length} decided: ${counts.map(([name, count]) => `${count} ${name}`).join(", ")}`;
+  role("done").hidden = done < REVIEW.suspects.length;
   role("bar").style.width = `${(100 * done) / REVIEW.suspects.length}%`;
   keep();
 }
@@ -83,6 +85,6 @@ document.addEventListener("keydown", (event) => {
 });
 for (const button of document.querySelectorAll("[data-decision]")) button.addEventListener("click", () => decide(button.dataset.decision));
 for (const button of document.querySelectorAll("[data-step]")) button.addEventListener("click", () => step(Number(button.dataset.step)));
-role("save").addEventListener("click", save);
+for (const name of ["save", "save-all"]) role(name).addEventListener("click", save);
 restore();
 show();

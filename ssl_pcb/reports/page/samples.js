@@ -1,6 +1,11 @@
+/** Enlarged pixels stay squares, so that nobody takes a smooth edge for a seen one; what is made smaller is smoothed. */
+function sharpen({ target }) {
+  target.classList.toggle("sharp", target.naturalWidth < target.clientWidth);
+}
+
 /** A sample's picture with its defect boxes, or with the heat map over it. */
 function pictured(sample, heat = false) {
-  const frame = el("span", { class: "pic" }, el("img", { class: heat ? "sharp grey" : "sharp", src: sample.image, alt: heat ? "" : described(sample), draggable: "false" }));
+  const frame = el("span", { class: "pic" }, el("img", { class: heat ? "grey" : null, src: sample.image, onload: sharpen, alt: heat ? "" : described(sample), draggable: "false" }));
   if (heat) frame.append(el("img", { src: sample.heat, alt: "where the network sees a defect", draggable: "false" }));
   if (sample.boxes.length) {
     const boxes = svg("svg", { viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -15,14 +20,14 @@ function described(sample) {
 }
 
 function scored(sample) {
-  return sample.score === undefined ? "" : `score ${sample.score.toFixed(2)}`;
+  return sample.score === undefined ? "" : `score ${fixed(sample.score, 2)}`;
 }
 
 /** A card: the picture, the heat map beside it if there is one, and what it is. */
 function card(sample, open, brief = false) {
   const views = el("span", { class: "pair" }, pictured(sample), !brief && sample.heat ? pictured(sample, true) : null);
   const said = brief
-    ? el("span", { class: "caption" }, sample.score === undefined ? sample.label || "unlabelled" : sample.score.toFixed(2))
+    ? el("span", { class: "caption" }, sample.score === undefined ? sample.label || "unlabelled" : fixed(sample.score, 2))
     : el("span", { class: "caption" }, el("b", {}, scored(sample)), ` · board ${sample.board || "unknown"}`, sample.types ? ` · ${sample.types.replaceAll(";", ", ")}` : "", el("br"), `row ${sample.row}`);
   return el("button", { class: "card", type: "button", onclick: open }, views, said);
 }
@@ -67,7 +72,7 @@ class SampleDialog {
 
   show() {
     const sample = this.samples[this.numbers[this.place]];
-    const facts = { "Label": sample.label || "none", "Score": sample.score === undefined ? "" : sample.score.toFixed(4), "Board": sample.board, "Types": sample.types.replaceAll(";", ", "), "Split": sample.split, "File": sample.path, "Crop": sample.crop, "Manifest row": sample.row };
+    const facts = { "Label": sample.label || "none", "Score": sample.score === undefined ? "" : fixed(sample.score, 4), "Board": sample.board, "Types": sample.types.replaceAll(";", ", "), "Split": sample.split, "File": sample.path, "Crop": sample.crop, "Manifest row": sample.row };
     const button = (text, name, act) => el("button", { type: "button", "aria-label": name, onclick: act }, text);
     const near = sample.near.map((number) => this.samples[number]);
     this.root.replaceChildren(

@@ -19,7 +19,11 @@ async function asked(path, file) {
     token.focus();
     throw new Error("the token above is missing or wrong; mend it and choose the image again");
   }
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `the service answered ${answer.status}`);
+  if (!answer.ok) {
+    const { error, rows } = await answer.json().catch(() => ({}));
+    // Which file it is stands above, under its own name: a browser sends quotes in it as %22.
+    throw new Error(error ? error.replace(`${rows?.[0]?.path}: `, "") : `the service answered ${answer.status}`);
+  }
   return answer;
 }
 
@@ -32,10 +36,10 @@ async function judge(file) {
     if (file.size > SERVICE.max_bytes) throw new Error(`the file is larger than the ${Math.floor(SERVICE.max_bytes / 2 ** 20)} MiB allowed`);
     const { rows: [row] } = await (await asked("predict", file)).json();
     const picture = el("div", { class: "seen" }, el("p", { class: "muted" }, "being drawn …"));
-    root.replaceChildren(el("div", { class: "answer-grid" }, picture, told(row)));
+    root.replaceChildren(el("div", { class: "answer-grid" }, picture, told(row, file.name)));
     await draw(picture, file);
   } catch (error) {
-    root.replaceChildren(el("h2", {}, file.name), el("p", { class: "note refused", role: "alert" }, error.message));
+    root.replaceChildren(outcome("ERROR"), el("h2", {}, file.name), el("p", { class: "note refused", role: "alert" }, error.message));
   }
   root.removeAttribute("aria-busy");
 }
@@ -54,18 +58,22 @@ function forget() {
   }
 }
 
-function told(row) {
+function outcome(verdict) {
+  return el("p", { class: `outcome ${verdict.toLowerCase()}`, "data-role": "verdict" }, verdict);
+}
+
+function told(row, name) {
   const places = row.suspects.slice(0, SHOWN).map(({ box, verdict }) => `${verdict} at ${box.map(Math.round).join(" ")}`);
   if (row.suspects.length > SHOWN) places.push(`and ${row.suspects.length - SHOWN} more`);
   const facts = {
-    "Probability of Defective": percent(row.probability), Score: row.score.toFixed(3),
+    "Probability of Defective": percent(row.probability), Score: fixed(row.score, 3),
     "Windows judged": row.windows > 1 ? row.windows : "", "Places that are not OK": row.windows > 1 ? places.join("; ") : "",
     "Unlike all training images": row.unfamiliar === null ? "" : row.unfamiliar ? "yes" : "no",
     "Difference from the golden image": row.difference === null ? "" : row.difference.toFixed(3),
   };
   return el("div", { class: "told" },
-    el("p", { class: `outcome ${row.verdict.toLowerCase()}`, "data-role": "verdict" }, row.verdict),
-    el("h2", {}, row.path),
+    outcome(row.verdict),
+    el("h2", {}, name),
     el("dl", { class: "facts" }, ...Object.entries(facts).filter(([, value]) => value !== "").map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))))));
 }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.synthetic.embedded import EMBEDDED
 from ssl_pcb.errors import UserError
+from ssl_pcb.reports.run import read_config
 from ssl_pcb.reports.saved import Saved
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,18 @@ def refuse_relabelled(saved: Saved, data: Path | None) -> None:
     Raises:
         UserError: With what to do about it.
     """
-    name = str(saved.record["data"]["manifest"])
-    if name == EMBEDDED:
+    name = _manifest(saved)
+    if name is None:
         return
-    if not Path(name).is_file():
+    if not name.is_file():
         log.warning("%s: is not here, so whether its labels are still those of %s is not known", name, saved.run)
         return
     changed = relabelled(saved, Manifest.read(name))
     if data is None and changed.any():
+        others = ", or name with --data what to judge by the labels of today" if saved.stage == "finetune" else ""
         raise UserError(
             f"{name}: {changed.sum():,} of the {len(changed):,} samples that {saved.run} judged are labelled otherwise "
-            "today, or gone; make the run anew, or name with --data what to judge by the labels of today"
+            f"today, or gone; make the run anew{others}"
         )
     chose = saved.frame["split"].eq("val").to_numpy()
     if changed[chose].any():
@@ -56,6 +58,14 @@ def relabelled(saved: Saved, manifest: Manifest) -> NDArray[np.bool_]:
         today[_file(manifest, path), *crop].add(label)
     judged = saved.frame[[*place, "label"]].itertuples(index=False)
     return np.array([label not in today[_file(manifest, path), *crop] for path, *crop, label in judged], bool)
+
+
+def _manifest(saved: Saved) -> Path | None:
+    """The run's manifest; ``None`` = the embedded boards, which do not change."""
+    if saved.stage == "crossval":  # its record names that of its first fold
+        return read_config(saved.run, saved.stage).data.manifest
+    name = saved.record["data"]["manifest"]
+    return None if name == EMBEDDED else Path(name)
 
 
 def _file(manifest: Manifest, path: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl_pcb.reports.operating_lines import operating_lines
 from ssl_pcb.stages.calibrate import say_calibration
 from ssl_pcb.stages.evaluating.found import Evaluation
-from ssl_pcb.stages.evaluating.written import CHART, DIAGRAM, FILE, VERDICTS
+from ssl_pcb.stages.evaluating.written import CHART, DIAGRAM, FILE, PANELS, VERDICTS
 from ssl_pcb.stages.gap import gap_lines
 from ssl_pcb.stages.panels import panel_figures, panel_lines
 
@@ -24,6 +24,10 @@ def say_evaluation(found: Evaluation, out: Path) -> None:
         for line in operating_lines(each, asked.rule, found.verdicts):
             log.info("    %s", line)
     say_calibration(found.calibrated)
+    for line in [] if found.gap is None else gap_lines(found.gap):
+        log.info("%s", line)
+    for line in [] if found.panels is None else panel_lines(panel_figures(found.panels)):
+        log.info("%s", line)
     if found.where == "validation":
         log.warning(
             "the operating point was chosen on these samples, so it looks better on them than it is: --test reports on "
@@ -34,12 +38,5 @@ def say_evaluation(found: Evaluation, out: Path) -> None:
         log.warning("these images are of boards that it was trained on, so it looks better on them than on new boards")
     for mark in saved.marks:
         log.warning("mark: %s", mark)
-    log.info("written: %s; %s, %s and %s beside it", out / FILE, VERDICTS, CHART, DIAGRAM)
-
-
-def say_more(found: Evaluation) -> None:
-    """Log the fall to new boards and what came of whole images, if they were asked for."""
-    for line in [] if found.gap is None else gap_lines(found.gap):
-        log.info("%s", line)
-    for line in [] if found.panels is None else panel_lines(panel_figures(found.panels)):
-        log.info("%s", line)
+    tables = VERDICTS if found.panels is None else f"{VERDICTS}, {PANELS}"
+    log.info("written: %s; %s, %s and %s beside it", out / FILE, tables, CHART, DIAGRAM)

@@ -67,7 +67,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
+    return f"{value:z.3f}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _words(name: str) -> str:

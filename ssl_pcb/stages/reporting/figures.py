@@ -12,7 +12,9 @@ from ssl_pcb.decision.bounds import upper_bound
 from ssl_pcb.evaluation.rates import by_name
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.compare import paired_figures
+from ssl_pcb.stages.operating import validation_share
 from ssl_pcb.stages.reporting.facts import SPLITS
+from ssl_pcb.stages.reporting.found import OWN
 
 METRICS = {
     "auroc": "AUROC", "average_precision": "Average precision", "balanced_accuracy": "Balanced accuracy",
@@ -57,20 +59,34 @@ def cell(entry: Mapping[str, Any] | None) -> Cell:
     return {"value": f"{entry['value']:.3f}", "interval": "" if low is None else f"{low:.3f} to {high:.3f}"}
 
 
-def operating(saved: Saved, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a page needs to say at any threshold what ``evaluate`` says.
+def offered(saved: Saved, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Operating points to start from: ``name``, ``low``, ``high``, and ``rate`` of Defective in the field.
+
+    The first is what a line would run at now, as ``predict`` does: the newest evaluation's, or else the run's own.
 
     Args:
         saved: Predictions of a run.
-        found: Its ``evaluation.json`` files, whose thresholds are offered.
+        found: Its evaluations, the newest first.
     """
-    val = saved.split("val")
-    chosen = [{"name": "the run's own", "low": saved.threshold, "high": saved.threshold}]
-    chosen += [{"name": str(each["named"]), "low": float(each["low"]), "high": float(each["high"])} for each in found]
+    chosen = [
+        {"name": f"{each['named']} ({each['folder']})", **{key: float(each[key]) for key in ("low", "high", "rate")}}
+        for each in found
+    ]
+    if all(each["named"] != OWN for each in found):
+        chosen.append({"name": OWN, "low": saved.threshold, "high": saved.threshold, "rate": validation_share(saved)})
+    return chosen
+
+
+def operating(saved: Saved, chosen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a page needs to say at any threshold what ``evaluate`` says; it opens at the first of those ``chosen``."""
+    members = units(saved.split("val"), saved.unit)
+    share = validation_share(saved)
     return {
-        "unit": saved.unit, "chosen": chosen, "defectRate": float(val.labels.mean()),
-        "units": [_unit(name, *members) for name, members in units(val, saved.unit).items()],
-    }  # fmt: skip
+        "unit": saved.unit,
+        "chosen": chosen,
+        "share": share,
+        "units": [_unit(name, *each) for name, each in members.items()],
+    }
 
 
 def units(val: Scored, unit: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]:
@@ -104,8 +120,8 @@ def differences(runs: Sequence[Saved], resamples: int, seed: int) -> list[list[d
     for run in runs[1:]:
         each = paired_figures((runs[0], run), "val", resamples=resamples, seed=seed)["differences"]
         found.append([
-            {"name": METRICS[name], "value": f"{value['value']:+.3f}",
-             "interval": f"{value['low']:+.3f} to {value['high']:+.3f}",
+            {"name": METRICS[name], "value": f"{value['value']:+z.3f}",
+             "interval": f"{value['low']:+z.3f} to {value['high']:+z.3f}",
              "sure": value["low"] > 0 or value["high"] < 0, "over": value["over"]}
             for name, value in each.items()
         ])  # fmt: skip

@@ -16,7 +16,7 @@ SHEETS = {
 }
 """Pictures that stages leave."""
 
-EVALUATION, OWN = "evaluation.json", "the run's own"
+EVALUATION, OWN = "evaluation.json", "the run's own threshold"
 
 
 def sheets(run: Path) -> list[dict[str, str]]:
@@ -25,14 +25,22 @@ def sheets(run: Path) -> list[dict[str, str]]:
 
 
 def evaluations(run: Path) -> list[dict[str, Any]]:
-    """Operating points that ``evaluate`` chose: ``named``, ``low``, ``high``; the newest last, each once."""
-    files = sorted(run.glob(f"*/{EVALUATION}"), key=lambda file: file.stat().st_mtime)
-    found = {}
-    for each in filter(None, map(_read, files)):
-        if {"low", "high", "rule"} <= each.keys():
+    """Operating points that ``evaluate`` found, the newest first, each once.
+
+    Each is ``named``, and has its ``folder``, thresholds ``low`` and ``high``, and the ``rate`` of Defective in the
+    field.
+    """
+    files = sorted(run.glob(f"*/{EVALUATION}"), key=lambda file: (file.stat().st_mtime_ns, file.parent.name))
+    found: dict[str, dict[str, Any]] = {}
+    for file in reversed(files):
+        each = _read(file)
+        try:
             named = _named(each["rule"], each.get("review"))
-            found[named] = {"named": named, "low": each["low"], "high": each["high"]}
-    return [each for each in found.values() if each["named"] != OWN]
+            kept = {"rate": float(each["defect_rate"]), "low": float(each["low"]), "high": float(each["high"])}
+        except (KeyError, TypeError, ValueError, AttributeError):  # in another form than that of evaluations
+            continue
+        found.setdefault(named, {"named": named, "folder": file.parent.name, **kept})
+    return list(found.values())
 
 
 def audits(run: Path, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.data.samples import Samples
-from ssl_pcb.decision.thresholds import decide
+from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.evaluation.neighbours import nearest
-from ssl_pcb.imaging.resize import map_boxes
-from ssl_pcb.reports.page.pictures import heat_picture, picture
+from ssl_pcb.reports.page.pictures import heat_picture
 from ssl_pcb.reports.saved import Scored
+from ssl_pcb.stages.reporting.crops import boxes_of, pictures
 
 WORST = 24
 """Misses, and false calls, that are told at length; and as many of what is caught, to compare."""
 NEAREST, BANK = 5, 2000
 """Neighbours that are shown, and training samples that they are sought among."""
 LEAST_MAPPED = 10
-SIDE = 160
-"""Most pixels of a picture's side."""
+HEAT_SIDE = 160
+"""Most pixels of a heat map's side."""
 
 Heats = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Manifest rows (N,) to heat maps (N, S, S)."""
@@ -52,7 +52,7 @@ class Gallery:
     def heat(self, rows: NDArray[np.int64], heats: Heats) -> None:
         """Draw heat maps of some rows."""
         for row, heat in zip(rows.tolist(), heats(rows), strict=True):
-            self.know(row, heat=heat_picture(heat, SIDE))
+            self.know(row, heat=heat_picture(heat, HEAT_SIDE))
 
     def place(self, features: Features, seed: int) -> None:
         """Put all rows on a map by t-SNE (van der Maaten and Hinton 2008), which keeps neighbours together.
@@ -82,45 +82,41 @@ class Gallery:
             self.know(row, near=near)
         self.rows += sorted(set(bank[found].ravel().tolist()) - set(self.rows))
 
-    def entries(self) -> list[dict[str, Any]]:
-        """For the page's code, in the order of :attr:`rows`; ``near`` are numbers in this list."""
+    def entries(self, room: int) -> list[dict[str, Any]]:
+        """For the page's code, in the order of :attr:`rows`; ``near`` are numbers in this list.
+
+        Args:
+            room: Characters that pictures may take.
+
+        Raises:
+            UserError: If a file cannot be read any more.
+        """
         number = {row: place for place, row in enumerate(self.rows)}
-        pixels = self._pixels()
+        told = {row for row, known in self.facts.items() if {"heat", "near"} & known.keys()}
+        found = pictures(self.samples, self.rows, told, room)
         entries = []
-        for row, image in zip(self.rows, pixels, strict=True):
+        for row in self.rows:
             known = self.facts.get(row, {})
             known = known | {"near": [number[each] for each in known.get("near", [])]}
-            entries.append({"image": picture(image, SIDE), **self._told(row), **known})
+            entries.append({"image": found[row], **self._told(row), **known})
         return entries
 
     def _told(self, row: int) -> dict[str, Any]:
         cells = self.samples.manifest.frame.iloc[row]
         told = {key: str(cells[key]) for key in ("path", "crop", "label", "split", "types")}
-        return {"row": row, "board": str(cells["group"]), **told, "boxes": self._boxes(row)}
-
-    def _boxes(self, row: int) -> list[list[float]]:
-        """``x y width height`` each, in shares of the side."""
-        sample, size = self.samples.manifest.sample(row), self.samples.store.spec.size
-        width, height = self.samples.store.sizes[row].tolist()
-        shown = map_boxes(sample.boxes, sample.crop, (width, height), size) if sample.boxes else []
-        return [[round(each / size, 4) for each in (x1, y1, x2 - x1, y2 - y1)] for x1, y1, x2, y2 in shown]
-
-    def _pixels(self) -> NDArray[np.uint8]:
-        """(N, S, S, C), without rings."""
-        spec = self.samples.store.spec
-        inner = slice(spec.margin, spec.margin + spec.size)
-        return np.asarray(self.samples.store.pixels[np.array(self.rows, np.int64)][:, inner, inner])
+        return {"row": row, "board": str(cells["group"]), **told, "boxes": boxes_of(self.samples, row)}
 
 
-def worst(scored: Scored, threshold: float) -> dict[str, NDArray[np.int64]]:
+def worst(scored: Scored, at: ThreeWay) -> dict[str, NDArray[np.int64]]:
     """Manifest rows of the worst ``misses`` and ``false_calls`` first, and of what is ``caught`` most narrowly."""
     scores, defective = scored.scores, scored.labels == 1
-    called, order = decide(scores, threshold), np.argsort(scores, kind="stable")
+    verdicts, order = at.verdicts(scores), np.argsort(scores, kind="stable")
+    ok, stopped = verdicts == "OK", verdicts == "NG"
     rows = scored.rows[order]
     return {
-        "misses": rows[(defective & ~called)[order]][:WORST],
-        "false_calls": rows[(~defective & called)[order]][::-1][:WORST],
-        "caught": rows[(defective & called)[order]][:WORST],
+        "misses": rows[(defective & ok)[order]][:WORST],
+        "false_calls": rows[(~defective & stopped)[order]][::-1][:WORST],
+        "caught": rows[(defective & stopped)[order]][:WORST],
     }
 
 

@@ -73,7 +73,7 @@ def test_this_computer_wants_none(host):
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://[evil", "http://127.0.0.1:9999"])
 def test_pages_of_elsewhere_cannot_make_a_browser_ask(client, token, origin):
     asked = client(token=token, host="http://127.0.0.1:8000")
     headers = {} if token is None else {"authorization": f"Bearer {token}"}

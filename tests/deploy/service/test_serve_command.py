@@ -87,6 +87,22 @@ def test_a_signal_stops_it_when_what_was_accepted_is_answered(brightness, sign):
         assert said == "stopped; all that was accepted is answered\n"
 
 
+def test_a_second_ctrl_c_leaves_what_is_not_answered(brightness):
+    content = encoded(grey(50))
+    with serving(brightness()) as (process, port):
+        begun_one = begun(port, content)  # and never sent whole, so that it would be waited for
+        until(lambda: held(port) == len(content))
+        process.send_signal(signal.SIGINT)
+        until(lambda: refused(port))
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+        begun_one.close()
+    assert process.returncode == 130
+    assert "all that was accepted is answered" not in said
+    assert "Traceback" not in said
+
+
 def test_with_a_token_it_listens_to_others(brightness):
     with serving(brightness(), "--host", "0.0.0.0", SSL_PCB_TOKEN=TOKEN) as (process, port):
         assert TOKEN not in Path(f"/proc/{process.pid}/cmdline").read_text()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_pcb.reports.page.pictures import heat_picture, picture, sheet
+from ssl_pcb.reports.page.pictures import heat_legend, heat_picture, picture, sheet, shrunk
 
 
 def opened(uri):
@@ -37,3 +37,19 @@ def test_the_hotter_the_less_transparent():
     shown = np.asarray(opened(heat_picture(heat, 8)).convert("RGBA"), float)
     assert shown[4, 4, 3] > 200
     assert shown[0, 0, 3] < 40
+
+
+def test_the_legend_grows_brighter_from_what_pictures_are_without_heat():
+    shown = np.asarray(opened(heat_legend()).convert("L"), float)
+    white, black = shown[4, 8:-8], shown[-4, 8:-8]
+    assert white[0] > 240
+    assert black[0] < 15
+    assert (np.diff(black[::8]) > -2).all()
+    assert white[-1] > 200
+    assert black[-1] > 150
+
+
+def test_a_picture_is_shrunk_and_never_enlarged():
+    large = picture(np.full((200, 200, 3), 90, np.uint8), 256)
+    assert opened(shrunk(large, 50)).size == (50, 50)
+    assert shrunk(large, 300) == large

@@ -36,7 +36,7 @@ class Parsed(html.parser.HTMLParser):
 
 def page(data, title="a page"):
     shown = {"title": title, "count": 1, "labels": 2, "unit": "tile", "command": "c", "folder": "f"}
-    return render.rendered("review.html", ["charts.js"], data, shown | {"version": "0", "auroc": None})
+    return render.rendered("review.html", ["charts.js"], data, shown | {"version": "0", "auroc": None, "heated": False})
 
 
 def test_data_come_back_as_they_were_and_cannot_end_their_element():

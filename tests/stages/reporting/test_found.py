@@ -1,6 +1,7 @@
 """Which audits and operating points are of a run."""
 
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -62,11 +63,28 @@ def test_operating_points_are_named_by_what_they_are_for(run):
     ]  # fmt: skip
     for number, (rule, review) in enumerate(rules):
         (run / f"evaluation-{number}").mkdir()
-        found = {"rule": rule, "review": review, "low": number, "high": number + 1}
+        found = {"rule": rule, "review": review, "low": number, "high": number + 1, "defect_rate": 0.1 * number}
         (run / f"evaluation-{number}" / "evaluation.json").write_text(json.dumps(found))
     assert {each["named"]: each["low"] for each in evaluations(run)} == {
-        "at most 1 % escape": 1, "best F1": 2, "at most 1 % escape, NG at most 2 % false calls": 3,
+        "the run's own threshold": 0, "at most 1 % escape": 1, "best F1": 2,
+        "at most 1 % escape, NG at most 2 % false calls": 3,
     }  # fmt: skip
+
+
+def test_operating_points_are_the_newest_first_and_of_two_alike_the_newer(run):
+    escape, best = {"name": "EscapeBudget", "limit": 0.01}, {"name": "BestF1"}
+    for number, rule in enumerate([escape, best, None, escape, None]):
+        folder = run / f"evaluation-{number}"
+        folder.mkdir()
+        found = {"rule": rule, "review": None, "low": number, "high": number, "defect_rate": 0.3}
+        (folder / "evaluation.json").write_text(json.dumps(found))
+        os.utime(folder / "evaluation.json", (number, number))
+    (run / "evaluation-5").mkdir()
+    (run / "evaluation-5" / "evaluation.json").write_text("{ damaged")
+    for number, other in enumerate([{"low": "<b>"}, {"rule": [1]}, {"defect_rate": None}], 6):
+        (run / f"evaluation-{number}").mkdir()
+        (run / f"evaluation-{number}" / "evaluation.json").write_text(json.dumps(found | other))
+    assert [each["folder"] for each in evaluations(run)] == ["evaluation-4", "evaluation-3", "evaluation-1"]
 
 
 def test_sheets_of_the_folder_are_shown(run):
