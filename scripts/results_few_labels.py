@@ -29,7 +29,8 @@ from ssl_pcb.stages.probing import probe_all, rows_of_table
 from ssl_pcb.training.processes import alone
 
 RESULTS = Path("results")
-RUN = re.compile(r"(?P<start>\w+)-(?P<size>\d+)-(?P<seed>\d+)(-(?P<use>probes|finetune)(-(?P<labels>[\d.]+))?)?")
+USES = r"(-(?P<use>probes|finetune|painting)(-(?P<labels>[\d.]+))?)?"
+RUN = re.compile(rf"(?P<start>\w+)-(?P<size>\d+)-(?P<seed>\d+){USES}")
 KEYS = ["start", "use", "labels", "size", "seed", "split"]
 METRICS = ("auroc", "average_precision", *AT_ESCAPE)
 PROBES = {
@@ -74,7 +75,8 @@ def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
     """What finetune measured."""
     for split, report in json.loads((folder / "summary.json").read_text())["reports"].items():
         if split != "holdout":
-            row = {"start": name["start"], "use": "finetune", "labels": float(name["labels"]), "split": split}
+            use = "finetune" if name["use"] == "finetune" else "finetune, painting on"
+            row = {"start": name["start"], "use": use, "labels": float(name["labels"]), "split": split}
             for metric in METRICS:
                 entry = report["metrics"][metric]
                 row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}

@@ -19,10 +19,11 @@ common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
 judged=(--set "test=${TEST:-false}")
 
 finetune_row() { # finetune_row RUN NETWORK CHECKPOINT [FLAG...]: with 1, 10 and 100 % of the labels
-    local head_start=probe
+    local head_start=probe use=finetune
     if [ "$3" = none ]; then head_start=random; fi
+    if [ "$2" = painted ]; then use=painting; fi
     for fraction in 0.01 0.1 1.0; do
-        stage finetune "$1-finetune-$fraction" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
+        stage finetune "$1-$use-$fraction" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
             --set "fraction=$fraction" --set "head_start=$head_start" "${common[@]}" "${judged[@]}" "${@:4}"
     done
 }
@@ -46,6 +47,7 @@ for row in "$@"; do
         for network in own_end maps neck; do
             finetune_row "$runs/scratch_$network-$size-$seed" "$network" none
         done
+        finetune_row "$runs/scratch_neck-$size-$seed" painted none
         continue
     fi
     if [ "$row" = tuning ]; then
@@ -70,5 +72,6 @@ for row in "$@"; do
     stage pretrain "$run" --config "$config" "${common[@]}"
     probe_row "$run" "$network" "$run" --set "backbone.neck=$neck"
     finetune_row "$run" "$network" "$run" --set "backbone.neck=$neck"
+    if [ "$row" = exact ]; then finetune_row "$run" painted "$run" --set "backbone.neck=$neck"; fi
 done
 python scripts/results_few_labels.py "$runs"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Reproduce results/shift_consistency.csv: how many verdicts a shift of the picture flips, of a plain network, an
-# anti-aliased one and one that was trained on shifted pictures, all from random weights and at equal steps.
+# Reproduce results/shift_consistency.* and results/robustness.*: how many verdicts a shift of the picture flips, and what
+# corruptions of the camera do, of a plain network, an anti-aliased one and one that was trained on shifted pictures, all
+# from random weights and at equal steps.
 #
 #   bash scripts/run_shift.sh PATH/TO/DEEPPCB
 #
