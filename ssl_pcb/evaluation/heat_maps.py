@@ -11,18 +11,24 @@ from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.objectives.classification import ImageClassifier
 
 
+@torch.no_grad()
 def heat_maps(classifier: ImageClassifier, images: Tensor) -> Tensor:
     """How much each place of the images speaks for Defective: :func:`cell_scores`, which of all that was measured
-    lies in the defects most often (``results/heat_maps.md``).
+    lies in the defects most often (``results/heat_maps.md``), in proportion to the image's own probability.
+
+    No single cell need hold all that an image is judged by: behind maxima of several maps, a sure defect's best cell may
+    have a probability of 0.1.
 
     Args:
         classifier: In eval mode.
         images: (N, C, H, W) in [0, 1], as the network sees them.
 
     Returns:
-        (N, H, W) float32 in [0, 1], in the images' pixels.
+        (N, H, W) float32 in [0, 1], in the images' pixels; the highest of each image is its own probability.
     """
-    return cell_scores(classifier, images)
+    cells = cell_scores(classifier, images)
+    own = torch.sigmoid(_Split(classifier)(images)).float()
+    return own[:, None, None] * cells / cells.amax((1, 2), keepdim=True).clamp(min=torch.finfo().tiny)
 
 
 @torch.no_grad()

@@ -19,6 +19,6 @@ def heat_colours(heat: NDArray[np.floating[Any]]) -> Image8:
 
     shown = np.clip(heat, 0, 1)
     colours = colormaps[HEAT](0.25 + 0.75 * shown)  # its first quarter is as dark as copper in the dark
-    colours[..., 3] = 0.85 * shown**1.5
+    colours[..., 3] = 0.85 * shown
     found: Image8 = np.round(255 * colours).astype(np.uint8)
     return found

@@ -48,6 +48,17 @@ def test_maps_are_of_the_images_pixels_and_change_nothing(keys, way, images):
     assert torch.equal(way(model, images[1:2])[0], way(model, images[1:2])[0])
 
 
+@pytest.mark.parametrize("keys", NETWORKS.values(), ids=NETWORKS)
+def test_the_brightest_place_has_the_images_own_probability(keys, images):
+    """Behind maxima of several maps no cell need have it."""
+    model = classifier(keys)
+    maps, cells = heat_maps(model, images), cell_scores(model, images)
+    own = torch.sigmoid(model.classifier.scores(model.seen(images))).detach()
+    torch.testing.assert_close(maps.amax((1, 2)), own, atol=1e-5, rtol=1e-4)
+    for each, of in zip(maps, cells, strict=True):
+        torch.testing.assert_close(each / each.max(), of / of.max(), atol=1e-5, rtol=1e-4)
+
+
 def test_behind_an_average_they_are_class_activation_maps(images):
     model = classifier(NETWORKS["own end"])
     layer = model.classifier.head.layer

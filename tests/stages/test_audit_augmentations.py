@@ -43,7 +43,7 @@ def crops(of):
 def test_views_that_keep_defects_pass_in_the_form_of_all_audits(audit, tmp_path):
     ended, found = audit("--data", "m.csv", "--views", 2)
     assert (ended.code, ended.err) == (0, "")
-    assert set(found) == {"audit", "data", "passed", "findings", "facts"}
+    assert set(found) == {"audit", "data", "passed", "findings", "facts", "picture"}
     assert (found["audit"], found["passed"], found["findings"]) == ("augmentations", True, [])
     samples, _ = load_samples(DataConfig(manifest="m.csv", image_size=32))
     assert found["data"]["fingerprint"] == samples.fingerprint(labels=True)  # that of runs on the same samples
