@@ -16,8 +16,8 @@ def heat_maps(classifier: ImageClassifier, images: Tensor) -> Tensor:
     """How much each place of the images speaks for Defective: :func:`cell_scores`, which of all that was measured
     lies in the defects most often (``results/heat_maps.md``), in proportion to the image's own probability.
 
-    No single cell need hold all that an image is judged by: behind maxima of several maps, a sure defect's best cell may
-    have a probability of 0.1.
+    No single cell need hold all that an image is judged by: behind maxima of several maps, the best cell of a sure
+    defect may have a probability of 0.1.
 
     Args:
         classifier: In eval mode.
