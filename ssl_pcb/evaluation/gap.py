@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,7 @@ class SureErrors:
         errors: How many of them are labelled otherwise.
         expected: How many their own probabilities expect.
         p_value: How often so many would come by chance.
-        fall: By how much AUROC falls from what it were if those beyond the expected were labelled wrongly.
+        fall: By how much AUROC falls if as many labels are wrong everywhere as are here beyond the expected.
     """
 
     samples: int
@@ -97,16 +97,27 @@ def sure_errors(probabilities: ArrayLike, labels: ArrayLike) -> SureErrors:
     count = max(1, round(SUREST * len(values)))
     surest = np.argsort(-np.abs(values - 0.5), kind="stable")[:count]
     own = np.where(values >= 0.5, values, 1 - values)[surest]
-    wrong = surest[(values >= 0.5)[surest] != (classes == 1)[surest]]
-    errors = len(wrong)
+    errors = int(((values >= 0.5) != (classes == 1))[surest].sum())
     expected = float((1 - own).sum())
     chance = binomtest(errors, count, min(max(expected / count, 1e-12), 1.0), alternative="greater").pvalue
-    mended = classes.copy()
-    mended[wrong] = 1 - mended[wrong]
-    fall = 0.0
-    if errors > expected and all(len(set(each)) == 2 for each in (classes, mended)):
-        fall = (1 - expected / errors) * (roc_auc_score(mended, values) - roc_auc_score(classes, values))
-    return SureErrors(count, errors, expected, float(chance), float(fall))
+    return SureErrors(
+        count, errors, expected, float(chance), _fall_by(max(0.0, errors - expected) / count, values, classes)
+    )
+
+
+def _fall_by(wrong: float, values: NDArray[np.float64], classes: NDArray[np.int64]) -> float:
+    """The fall in AUROC by a share ``wrong`` of labels that are turned over at random.
+
+    Each labelled class is then a mixture of both, and AUROC an average of the true one and of one half (Menon et al.,
+    ICML 2015, Learning from Corrupted Binary Labels via Class-Probability Estimation).
+    """
+    labelled = float(classes.mean())
+    if not 0 < labelled < 1 or not 0 < wrong < 0.5:
+        return 0.0
+    true = min(max((labelled - wrong) / (1 - 2 * wrong), 0.0), 1.0)
+    mixed = wrong * (1 - true) / labelled + wrong * true / (1 - labelled)
+    observed = float(roc_auc_score(classes, values))
+    return max(0.0, min(1.0, (observed - mixed / 2) / (1 - mixed)) - observed) if mixed < 1 else 1 - observed
 
 
 def likeliest_causes(
@@ -124,11 +135,11 @@ def likeliest_causes(
     """
     if copies >= COPIES:
         yield "leakage", copies
-    falls: Mapping[str, Gap | None] = {"overfitting": overfitting, "board shift": shift}
-    weighty = [(name, gap.value) for name, gap in falls.items() if gap is not None and gap.low > 0]
-    if sure.p_value < 0.01 and sure.errors > 2 * sure.expected:
-        weighty.append(("label noise", sure.fall))
-    yield from sorted(weighty, key=lambda each: -each[1])
+    noise = sure.fall if sure.p_value < 0.01 and sure.errors > 2 * sure.expected else 0.0
+    # Wrong labels of the judged boards are in the fall to them, which is board shift for the rest.
+    falls = {"overfitting": (overfitting, 0.0), "board shift": (shift, noise)}
+    weighty = [(name, gap.value - less) for name, (gap, less) in falls.items() if gap is not None and gap.low > less]
+    yield from sorted([*weighty, *([("label noise", noise)] if noise else [])], key=lambda each: -each[1])
 
 
 def _resampled(part: Part, resamples: int, seed: int) -> tuple[float, NDArray[np.float64]]:

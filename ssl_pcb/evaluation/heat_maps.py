@@ -26,8 +26,9 @@ def heat_maps(classifier: ImageClassifier, images: Tensor) -> Tensor:
     Returns:
         (N, H, W) float32 in [0, 1], in the images' pixels; the highest of each image is its own probability.
     """
-    cells = cell_scores(classifier, images)
-    own = torch.sigmoid(_Split(classifier)(images)).float()
+    net = _Split(classifier)
+    maps = net.maps(images)
+    cells, own = _cells(net, maps, images), torch.sigmoid(net.end(maps)).float()
     return own[:, None, None] * cells / cells.amax((1, 2), keepdim=True).clamp(min=torch.finfo().tiny)
 
 
@@ -42,7 +43,10 @@ def cell_scores(classifier: ImageClassifier, images: Tensor) -> Tensor:
         (N, H, W) float32 in [0, 1]; see :func:`heat_maps`.
     """
     net = _Split(classifier)
-    maps = net.maps(images)
+    return _cells(net, net.maps(images), images)
+
+
+def _cells(net: _Split, maps: list[Tensor], images: Tensor) -> Tensor:
     side = maps[0].shape[2:]
     wide = [F.interpolate(each, side, mode="bilinear", align_corners=False) for each in maps]
     cells = [each.permute(0, 2, 3, 1).reshape(-1, each.shape[1], 1, 1) for each in wide]

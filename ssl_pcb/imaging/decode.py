@@ -51,6 +51,9 @@ _GREY_MODES = ("1", "L", "LA", "La")
 TIFF_SUBFILE_TYPE = 254
 """Tag whose lowest bit says that a page is another one of this file in small."""
 
+MOST_PREVIEWS = 16
+"""Further pictures of a file that are looked at; with more of them it is no photograph or scan."""
+
 # Pillow's limit would refuse or warn about large panels, at opening and again at cropping; every file is
 # measured here against max_pixels instead, before a pixel of it is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -186,15 +189,24 @@ def opened(path: ImageFile, max_pixels: int) -> Iterator[Image.Image]:
 
 def _refuse_several(image: Image.Image, path: ImageFile) -> None:
     """Of several pictures, one alone would be judged, and nobody told. Previews beside a picture are none."""
-    if not getattr(image, "is_animated", False) or image.format == "MPO":  # a photograph and its smaller copies
-        return
-    if image.format == "TIFF":
-        image.seek(1)
-        is_preview = image.tag_v2.get(TIFF_SUBFILE_TYPE, 0) & 1  # type: ignore[attr-defined]
+    if getattr(image, "is_animated", False) and not (image.format in ("TIFF", "MPO") and _previews_follow(image)):
+        raise UserError(f"{path}: holds several pictures (pages or an animation); save the one that is meant by itself")
+
+
+def _previews_follow(image: Image.Image) -> bool:
+    """Whether all but the first picture of a file are that one in small."""
+    area = image.width * image.height
+    try:
+        for number in range(1, MOST_PREVIEWS + 1):
+            image.seek(number)
+            small = image.width * image.height < area
+            if not small or (image.format == "TIFF" and not image.tag_v2.get(TIFF_SUBFILE_TYPE, 0) & 1):  # type: ignore[attr-defined]
+                return False
+    except EOFError:
+        return True
+    finally:
         image.seek(0)
-        if is_preview:
-            return
-    raise UserError(f"{path}: holds several pictures (pages or an animation); save the one that is meant by itself")
+    return False
 
 
 def _reason(path: ImageFile, error: Exception) -> str:

@@ -82,7 +82,7 @@ def _verdicts(facts: ModelFacts) -> str:
 
 def _least(facts: ModelFacts) -> str:
     if facts.least_side is None:
-        return "a quarter of what the network sees, as the sizes of its training images are not known"
+        return "a quarter of what it sees of an image, as the sizes of its training images are not known"
     return f"half of the shortest side of a training {facts.unit}, {facts.least_side} px"
 
 

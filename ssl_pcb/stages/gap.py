@@ -102,8 +102,8 @@ def gap_lines(found: Mapping[str, Any]) -> Iterator[str]:
     sure = found["surest"]
     yield (
         f"label noise: where it is surest, {sure['errors']} of {sure['samples']} are labelled otherwise and "
-        f"{sure['expected']:.1f} expected (p = {sure['p_value']:.2g}); if those beyond are wrong labels, AUROC falls "
-        f"by {sure['fall']:.3f} for them"
+        f"{sure['expected']:.1f} expected (p = {sure['p_value']:.2g})"
+        + (f"; with as many wrong labels everywhere AUROC falls by {sure['fall']:.3f}" if sure["fall"] else "")
     )
     yield f"leakage: {found['copied_images']:.1%} of the judged images look like copies of training images"
     for number, cause in enumerate(found["causes"]):

@@ -20,10 +20,15 @@ from ssl_pcb.stages.evaluating.written import FILE
 log = logging.getLogger(__name__)
 
 
+def evaluation_files(run: Path) -> list[Path]:
+    """What ``evaluate`` has written into folders of a run, the newest first."""
+    files = run.glob(f"*/{FILE}")
+    return sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.parent.name), reverse=True)
+
+
 def newest_evaluation(run: Path) -> Path | None:
     """The newest of the folders that ``evaluate`` has written into a run; ``None`` if there is none."""
-    found = sorted(run.glob(f"evaluation-*/{FILE}"), key=lambda file: (file.stat().st_mtime_ns, file.parent.name))
-    return found[-1].parent if found else None
+    return next((file.parent for file in evaluation_files(run)), None)
 
 
 def read_evaluation(folder: Path, saved: Saved) -> dict[str, Any]:
@@ -65,7 +70,8 @@ def operating_of(saved: Saved, evaluation: Path | None) -> Operating:
         return Operating(
             low=found["low"], high=found["high"], unfamiliar_from=found["unfamiliar_from"],
             defect_rate=found["defect_rate"],
-            rate_given=not math.isclose(found["defect_rate"], validation_share(saved)),
+            # Evaluations of old do not say.
+            rate_given=found.get("rate_given", not math.isclose(found["defect_rate"], validation_share(saved))),
             calibration=CalibrationFacts(**{key: found["calibration"][key] for key in CalibrationFacts.model_fields}),
             chosen=f"{folder.name}: {'; '.join(_said(rule, saved.unit) for rule in rules)}",
         )  # fmt: skip

@@ -66,7 +66,7 @@ def kept_apart(saved: Saved) -> Scored:
 def score_data(saved: Saved, data: Path, device: str, ledger: Path, purpose: str) -> Scored:
     """Labelled samples of another manifest: those of split ``test``, or if it has none, those of no split.
 
-    A look at a test split, or at images of the run's own, is in the ledgers before it is told.
+    A look at a test split, or at images of the run's own, or perhaps its own, is in the ledgers before it is told.
 
     Args:
         saved: The run's predictions.
@@ -84,29 +84,31 @@ def score_data(saved: Saved, data: Path, device: str, ledger: Path, purpose: str
     refuse_seen(saved.run, samples, rows)
     own = _own_images(saved, judge)
     images = samples.store.digests(rows)
-    if chose := sum(image in own["val"] for image in images):
+    if own and (chose := sum(image in own["val"] for image in images)):
         raise UserError(
             f"{data}: {chose:,} of the {len(rows):,} samples are of images that chose the threshold of {saved.run}; "
             "judge it on others, or leave out --data"
         )
     scored = _scored(judge, samples, rows, "split 'test' or of no split")
     need_both_classes(scored, str(data))
-    if len(of_test) or not own["test"].isdisjoint(images):
+    if len(of_test) or own is None or not own["test"].isdisjoint(images):
         _record(saved, scored, samples.describe(), ledger, purpose)
     return scored
 
 
-def _own_images(saved: Saved, judge: Classifier) -> dict[str, set[str]]:
-    """Content hashes of the run's own validation and test images."""
+def _own_images(saved: Saved, judge: Classifier) -> dict[str, set[str]] | None:
+    """Content hashes of the run's own validation and test images; ``None`` if they are gone, or others now."""
     try:
         samples, _ = load_samples(judge.config.data)
-        refuse_changed(saved, samples, "")
+        known = samples.fingerprint(labels=False) == saved.record["data"].get("images_fingerprint")
     except UserError:
+        known = False
+    if not known:
         log.warning(
-            "the data of %s are gone or have changed, so whether these samples chose its threshold is not known",
-            saved.run,
+            "the images of %s are gone or have changed, so whether these samples chose its threshold or are its test "
+            "samples is not known; the look is recorded", saved.run,
         )  # fmt: skip
-        return {"val": set(), "test": set()}
+        return None
     return {split: set(samples.store.digests(samples.rows(split))) for split in ("val", "test")}
 
 

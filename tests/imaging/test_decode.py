@@ -77,16 +77,33 @@ def test_several_pictures_in_one_file_are_refused(tmp_path, suffix, reader):
     assert reader(path)[4, 4, 2] < 50 if reader is decode else reader(path).width == 8
 
 
+def small(**tags):
+    found = Image.new("RGB", (2, 2), "blue")
+    found.encoderinfo = {"tiffinfo": {TIFF_SUBFILE_TYPE: 1}} if tags.get("preview", True) else {}
+    return found
+
+
 def test_previews_beside_a_picture_are_none(tmp_path):
     photograph, scan = tmp_path / "a.mpo", tmp_path / "a.tiff"
-    FRAMES[0].save(photograph, save_all=True, append_images=FRAMES[1:])
-    small = Image.new("RGB", (2, 2), "blue")
-    small.encoderinfo = {"tiffinfo": {TIFF_SUBFILE_TYPE: 1}}
-    FRAMES[0].save(scan, save_all=True, append_images=[small])
+    FRAMES[0].save(photograph, save_all=True, append_images=[small()])
+    FRAMES[0].save(scan, save_all=True, append_images=[small()])
     for path in (photograph, scan):
         red, _, blue = decode(path, channels=3)[4, 4].tolist()
         assert red > 200
         assert blue < 50
+
+
+@pytest.mark.parametrize(
+    ("suffix", "more"),
+    [
+        ("tiff", [small(), FRAMES[1]]), ("tiff", [small(preview=False)]), ("mpo", [FRAMES[1]]),
+        ("mpo", [small(), FRAMES[1]]), ("tiff", [small()] * 20),
+    ],
+)  # fmt: skip
+def test_what_is_no_preview_is_another_picture(tmp_path, suffix, more):
+    FRAMES[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=more)
+    with pytest.raises(UserError, match="holds several pictures"):
+        decode(tmp_path / f"a.{suffix}")
 
 
 def write_16bit(array: np.ndarray, path: Path) -> Path:

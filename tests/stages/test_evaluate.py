@@ -135,6 +135,29 @@ def test_scores_of_another_manifest(runs, ssl_pcb_cli):
     assert not Path("no").exists()
 
 
+def test_looks_are_known_where_labels_changed_and_recorded_where_images_are_gone(runs, ssl_pcb_cli):
+    manifest, kept = Manifest.read("m.csv"), Path("m.csv").read_bytes()
+    for split in ("val", "test"):
+        rows = manifest.frame["split"].eq(split)
+        part = manifest.frame[rows].assign(split="").reset_index(drop=True)
+        Manifest(part, manifest.root).write(f"of-{split}.csv")
+    try:
+        frame = manifest.frame.copy()
+        first = frame.index[frame["split"].eq("train") & frame["label"].eq("Defective")][0]
+        frame.loc[first, "label"] = "NonDefective"
+        Manifest(frame, manifest.root).write("m.csv")
+        ended = ssl_pcb_cli("evaluate", "two", "--data", "of-val.csv", "--out", "no")
+        assert "are of images that chose the threshold of two" in ended.err
+        Path("m.csv").unlink()
+        looks = len(ledger())
+        ended = ssl_pcb_cli("evaluate", "two", "--data", "of-test.csv", "--out", "images-gone")
+        assert ended.code == 0, ended.err
+        assert "samples is not known; the look is recorded" in ended.out
+        assert len(ledger()) == looks + 1
+    finally:
+        Path("m.csv").write_bytes(kept)
+
+
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [

@@ -41,6 +41,7 @@ def write_evaluation(found: Evaluation, out: Path) -> None:
             "low": verdicts.low, "high": verdicts.high, "unfamiliar_from": found.unfamiliar_from,
             "chosen_on": "validation", "reported_on": found.where, "test_balance": found.asked.balance,
             "defect_rate": found.defect_rate,
+            "rate_given": found.asked.defect_rate is not None,
             "operating": {name: each.to_dict() for name, each in found.operating.items()},
             "calibration": found.calibrated,
             "panels": None if found.panels is None else panel_figures(found.panels), "gap": found.gap,

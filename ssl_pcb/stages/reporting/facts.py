@@ -44,7 +44,10 @@ def facts(record: Mapping[str, Any], config: StageConfig) -> list[tuple[str, str
 
 
 def _moment(stamp: str | None) -> str | None:
-    return f"{datetime.fromisoformat(stamp):%Y-%m-%d %H:%M:%S} UTC" if stamp else None
+    try:
+        return f"{datetime.fromisoformat(stamp or ''):%Y-%m-%d %H:%M:%S} UTC"
+    except (TypeError, ValueError):  # none, or damaged
+        return None
 
 
 def sentence(record: Mapping[str, Any], config: StageConfig) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ssl_pcb.reports.audit_result import RESULT, Finding
 from ssl_pcb.reports.page.pictures import sheet
+from ssl_pcb.stages.operating import evaluation_files
 
 SHEETS = {
     "reconstructions.png": "Reconstructions",
@@ -16,7 +17,7 @@ SHEETS = {
 }
 """Pictures that stages leave."""
 
-EVALUATION, OWN = "evaluation.json", "the run's own threshold"
+OWN = "the run's own threshold"
 
 
 def sheets(run: Path) -> list[dict[str, str]]:
@@ -24,17 +25,18 @@ def sheets(run: Path) -> list[dict[str, str]]:
     return [{"title": title, "image": sheet(run / name)} for name, title in SHEETS.items() if (run / name).is_file()]
 
 
-def evaluations(run: Path) -> list[dict[str, Any]]:
-    """Operating points that ``evaluate`` found, the newest first, each once.
+def evaluations(run: Path, fingerprint: str | None) -> list[dict[str, Any]]:
+    """Operating points that ``evaluate`` found on the run's own data, the newest first, each once.
 
     Each is ``named``, and has its ``folder``, thresholds ``low`` and ``high``, and the ``rate`` of Defective in the
     field.
     """
-    files = sorted(run.glob(f"*/{EVALUATION}"), key=lambda file: (file.stat().st_mtime_ns, file.parent.name))
     found: dict[str, dict[str, Any]] = {}
-    for file in reversed(files):
+    for file in evaluation_files(run):
         each = _read(file)
         try:
+            if each["data"]["fingerprint"] != fingerprint:
+                continue
             named = _named(each["rule"], each.get("review"))
             kept = {"rate": float(each["defect_rate"]), "low": float(each["low"]), "high": float(each["high"])}
         except (KeyError, TypeError, ValueError, AttributeError):  # in another form than that of evaluations
@@ -52,7 +54,7 @@ def audits(run: Path, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             continue
         try:
             shown = {"lines": list(_lines(each)), "image": _picture(each, file.parent)}
-        except (KeyError, TypeError, ValueError):  # in another form than that of audits
+        except (KeyError, TypeError, ValueError, AttributeError, OSError):  # in another form than that of audits
             continue
         yield {"name": each["audit"], "passed": bool(each.get("passed")), "folder": str(file.parent), **shown}
 

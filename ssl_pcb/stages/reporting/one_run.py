@@ -37,7 +37,11 @@ def tell(reported: Reported, name: str, looks: Looks) -> Told:
     notes: list[str] = []
     rows = curves.read_metrics(run)
     summary = saved.summary if saved else {}
-    chosen = figures.offered(saved, evaluated := found.evaluations(run)) if saved else []
+    chosen = (
+        figures.offered(saved, evaluated := found.evaluations(run, saved.record["data"]["fingerprint"]))
+        if saved
+        else []
+    )
     at = ThreeWay(chosen[0]["low"], chosen[0]["high"]) if chosen else None
     told, entries, sheet = show(reported, at, looks, notes)
     shown = {

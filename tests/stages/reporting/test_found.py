@@ -50,6 +50,9 @@ def test_a_finding_is_told_as_the_audit_tells_it_and_its_picture_is_shown(run):
 def test_what_is_in_another_form_is_no_audit_and_no_picture_of_elsewhere_is_shown(run):
     audit(run / "x", "duplicates", findings=[{"what": "copies"}])
     audit(run / "y", "labels", findings="none")
+    audit(run / "w", "labels", facts=None)
+    audit(run / "v", "labels", picture="no.png")
+    (run / "v" / "no.png").write_text("none")
     audit(run / "z", "next", picture="../elsewhere.png")
     Image.new("RGB", (30, 20)).save(run / "elsewhere.png")
     (found,) = audits(run, RECORD)
@@ -63,9 +66,16 @@ def test_operating_points_are_named_by_what_they_are_for(run):
     ]  # fmt: skip
     for number, (rule, review) in enumerate(rules):
         (run / f"evaluation-{number}").mkdir()
-        found = {"rule": rule, "review": review, "low": number, "high": number + 1, "defect_rate": 0.1 * number}
+        found = {
+            "rule": rule,
+            "review": review,
+            "low": number,
+            "high": number + 1,
+            "defect_rate": 0.1 * number,
+            **RECORD,
+        }
         (run / f"evaluation-{number}" / "evaluation.json").write_text(json.dumps(found))
-    assert {each["named"]: each["low"] for each in evaluations(run)} == {
+    assert {each["named"]: each["low"] for each in evaluations(run, "abc")} == {
         "the run's own threshold": 0, "at most 1 % escape": 1, "best F1": 2,
         "at most 1 % escape, NG at most 2 % false calls": 3,
     }  # fmt: skip
@@ -76,15 +86,16 @@ def test_operating_points_are_the_newest_first_and_of_two_alike_the_newer(run):
     for number, rule in enumerate([escape, best, None, escape, None]):
         folder = run / f"evaluation-{number}"
         folder.mkdir()
-        found = {"rule": rule, "review": None, "low": number, "high": number, "defect_rate": 0.3}
+        found = {"rule": rule, "review": None, "low": number, "high": number, "defect_rate": 0.3, **RECORD}
         (folder / "evaluation.json").write_text(json.dumps(found))
         os.utime(folder / "evaluation.json", (number, number))
     (run / "evaluation-5").mkdir()
     (run / "evaluation-5" / "evaluation.json").write_text("{ damaged")
-    for number, other in enumerate([{"low": "<b>"}, {"rule": [1]}, {"defect_rate": None}], 6):
+    others = [{"low": "<b>"}, {"rule": [1]}, {"defect_rate": None}, {"data": {"fingerprint": "of others"}}, {"data": 1}]
+    for number, other in enumerate(others, 6):
         (run / f"evaluation-{number}").mkdir()
         (run / f"evaluation-{number}" / "evaluation.json").write_text(json.dumps(found | other))
-    assert [each["folder"] for each in evaluations(run)] == ["evaluation-4", "evaluation-3", "evaluation-1"]
+    assert [each["folder"] for each in evaluations(run, "abc")] == ["evaluation-4", "evaluation-3", "evaluation-1"]
 
 
 def test_sheets_of_the_folder_are_shown(run):
