@@ -126,12 +126,20 @@ class Samples:
     @property
     def least_side(self) -> int | None:
         """The shortest side of a training sample in pixels of its source image; ``None`` without any."""
+        sides = self._sides()
+        return max(1, int(sides.min())) if len(sides) else None
+
+    @property
+    def most_side(self) -> int | None:
+        """The longest one."""
+        sides = self._sides()
+        return max(1, int(sides.max())) if len(sides) else None
+
+    def _sides(self) -> NDArray[np.float64]:
+        """(N, 2) of the training samples."""
         rows = self.rows("train")
-        if not len(rows):
-            return None
         crops = self.manifest.frame["crop"].iloc[rows]
-        sides = np.where(crops.eq("").to_numpy()[:, None], self.store.sizes[rows], crop_sizes(crops))
-        return max(1, int(sides.min()))
+        return np.where(crops.eq("").to_numpy()[:, None], self.store.sizes[rows], crop_sizes(crops))
 
     def describe(self) -> dict[str, object]:
         """Facts about the data for a run's records."""
@@ -143,6 +151,7 @@ class Samples:
             "board_disjoint": self.manifest.board_disjoint,
             "unit": self.unit,
             "least_side": self.least_side,
+            "most_side": self.most_side,
             "splits": {
                 split or "none": {
                     "samples": int(frame["split"].eq(split).sum()),

@@ -145,6 +145,7 @@ class ModelFacts(Section):
     least_side: Annotated[int, Field(ge=1)] | None = Field(
         None, description="shortest side of a training sample in pixels of its image; none = not known"
     )
+    most_side: Annotated[int, Field(ge=1)] | None = Field(None, description="the longest one")
     margin: int = Field(ge=0, le=4096, description="ring around a sample while it is cut out, in pixels")
     channels: Literal[1, 3] = Field(description="1 grey, 3 colour")
     bit_depth: int = Field(ge=8, le=16, description="significant bits of 16-bit images")
@@ -163,6 +164,11 @@ class ModelFacts(Section):
         if self.least_side is not None:
             return self.least_side / 2
         return min(self.image_size, self.tile or self.image_size) / 4
+
+    @property
+    def most(self) -> float:
+        """Samples with a longer side than this are refused: shrunk so far, a defect of training's size is gone."""
+        return math.inf if self.most_side is None else 2 * self.most_side
 
     @property
     def inputs(self) -> int:

@@ -116,7 +116,7 @@ class Reader:
                     "aligned pixel by pixel"
                 )
                 raise UserError(f"{fault}; name another with --reference", fault=fault)
-        _refuse_tiny(item, facts, width, height)
+        _refuse_far(item, facts, width, height)
         for box in _places(item, facts, width, height):
             crop = None if facts.tile is None and item.crop is None else box
             yield _cut(image, golden, crop, box, facts)
@@ -149,8 +149,8 @@ def _places(item: Item, facts: ModelFacts, width: int, height: int) -> list[Box]
     return [whole] if facts.tile is None else [*windows(width, height, facts.tile)]
 
 
-def _refuse_tiny(item: Item, facts: ModelFacts, width: float, height: float) -> None:
-    """Refuse what is far smaller than all training samples: enlarged to their size, it would look good."""
+def _refuse_far(item: Item, facts: ModelFacts, width: float, height: float) -> None:
+    """Refuse what is far smaller or larger than all training samples: brought to their size, it would look good."""
     if item.crop is not None:
         width, height = item.crop[2] - item.crop[0], item.crop[3] - item.crop[1]
     if min(width, height) < facts.least:
@@ -158,6 +158,11 @@ def _refuse_tiny(item: Item, facts: ModelFacts, width: float, height: float) -> 
         raise UserError(
             f"{item.name}: {width:g}x{height:g} px is too small for this model{known}; send one of at least "
             f"{math.ceil(facts.least)} px on each side"
+        )
+    if max(width, height) > facts.most and (facts.tile is None or item.crop is not None):
+        raise UserError(
+            f"{item.name}: {width:g}x{height:g} px is too large for this model, whose training {facts.unit}s have "
+            f"{facts.most_side} px at most; send parts of at most {math.floor(facts.most)} px on each side"
         )
 
 

@@ -68,10 +68,15 @@ def deploy(folder: Path, device: str, evaluation: Path | None) -> Deployed:
     judge = load_classifier(folder, device, "fp32")
     saved = read_saved(folder)
     operating = operating_of(saved, evaluation)
-    if judge.config.runtime.precision == "bf16":
+    if judged_in(saved, judge) != "fp32":
         log.info("%s: was judged in bf16; this is fp32, and close calls may differ", folder)
     bank = _bank(judge) if operating.unfamiliar_from is not None else None
     return Deployed(saved, judge, _facts(saved, judge, operating), Deployable(judge.model, bank).eval())
+
+
+def judged_in(saved: Saved, judge: Classifier) -> str:
+    """The precision of the scores that a run has saved; those of old are in that of training."""
+    return str(saved.record.get("judged_in", judge.config.runtime.precision))
 
 
 def _facts(saved: Saved, judge: Classifier, operating: Operating) -> ModelFacts:
@@ -83,6 +88,7 @@ def _facts(saved: Saved, judge: Classifier, operating: Operating) -> ModelFacts:
         tile=tile,
         image_size=data.image_size,
         least_side=saved.record["data"].get("least_side"),  # runs of earlier versions have none
+        most_side=saved.record["data"].get("most_side"),
         margin=0 if tile is None else data.margin_pixels,
         channels=cast(Literal[1, 3], int(data.channels)),
         bit_depth=int(data.bit_depth),

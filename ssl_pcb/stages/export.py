@@ -18,7 +18,7 @@ from ssl_pcb.deploy.onnx_network import open_onnx
 from ssl_pcb.deploy.predictor import Predictor
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages.deployable import TorchNetwork
-from ssl_pcb.stages.deployed import Deployed, deploy
+from ssl_pcb.stages.deployed import Deployed, deploy, judged_in
 from ssl_pcb.stages.export_card import model_card
 from ssl_pcb.stages.export_checks import Agreement, Beside, agreement, beside, refuse_disagreement
 from ssl_pcb.stages.onnx_export import quantise, write_onnx
@@ -54,7 +54,7 @@ def export(run: Path, out: Path, evaluation: Path | None, *, int8: bool) -> None
         found = agreement(plain, exported, _pixels(deployed, samples, val.rows), val.scores)
         say_agreement(found, deployed.facts.unit)
         refuse_disagreement(out, found)
-        say_of_saved(found, deployed.judge.config.runtime.precision)
+        say_of_saved(found, judged_in(deployed.saved, deployed.judge))
         quick = _int8(deployed, samples, part, files.enter_context(whole_file(fast)), exported) if int8 else None
         files.enter_context(whole_file(card)).write_text(model_card(deployed, found, quick), encoding="utf-8")
     if deployed.facts.operating.of_validation:
@@ -84,7 +84,7 @@ def say_agreement(found: Agreement, unit: str) -> None:
 def say_of_saved(found: Agreement, precision: str) -> None:
     """Warn where a score that the run has saved leads to another verdict than the same network computes now."""
     if found.judged_otherwise:
-        why = "" if precision == "fp32" else f", which was in {precision}; a run with --precision fp32 has none"
+        why = "" if precision == "fp32" else f", which was in {precision}; a run made anew is judged in fp32"
         log.warning(
             "%d of them have another verdict than when the run was evaluated (scores by up to %.2g)%s",
             found.judged_otherwise, found.judged_score, why,

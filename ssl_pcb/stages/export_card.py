@@ -64,6 +64,8 @@ def _what(facts: ModelFacts) -> Iterator[str]:
     panel = f", windows of {facts.tile} px of a panel overlapping by half" if facts.tile else ""
     yield f"network {facts.network}, at {facts.image_size} px, {'grey' if facts.channels == 1 else 'colour'}{panel}"
     yield f"refuses what has a side below {math.ceil(facts.least)} px: {_least(facts)}"
+    if facts.most_side is not None and facts.tile is None:
+        yield f"refuses what has a side above {math.floor(facts.most)} px: twice the longest side of a training image"
     if point.low < point.high:
         yield f"thresholds {point.name}: OK below {point.low:.6g}, NG from {point.high:.6g}, REVIEW between"
     else:

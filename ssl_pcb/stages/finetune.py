@@ -96,6 +96,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             data=samples.describe(),
             backbone=describe_backbone(config.backbone, channels) | {"network": backbone.name},
             checkpoint=start.checkpoint,
+            judged_in="fp32",
             parameters=sum(each.numel() for each in model.parameters()),
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
@@ -162,6 +163,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
 def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], fabric: Fabric) -> NDArray[np.float64]:
     """Log-odds of Defective (N,) of manifest ``rows``, in eval mode and without augmentation.
 
+    In fp32, whatever the network was trained in: so will the line judge, by thresholds that these scores choose.
     Several processes share the work; each gets all of the result.
 
     Raises:
@@ -171,8 +173,7 @@ def predict(model: ImageClassifier, samples: Samples, rows: NDArray[np.int64], f
     found = [torch.zeros(0, device=fabric.device)]  # with fewer samples than processes, some have none
     own, size = share_of(fabric).of(np.arange(len(rows))), images_at_once(model.size, fabric.device)
     for batch in fetched(batches(samples.pixels(rows), own, size, drop_last=False), fabric.device):
-        with fabric.autocast():
-            found.append(model.scores(batch.inputs))
+        found.append(model.scores(batch.inputs))
     scores = gather_shares(torch.cat(found), len(rows), fabric).double().cpu().numpy()
     if not np.isfinite(scores).all():
         raise DivergedError("training diverged: the network's scores are no longer numbers; lower optimizer.lr")

@@ -130,13 +130,14 @@ def test_describe_counts_each_split(folder):
 
 def test_the_least_side_is_that_of_training_samples_as_they_are_cut(folder):
     assert load(folder).describe()["least_side"] == 16
+    assert load(folder).describe()["most_side"] == load(folder).most_side >= 16
     edit(folder, "crop", "0 0 9 30", row=2)  # of validation
     assert load(folder).least_side == 16
     edit(folder, "crop", "0 0 30 12", row=1)
     assert load(folder).least_side == 12
     for row in (0, 1):
         edit(folder, "split", "val", row)
-    assert load(folder).least_side is None
+    assert load(folder).least_side is load(folder).most_side is None
 
 
 def test_the_least_side_of_whole_images_is_theirs(folder):
@@ -144,3 +145,4 @@ def test_the_least_side_of_whole_images_is_theirs(folder):
         edit(folder, "crop", "", row)
     Image.new("L", (50, 20)).save(folder / "1.png")
     assert load(folder).least_side == 20
+    assert load(folder).most_side == 50

@@ -180,6 +180,19 @@ def test_what_is_far_smaller_than_training_is_refused_and_the_others_go_on(brigh
         assert "\n" not in each.error
 
 
+def test_what_is_far_larger_than_training_is_refused_but_for_panels(brightness):
+    """Shrunk so far, a defect would be gone; a panel is judged by windows, of which none is shrunk."""
+    for known, errs in (({"most_side": 60}, True), ({}, False), ({"most_side": 60, "tile": 32}, False)):
+        fits, large = load_classifier(brightness(**known))([grey(50, 40, 120), grey(50, 40, 121)])
+        assert fits.verdict == "OK"
+        assert bool(large.error) == errs
+    (found,) = load_classifier(brightness(most_side=60))([grey(50, 40, 121)])
+    assert found.error.endswith(
+        "121x40 px is too large for this model, whose training images have 60 px at most; send parts of at most 120 px "
+        "on each side"
+    )
+
+
 def test_a_part_that_is_far_too_small_is_refused(brightness):
     small, whole = (Item("a", grey(50, 100, 100), box) for box in ((0.0, 0.0, 40.0, 15.0), (0.0, 0.0, 40.0, 16.0)))
     first, second = load_classifier(brightness(tile=32, least_side=32))([small, whole])

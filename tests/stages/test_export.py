@@ -62,6 +62,14 @@ def predictions(run):
     return pd.read_csv(Path(run) / "predictions.csv", keep_default_na=False)
 
 
+def test_a_run_that_was_trained_in_bf16_is_judged_as_the_line_will(runs):
+    """Else the thresholds that its scores choose would not hold there."""
+    run_stage("finetune", None, KEYS | {"runtime.precision": "bf16", "runtime.out": "half"}, resume=False)
+    val = predictions("half").query("split == 'val'")
+    found = load_classifier("half")([Path(path) for path in val["path"]])
+    assert [each.score for each in found] == pytest.approx(val["score"].tolist(), abs=1e-5)
+
+
 @pytest.mark.parametrize("data", ["m.csv", "tiles.csv"])
 def test_prediction_reads_files_to_the_pixels_of_training(runs, data):
     run = "images" if data == "m.csv" else "tiles"
