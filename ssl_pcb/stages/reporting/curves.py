@@ -71,5 +71,6 @@ def _cell(value: Any) -> str:
 
 
 def _words(name: str) -> str:
-    words = name.replace("_", " ").replace("auroc", "AUROC").replace("knn", "kNN").replace("std", "spread")
+    words = {"lr": "learning rate"}.get(name, name).replace("_", " ")
+    words = words.replace("auroc", "AUROC").replace("knn", "kNN").replace("std", "spread")
     return words[:1].upper() + words[1:] if not words.startswith("kNN") else words

@@ -10,7 +10,7 @@ ROWS = [
 
 def test_what_is_of_one_kind_stands_in_one_chart():
     drawn = {chart["title"]: chart for chart in curves(ROWS)}
-    assert list(drawn) == ["Loss", "Accuracy, AUROC, average precision", "Lr"]
+    assert list(drawn) == ["Loss", "Accuracy, AUROC, average precision", "Learning rate"]
     assert drawn["Loss"]["series"] == [{"name": "Loss", "points": [[1, 2.0], [2, 1.0]]}]
     shares = drawn["Accuracy, AUROC, average precision"]
     assert shares["unit"] == "share"
