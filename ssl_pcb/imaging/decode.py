@@ -24,6 +24,7 @@ from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.depth import read_deep, significant, stored_depth, to_eight_bits
 from ssl_pcb.imaging.encoded import Encoded, ImageFile
 from ssl_pcb.imaging.orientation import Image8, swaps_sides, turn_boxes, turn_pixels
+from ssl_pcb.imaging.pages import refuse_several
 
 __all__ = [
     "MAX_PIXELS",
@@ -47,12 +48,6 @@ SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", "
 # Only formats that are decoded in-process from the file alone: no EPS, no PDF, no outside references.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # MPO opens as JPEG
 _GREY_MODES = ("1", "L", "LA", "La")
-
-TIFF_SUBFILE_TYPE = 254
-"""Tag whose lowest bit says that a page is another one of this file in small."""
-
-MOST_PREVIEWS = 16
-"""Further pictures of a file that are looked at; with more of them it is no photograph or scan."""
 
 # Pillow's limit would refuse or warn about large panels, at opening and again at cropping; every file is
 # measured here against max_pixels instead, before a pixel of it is decoded.
@@ -179,34 +174,12 @@ def opened(path: ImageFile, max_pixels: int) -> Iterator[Image.Image]:
                     f"{fault} (an image bomb?); if the image is meant, raise --max-pixels or data.max_pixels",
                     fault=fault,
                 )
-            _refuse_several(image, path)
+            refuse_several(image, path)
             yield image
     except (UserError, MemoryError):
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error and others
         raise UserError(f"{path}: {_reason(path, error)}") from error
-
-
-def _refuse_several(image: Image.Image, path: ImageFile) -> None:
-    """Of several pictures, one alone would be judged, and nobody told. Previews beside a picture are none."""
-    if getattr(image, "is_animated", False) and not (image.format in ("TIFF", "MPO") and _previews_follow(image)):
-        raise UserError(f"{path}: holds several pictures (pages or an animation); save the one that is meant by itself")
-
-
-def _previews_follow(image: Image.Image) -> bool:
-    """Whether all but the first picture of a file are that one in small."""
-    area = image.width * image.height
-    try:
-        for number in range(1, MOST_PREVIEWS + 1):
-            image.seek(number)
-            small = image.width * image.height < area
-            if not small or (image.format == "TIFF" and not image.tag_v2.get(TIFF_SUBFILE_TYPE, 0) & 1):  # type: ignore[attr-defined]
-                return False
-    except EOFError:
-        return True
-    finally:
-        image.seek(0)
-    return False
 
 
 def _reason(path: ImageFile, error: Exception) -> str:

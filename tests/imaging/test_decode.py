@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from ssl_pcb.errors import UserError
-from ssl_pcb.imaging.decode import MAX_PIXELS, TIFF_SUBFILE_TYPE, decode, probe, significant_bits, turn_boxes
+from ssl_pcb.imaging.decode import MAX_PIXELS, decode, probe, significant_bits, turn_boxes
+from ssl_pcb.imaging.pages import TIFF_SUBFILE_TYPE
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 14), dtype=np.uint8)
