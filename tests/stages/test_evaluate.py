@@ -179,14 +179,14 @@ def test_predictions_that_are_not_the_runs_own_are_refused(runs, ssl_pcb_cli, sp
     assert not Path("no").exists()
 
 
-@pytest.mark.parametrize("file", ["run.json", "summary.json"])
-@pytest.mark.parametrize("lost", ["data", "reports", "marks"])
+@pytest.mark.parametrize(
+    ("file", "lost"), [("run.json", "data"), ("summary.json", "reports"), ("summary.json", "marks")]
+)
 def test_damaged_records_are_refused_in_a_line(runs, ssl_pcb_cli, file, lost):
     shutil.rmtree("damaged", ignore_errors=True)
     shutil.copytree("one", "damaged")
     record = json.loads(Path("damaged", file).read_text())
-    if record.pop(lost, None) is None:
-        pytest.skip(f"{file} has no {lost}")
+    del record[lost]
     Path("damaged", file).write_text(json.dumps(record))
     for command in (("evaluate", "damaged", "--out", "no"), ("report", "damaged", "-o", "no.html")):
         ended = ssl_pcb_cli(*command)
