@@ -55,8 +55,6 @@ def open_run(folder: Path, device: str, threads: int | None, evaluation: Path | 
 def deploy(folder: Path, device: str, evaluation: Path | None) -> Deployed:
     """Read all that the run in ``folder`` needs to judge images.
 
-    It judges in fp32, whatever it was trained in: bfloat16 rounds otherwise on every processor.
-
     Args:
         folder: A finished run of finetune.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -65,7 +63,7 @@ def deploy(folder: Path, device: str, evaluation: Path | None) -> Deployed:
     Raises:
         UserError: If it is no such run, is damaged, or the training images that it compares with are gone.
     """
-    judge = load_classifier(folder, device, "fp32")
+    judge = load_classifier(folder, device)
     saved = read_saved(folder)
     operating = operating_of(saved, evaluation)
     if judged_in(saved, judge) != "fp32":

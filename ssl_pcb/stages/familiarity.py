@@ -63,7 +63,7 @@ def mark_unfamiliar(
 
 
 def features_of(judge: Classifier, data: Path | None, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Features (N, D) of rows (N,) of the run's manifest, or of ``data``, in the precision of ``judge``."""
+    """Features (N, D) of rows (N,) of the run's manifest, or of ``data``."""
     config = judge.config.data.model_copy(update={"manifest": data} if data else {})
     samples, _ = load_samples(config)
     cache = config.cache or cache_dir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -31,7 +30,7 @@ class Classifier:
         config: The run's.
         model: Network and head.
         threshold: Scores of at least this are Defective; validation chose it.
-        fabric: Device and the run's precision.
+        fabric: Device, and fp32.
     """
 
     config: FinetuneConfig
@@ -40,13 +39,14 @@ class Classifier:
     fabric: Fabric
 
 
-def load_classifier(folder: Path, device: str, precision: Literal["fp32"] | None = None) -> Classifier:
-    """The classifier of the run in ``folder``.
+def load_classifier(folder: Path, device: str) -> Classifier:
+    """The classifier of the run in ``folder``, in fp32 whatever it was trained in.
+
+    bfloat16 rounds otherwise on every processor, and a threshold must mean the same on each of them.
 
     Args:
         folder: A finished run of finetune.
         device: ``auto``, ``cpu`` or ``cuda``.
-        precision: To compute in; ``None`` = the run's own.
 
     Raises:
         UserError: If it is no such run, or is damaged.
@@ -60,7 +60,7 @@ def load_classifier(folder: Path, device: str, precision: Literal["fp32"] | None
     bare = config.model_copy(update={"auxiliary": None})  # it took part in training alone
     model = build_classifier(bare, backbone, np.ones(len(LABELS), np.int64)).eval()
     _fill(model.classifier.head, folder / HEAD)
-    runtime = config.runtime.model_copy(update={"device": device, "precision": precision or config.runtime.precision})
+    runtime = config.runtime.model_copy(update={"device": device, "precision": "fp32"})
     fabric = alone(runtime)
     model.to(fabric.device, memory_format=memory_format(runtime))  # type: ignore[call-overload]
     return Classifier(config, model, _threshold(folder / "summary.json"), fabric)

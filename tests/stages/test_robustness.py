@@ -9,13 +9,15 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from ssl_pcb.audit.camera.scoring import CLEAN
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.synthetic.generate import synthesize
+from ssl_pcb.stages.validation import Validation
 
 SMALL = {
     "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8, "training.epochs": 1,
-    "runtime.threads": 1, "runtime.precision": "fp32", "runtime.layout": "contiguous", "runtime.device": "cpu",
+    "runtime.threads": 1, "runtime.precision": "bf16", "runtime.layout": "contiguous", "runtime.device": "cpu",
     "checkpoint": "none", "resamples": 100,
 }  # fmt: skip
 FILES = ["audit.json", "robustness.csv", "robustness.json", "robustness.png"]
@@ -60,6 +62,12 @@ def test_a_run_is_measured_on_its_validation_samples(run, audit):
         assert line in ended.out
     with Image.open("whole/robustness.png") as sheet:
         assert sheet.width > 1000
+
+
+def test_pictures_as_they_are_get_the_scores_that_the_run_has_saved_in_fp32(run):
+    asked = Validation.open(run, None, samples=10**9, seed=0, device="cpu")
+    saved = pd.read_csv(run / "predictions.csv").set_index("row")["score"]
+    np.testing.assert_allclose(asked.scores({})[CLEAN], saved[asked.rows], atol=1e-5)
 
 
 def test_the_verdict_is_in_the_exit_code_and_in_the_form_of_all_audits(run, audit):
