@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ssl_pcb.config.load import as_yaml
-from ssl_pcb.config.show import describe
+from ssl_pcb.config.load import as_yaml, load_config
+from ssl_pcb.config.presets import recipe_for
+from ssl_pcb.config.show import as_text, describe
 from ssl_pcb.config.stages import STAGES
 
 
@@ -16,17 +17,21 @@ def config() -> None:
 
 @config.command()
 @click.argument("stage", type=click.Choice(list(STAGES)))
-@click.option("--yaml", "whole_file", is_flag=True, help="Print a complete config file with the defaults instead.")
+@click.option(
+    "--yaml", "whole_file", is_flag=True, help="Print instead what STAGE does without flags, as a config file."
+)
 def show(stage: str, whole_file: bool) -> None:
     """List the keys of STAGE with type, default and meaning, as --set and config files take them."""
-    schema = STAGES[stage]
+    schema, recipe = STAGES[stage], recipe_for(stage, {}, with_file=False)
     if whole_file:
-        click.echo(as_yaml(schema()), nl=False)
+        click.echo(as_yaml(load_config(schema, beneath=[recipe])), nl=False)
         return
     for key in describe(schema):
         click.secho(key.name, bold=True, nl=False)
         of = f" (of {key.variant})" if key.variant and not key.name.endswith(".name") else ""
-        click.echo(f"{of}  {key.type}  [default: {key.default}]")
+        alone = as_text(recipe[key.name]) if key.name in recipe else key.default
+        bare = f"; of a bare 'ssl-pcb {stage}': {alone}" if alone != key.default else ""
+        click.echo(f"{of}  {key.type}  [default: {key.default}{bare}]")
         click.echo(f"    {key.meaning}")
 
 

@@ -47,10 +47,10 @@ def _keys(defaults: BaseModel, prefix: str, variant: str = "") -> Iterator[Key]:
         default = getattr(defaults, name)
         sections = list(_sections(field.annotation))
         if not sections:
-            yield Key(prefix + name, _type(field), _text(default), field.description or "", variant)
+            yield Key(prefix + name, _type(field), as_text(default), field.description or "", variant)
             continue
         if type(None) in get_args(field.annotation):
-            yield Key(prefix + name, "none, or the keys below", _text(default), field.description or "", variant)
+            yield Key(prefix + name, "none, or the keys below", as_text(default), field.description or "", variant)
         for section in sections:
             own = str(section.model_fields["name"].default) if len(sections) > 1 else variant
             for key in _keys(default if isinstance(default, section) else section(), f"{prefix}{name}.", own):
@@ -99,11 +99,12 @@ def _words(annotation: Any) -> str:
     }.get(annotation.__name__, str(annotation))
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """``value`` as YAML would write it in one line."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_text(item) for item in value) + "]"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(as_text(item) for item in value) + "]"
     return f"{value:g}" if isinstance(value, float) else str(value)

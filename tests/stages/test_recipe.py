@@ -50,6 +50,20 @@ def test_whoever_chooses_a_method_does_not_get_it(asked, with_file, is_recipe):
     assert recipe_for("finetune", asked, with_file=with_file) == {}
 
 
+def test_config_show_tells_the_recipe_from_the_defaults(ssl_pcb_cli):
+    shown = ssl_pcb_cli("config", "show", "pretrain").out
+    assert "[default: avg; of a bare 'ssl-pcb pretrain': max]" in shown
+    assert "[default: adamw]" in shown
+    assert "of a bare" not in ssl_pcb_cli("config", "show", "finetune").out
+
+
+def test_the_file_that_config_show_prints_does_what_the_bare_command_does(workplace, ssl_pcb_cli):
+    Path("shown.yaml").write_text(ssl_pcb_cli("config", "show", "pretrain", "--yaml").out)
+    bare, _ = run(ssl_pcb_cli, "pretrain", "bare", **SETS)
+    by_file, _ = run(ssl_pcb_cli, "pretrain", "by_file", "--config", "shown.yaml", **SETS)
+    assert by_file | {"runtime": None} == bare | {"runtime": None}
+
+
 def test_what_comes_after_takes_the_newest_run_and_its_network(workplace, ssl_pcb_cli):
     painted, ended = run(ssl_pcb_cli, "pretrain", "painted", **SETS)
     assert "painted defects, as README recommends" in ended.out
