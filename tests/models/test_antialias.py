@@ -10,6 +10,7 @@ from torch import nn
 from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
+from ssl_pcb.models.antialias import Blur
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.training.checkpoint import load_backbone, save_backbone
@@ -48,6 +49,17 @@ def as_if_trained(backbone, images):
         for _ in range(5):
             backbone.train()(images)
     return backbone.eval()
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 15])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_blur_is_that_of_the_paper(size, stride):
+    """Reflected at the edges, weighted 1 2 1 in both directions, every second pixel kept."""
+    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
+    rows = (padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]) / 4
+    whole = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
+    torch.testing.assert_close(Blur(3, stride=stride).double()(images), whole[..., ::stride, ::stride])
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, *(pytest.param(name, marks=pytest.mark.slow) for name in NAMED)])
