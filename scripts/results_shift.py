@@ -20,6 +20,7 @@ from ssl_pcb.audit.camera.overlap import SHIFT
 from ssl_pcb.audit.camera.scoring import CLEAN
 from ssl_pcb.reports.run import read_run
 from ssl_pcb.stages.robustness import AUDIT, measure_robustness
+from ssl_pcb.stages.validation import Validation
 
 RESULTS = Path("results")
 RUN = re.compile(r"(?P<network>plain|antialiased|translated)-(?P<seed>\d+)")
@@ -39,7 +40,7 @@ def measured(folder: Path) -> Iterator[pd.DataFrame]:
             continue
         out = run / AUDIT
         if not out.exists():
-            measure_robustness(run, None, out, samples=ALL, balance="natural", seed=0, device="auto")
+            measure_robustness(Validation.open(run, None, samples=ALL, seed=0, device="auto"), out)
         facts = {"network": named["network"], "seed": int(named["seed"]), "split": "val"}
         yield pd.read_csv(out / f"{AUDIT}.csv").assign(**facts, commit=read_run(run)["commit"])
 

@@ -112,6 +112,9 @@ def main() -> None:
         hint = "; the same command with --resume goes on" if resumable else ""
         click.echo(f"ssl-pcb: interrupted{hint}", err=True)
         sys.exit(130)
+    except BrokenPipeError:
+        _mute()
+        sys.exit(1)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -130,6 +133,22 @@ def _refuse(message: str) -> None:
     sys.exit(2)
 
 
+def _mute() -> None:
+    """Write nothing further: who read it, as 'head' does, has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Stdout(logging.StreamHandler):  # type: ignore[type-arg]
+    """Standard output, of which nobody need read the end: the work goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say what went wrong, but for a reader that has gone."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            _mute()
+        else:
+            super().handleError(record)
+
+
 class _Console(logging.Formatter):
     """Lines for a terminal, which file names must not command."""
 
@@ -139,7 +158,7 @@ class _Console(logging.Formatter):
 
 
 def _configure_logging() -> None:
-    console = logging.StreamHandler(sys.stdout)
+    console = _Stdout(sys.stdout)
     console.setLevel(logging.CRITICAL if helper_process() else logging.INFO)
     console.setFormatter(_Console("%(message)s"))
     # Other libraries' chatter belongs into the log file of a run.

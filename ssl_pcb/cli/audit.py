@@ -51,7 +51,7 @@ def audit() -> None:
 @click.option("--config", "config_file", type=PATH, help="YAML config of that stage, if not the default.")
 @click.option("--samples", default=500, show_default=True, help="Most samples to look at.")
 @click.option("--views", default=4, show_default=True, help="Views of each; of --run one.")
-@click.option("--seed", default=0, show_default=True, help="Seed.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Where --run computes.",
@@ -149,7 +149,7 @@ def norms(
     help="Most validation samples, each class in its share.",
 )  # fmt: skip
 @balance_option
-@click.option("--seed", default=0, show_default=True, help="Seed.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
@@ -161,10 +161,14 @@ def robustness(
     Escape and false-call rate at the run's own threshold, and AUROC, under twelve corruptions at five severities; the
     share of the verdicts that a shift of 1 to 8 px flips. Validation samples only, never test boards.
     """
+    from ssl_pcb.stages.checks import refuse_used_folder
     from ssl_pcb.stages.robustness import measure_robustness
+    from ssl_pcb.stages.validation import Validation
 
     folder = out or Path("runs") / f"audit-robustness-{datetime.now():%Y%m%d-%H%M%S}"
-    _, passed = measure_robustness(run, data, folder, samples=samples, balance=balance, seed=seed, device=device)
+    refuse_used_folder(folder)
+    asked = Validation.open(run, data, samples=samples, balance=balance, seed=seed, device=device)
+    _, passed = measure_robustness(asked, folder)
     sys.exit(0 if passed else 1)
 
 

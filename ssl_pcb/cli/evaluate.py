@@ -66,7 +66,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--out", type=PATH, help="New folder.  [default: RUN/evaluation-DATE-TIME]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the bootstrap.")
 def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> None:
     """At which threshold to run a line: escapes against false calls, with bounds, of the run in folder RUN.
 
@@ -82,6 +82,8 @@ def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> No
     named = [name for name, is_given in judged.items() if is_given]
     if len(named) > 1:
         raise UserError(f"{' and '.join(named)}: each names what to report on; give one of them")
+    if flags["gap"] and data is not None:
+        raise UserError("--gap: is the fall to the run's own validation and test boards; leave out --data, or --gap")
     settings = (
         "calibration", "defect_rate", "test", "holdout", "unfamiliar", "gap", "robustness", "panels", "balance",
         "device", "resamples", "seed",

@@ -22,7 +22,13 @@ DEVICE = click.option(
 )  # fmt: skip
 @DEVICE
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap, and of what is shown of many.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the bootstrap, and of what is shown of many.",
+)
 def report(runs: tuple[Path, ...], out: Path, pictures: int, device: str, resamples: int, seed: int) -> None:
     """One page about RUNS, to look at and to hand on: figures, errors with pictures, and where the network looked.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssl_pcb.data.files import separator_of
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
 
@@ -38,8 +40,10 @@ def read_corrections(path: Path) -> pd.DataFrame:
         UserError: If it cannot be read, or lacks these columns.
     """
     try:
-        # Spreadsheets mark UTF-8 by its first bytes.
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False).fillna("")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets mark UTF-8 by its first bytes
+        frame = pd.read_csv(
+            io.StringIO(text), sep=separator_of(text), dtype=str, keep_default_na=False, index_col=False
+        ).fillna("")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of corrections") from None
     except (ValueError, OSError) as error:

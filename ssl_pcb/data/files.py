@@ -79,3 +79,8 @@ class Writer:
         except OSError as error:
             self.failure = error
             raise
+
+
+def separator_of(text: str) -> str:
+    """What separates the cells of a table: whichever of comma, semicolon and tab its first line has most of."""
+    return max(",;\t", key=text.partition("\n")[0].count)

@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 NOT_BOARD_DISJOINT = "not board-disjoint: the manifest names no real boards, so a board may be on both sides"
 
 
+def unit_of(manifest: Manifest) -> str:
+    """What one row is, for naming rates: ``tile`` or ``image``."""
+    return "tile" if manifest.frame["crop"].ne("").any() else "image"
+
+
 @dataclass(frozen=True)
 class Samples:
     """All readable samples of a manifest.
@@ -64,7 +69,7 @@ class Samples:
     @property
     def unit(self) -> str:
         """What one sample is, for naming rates."""
-        return "tile" if self.manifest.frame["crop"].ne("").any() else "image"
+        return unit_of(self.manifest)
 
     def rows(self, *splits: str, labelled: bool = False) -> NDArray[np.int64]:
         """Manifest rows of the named splits whose pixels could be read; only labelled ones if asked."""
@@ -126,18 +131,18 @@ class Samples:
     @property
     def least_side(self) -> int | None:
         """The shortest side of a training sample in pixels of its source image; ``None`` without any."""
-        sides = self._sides()
+        sides = self.sides("train")
         return max(1, int(sides.min())) if len(sides) else None
 
     @property
     def most_side(self) -> int | None:
         """The longest one."""
-        sides = self._sides()
+        sides = self.sides("train")
         return max(1, int(sides.max())) if len(sides) else None
 
-    def _sides(self) -> NDArray[np.float64]:
-        """(N, 2) of the training samples."""
-        rows = self.rows("train")
+    def sides(self, *splits: str) -> NDArray[np.float64]:
+        """(N, 2) of the samples of these splits, in pixels of their source images."""
+        rows = self.rows(*splits)
         crops = self.manifest.frame["crop"].iloc[rows]
         return np.where(crops.eq("").to_numpy()[:, None], self.store.sizes[rows], crop_sizes(crops))
 

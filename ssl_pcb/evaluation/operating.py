@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.data.manifest import LABELS, UNTILED
 from ssl_pcb.decision.verdicts import ThreeWay, at_defect_rate
 from ssl_pcb.evaluation.bootstrap import real_boards
 from ssl_pcb.evaluation.errors import errors_by_name
@@ -48,16 +49,24 @@ class Operating:
         }  # fmt: skip
 
 
+def classes_of_images(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """(N,) 1 where a sample is Defective, or its image has a defect that no tile shows; see :func:`operate`."""
+    untiled = frame[UNTILED].fillna("").ne("") if UNTILED in frame else False
+    return np.where(frame["label"].eq(LABELS[1]) | untiled, 1, 0)
+
+
 def operate(
     frame: pd.DataFrame, verdicts: ThreeWay, unit: str, defect_rate: float, *, resamples: int = 1000, seed: int = 0
 ) -> Operating:
     """Count what the verdicts do.
 
-    An image or a board is Defective if one of its samples is, and is called what its most suspicious one is.
+    An image or a board is Defective if one of its samples is, or a defect of it lies in no tile, and is called what its
+    most suspicious sample is.
 
     Args:
         frame: A row a sample: ``score``, ``label``, ``path``, ``group``, ``types``; of those that are true in a column
-            ``unfamiliar``, if there is one, none is OK.
+            ``unfamiliar``, if there is one, none is OK; in a column ``untiled_boxes``, if there is one, the image's
+            boxes that no tile shows.
         verdicts: The two thresholds.
         unit: What a sample is: ``tile`` or ``image``.
         defect_rate: Share of Defective samples in the field.
@@ -70,6 +79,7 @@ def operate(
     scores, labels = frame["score"].to_numpy(float), np.where(frame["label"].eq(LABELS[1]), 1, 0)
     unfamiliar = frame["unfamiliar"].to_numpy(bool) if "unfamiliar" in frame else np.zeros(len(frame), bool)
     looked_at = np.where(unfamiliar, np.maximum(scores, verdicts.low), scores)  # they cannot escape
+    holding = classes_of_images(frame)
     boards, images = frame["group"].tolist(), frame["path"].tolist()
     units = {unit: [*map(str, range(len(frame)))]}
     if unit == "tile":
@@ -79,7 +89,7 @@ def operate(
     known = units.get("board", [""] * len(frame))
     rates = {}
     for name, members in units.items():
-        highest, classes = by_name(scores, labels, members)
+        highest, classes = by_name(scores, labels if name == unit else holding, members)
         watched, _ = by_name(looked_at, labels, members)
         first = np.unique(members, return_index=True)[1]
         of = [boards[number] for number in first], [images[number] for number in first]

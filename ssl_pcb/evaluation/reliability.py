@@ -12,9 +12,15 @@ from sklearn.model_selection import GroupKFold
 from ssl_pcb.decision.calibration import equal_mass_bins, expected_calibration_error
 from ssl_pcb.decision.calibrators import Method, fit_calibration
 from ssl_pcb.decision.checks import checked_pair
+from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.metrics import brier_score
 
 FOLDS = 5
+
+ONE_IMAGE = (
+    "validation: the samples of a class are of too few source images to judge a calibration on others of them; report "
+    "on samples apart (--holdout, --test or --data, without --gap), or label more validation images"
+)
 
 
 class Bin(NamedTuple):
@@ -71,8 +77,12 @@ def cross_fitted(method: Method, scores: ArrayLike, labels: ArrayLike, images: S
         UserError: On NaN scores, or if the images that remain have one class only.
     """
     values, classes = checked_pair(scores, labels, both_classes=True)
+    if len(set(images)) < 2:
+        raise UserError(ONE_IMAGE)
     folds = GroupKFold(min(FOLDS, len(set(images))))
     found = np.empty(len(values))
     for rest, own in folds.split(values, classes, np.asarray(images, dtype=str)):
+        if len(np.unique(classes[rest])) < 2:
+            raise UserError(ONE_IMAGE)
         found[own] = fit_calibration(method, values[rest], classes[rest]).probabilities(values[own]).values
     return found

@@ -60,7 +60,14 @@ def operating_lines(found: Operating, rule: Rule | None, verdicts: ThreeWay) -> 
         yield f"REVIEW: {found.review_per_1000:.0f} of 1,000 {found.unit}s, where {found.defect_rate:g} are Defective"
     if isinstance(rule, LeastCost):
         yield f"expected cost per {found.unit}: {expected_cost(rule, escape.value, false_call.value):.4g}"
-    yield _promise(found, "this threshold" if verdicts.low == verdicts.high else "these two thresholds")
+    yield _promise(found, thresholds(verdicts))
+
+
+def thresholds(verdicts: ThreeWay) -> str:
+    """The one threshold, or both: OK below the first, NG from the second on."""
+    if verdicts.low == verdicts.high:
+        return f"threshold {verdicts.low:.6g}"
+    return f"thresholds {verdicts.low:.6g} and {verdicts.high:.6g}"
 
 
 def _rate(rate: Rate, of: str, unit: str) -> str:

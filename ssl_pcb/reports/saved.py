@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_pcb.data.files import whole_file
-from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.data.manifest import LABELS, UNTILED
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.balance import Balance, counted
 from ssl_pcb.reports.run import read_run
 
 SAMPLE_COLUMNS = ("path", "crop", "group", "split", "label", "types")
-"""Columns of the manifest that predictions repeat."""
+"""Columns of the manifest that predictions repeat, and :data:`~ssl_pcb.data.manifest.UNTILED` where it has them."""
 
 COLUMNS = {"path", "group", "split", "label", "row", "score", "verdict"}
 FILES = {
@@ -36,7 +36,8 @@ class Scored:
     """Labelled samples and what a model says of them.
 
     Attributes:
-        frame: A row a sample: ``path``, ``crop``, ``group``, ``label``, ``types``, ``row``, ``score``, ``verdict``.
+        frame: A row a sample: ``path``, ``crop``, ``group``, ``label``, ``types``, ``row``, ``score``, ``verdict``,
+            and perhaps ``untiled_boxes``.
     """
 
     frame: pd.DataFrame
@@ -151,9 +152,14 @@ def read_saved(run: Path) -> Saved:
     return saved
 
 
+def sample_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """What predictions repeat of the manifest's rows in ``frame``."""
+    return frame[[*SAMPLE_COLUMNS, *({UNTILED} & set(frame.columns))]]
+
+
 def read_predictions(file: Path) -> pd.DataFrame:
     """A CSV of predictions; names of boards stay text, also those of digits."""
-    return pd.read_csv(file, keep_default_na=False, dtype=dict.fromkeys(SAMPLE_COLUMNS, str))
+    return pd.read_csv(file, keep_default_na=False, dtype=dict.fromkeys((*SAMPLE_COLUMNS, UNTILED), str))
 
 
 def refuse_other_data(first: Saved, second: Saved) -> None:

@@ -53,7 +53,10 @@ def refuse_small(name: str, available: int, batch_size: int, processes: int) -> 
 
 
 def refuse_used_folder(out: Path) -> None:
-    """Refuse to write beside what ``out`` holds already."""
+    """Refuse to write beside what ``out`` holds already, or where no folder can be."""
+    over = next(parent for parent in (out, *out.absolute().parents) if parent.exists())
+    if over != out and not over.is_dir():
+        raise UserError(f"{out}: {over} is a file, so nothing can be written in it; choose another --out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; choose another --out")
 

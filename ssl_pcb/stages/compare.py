@@ -15,6 +15,7 @@ from ssl_pcb.evaluation.mcnemar import mcnemar
 from ssl_pcb.evaluation.paired import Difference, Ranking, paired_balanced_accuracy, paired_difference
 from ssl_pcb.reports.run import write_json
 from ssl_pcb.reports.saved import Saved, Scored, need_both_classes, read_saved, refuse_other_data
+from ssl_pcb.stages.evaluating.labels import refuse_relabelled
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,13 @@ def compare(
         What was found, as written.
 
     Raises:
-        UserError: If a run has no such predictions, or the two judged other data.
+        UserError: If a run has no such predictions, the two judged other data, or these are labelled otherwise today.
     """
+    if out is not None and out.exists():
+        raise UserError(f"{out}: exists already; name a new file with --out")
     runs = read_saved(first), read_saved(second)
+    for run in runs:
+        refuse_relabelled(run, None)
     found = paired_figures(runs, split, balance=balance, resamples=resamples, seed=seed)
     _say(runs, found)
     if out is not None:

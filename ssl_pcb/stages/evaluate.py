@@ -21,6 +21,7 @@ from ssl_pcb.stages.gap import measure_gap
 from ssl_pcb.stages.panels import judge_panels
 from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.stages.robustness import measure_robustness
+from ssl_pcb.stages.validation import Validation
 
 MOST = 2000
 """Most validation samples whose pictures are corrupted."""
@@ -42,13 +43,16 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
     """
     refuse_used_folder(out)
     found = find_operating_point(run, asked)
+    camera = None
+    if asked.robustness:
+        camera = Validation.open(
+            run, None, samples=MOST, balance=asked.balance, threshold=found.verdicts.low, seed=asked.seed,
+            device=asked.device,
+        )  # fmt: skip
     write_evaluation(found, out)
     say_evaluation(found, out)
-    if asked.robustness:
-        measure_robustness(
-            run, None, out / "robustness", samples=MOST, balance=asked.balance, threshold=found.verdicts.low,
-            seed=asked.seed, device=asked.device,
-        )  # fmt: skip
+    if camera is not None:
+        measure_robustness(camera, out / "robustness")
     say_report(run)
     return out / FILE
 
@@ -69,6 +73,10 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
         checked_rate("--defect-rate", asked.defect_rate)
     verdicts = choose_verdicts(saved, val, asked)
     where, judged = samples_apart(saved, asked)
+    panels = None
+    if asked.panels:
+        look = asked.ledger, f"whole images at the operating point: {asked.purpose(saved.unit)}"
+        panels = judge_panels(saved, asked.data, asked.split, verdicts, asked.device, look)
     distance = None
     if asked.unfamiliar is not None:
         val, judged, distance = mark_unfamiliar(saved, val, judged, asked.data, asked.unfamiliar, asked.device)
@@ -83,6 +91,6 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
     return Evaluation(
         saved, asked, where, val, val if judged is None else judged, verdicts, distance, calibration, calibrated, bins,
         rate, operating,
-        panels=judge_panels(saved, asked.data, asked.split, verdicts, asked.device) if asked.panels else None,
+        panels=panels,
         gap=measure_gap(saved, val, judged if asked.test else None, asked.device, asked.seed) if asked.gap else None,
     )  # fmt: skip

@@ -105,7 +105,10 @@ def gap_lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"{sure['expected']:.1f} expected (p = {sure['p_value']:.2g})"
         + (f"; with as many wrong labels everywhere AUROC falls by {sure['fall']:.3f}" if sure["fall"] else "")
     )
-    yield f"leakage: {found['copied_images']:.1%} of the judged images look like copies of training images"
+    yield (
+        f"leakage: {found['copied_images']:.1%} of the judged images look like copies of training images (turned or "
+        "mirrored copies are what 'ssl-pcb audit duplicates' finds)"
+    )
     for number, cause in enumerate(found["causes"]):
         mixed = cause == "board shift" and found["shift_from"] == "train"
         name = "overfitting or board shift" if mixed else cause

@@ -25,7 +25,7 @@ from ssl_pcb.evaluation.metrics import brier_score
 from ssl_pcb.evaluation.report import evaluate_scores, format_report
 from ssl_pcb.reports.ledger import record_test_touch
 from ssl_pcb.reports.run import Run
-from ssl_pcb.reports.saved import SAMPLE_COLUMNS
+from ssl_pcb.reports.saved import sample_columns
 from ssl_pcb.stages.weights import Start
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def predictions(
     reservations: list[str],
 ) -> pd.DataFrame:
     """The table of predictions for manifest ``rows`` (N,), as ``predictions.csv`` has it."""
-    frame = samples.manifest.frame.iloc[rows][list(SAMPLE_COLUMNS)]
+    frame = sample_columns(samples.manifest.frame.iloc[rows])
     return frame.assign(
         row=rows,
         score=scores,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ssl_pcb.data.manifest import UNTILED, Manifest, format_boxes, parse_boxes
+from ssl_pcb.data.manifest import LABELS, UNTILED, Manifest, format_boxes, parse_boxes
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.data.store import open_store
 from ssl_pcb.decision.bounds import upper_bound
@@ -25,27 +25,32 @@ from ssl_pcb.imaging.tiling import windows as windows_of
 from ssl_pcb.reports.saved import Saved
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.finetuned import load_classifier
-from ssl_pcb.stages.scoring import refuse_changed
+from ssl_pcb.stages.scoring import record_look, refuse_changed, rows_apart
 
 log = logging.getLogger(__name__)
 
 
-def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay, device: str) -> pd.DataFrame:
+def judge_panels(
+    saved: Saved, data: Path | None, split: str, verdicts: ThreeWay, device: str, look: tuple[Path, str]
+) -> pd.DataFrame:
     """Count misses and false alarms of each source image.
 
     Args:
         saved: A finetuning on tiles.
-        data: Manifest of the images; ``None`` = the run's own.
-        split: Whose images; of ``data`` all, if it has none of that split.
+        data: Manifest of the images, those of its split ``test``, or if it has none, of no split; ``None`` = the run's
+            own.
+        split: Whose images of the run's own.
         verdicts: The thresholds.
         device: Where to score.
+        look: The project's ledger of looks at test images, and what this one is for.
 
     Returns:
-        A row an image: ``path``, ``group``, ``windows``, ``untiled`` (boxes in no tile of the manifest;
-        ``None`` where it does not know), ``boxes``, ``missed``, ``alarms``.
+        A row an image: ``path``, ``group``, ``good``, ``untiled`` (boxes in no tile of the manifest; ``None`` where it
+        does not know), ``windows``, ``boxes``, ``missed``, ``alarms``. An image without a box is good if it is labelled
+        NonDefective throughout; else a defect is somewhere, or may be, and ``good`` is ``None``.
 
     Raises:
-        UserError: If the run is none of tiles, or there are no such images.
+        UserError: If the run is none of tiles, there are no such images, or it was trained on them.
     """
     if saved.stage != "finetune":
         raise UserError(f"{saved.run}: --panels needs the network of a finetuning, and this is a {saved.stage} run")
@@ -57,9 +62,14 @@ def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay
         raise UserError(f"{saved.run}: was trained on whole images, not on tiles; leave out --panels")
     if data is None:
         refuse_changed(saved, load_samples(judge.config.data)[0], "leave out --panels, or name images with --data")
-    manifest = Manifest.read(data or own)
-    chosen = manifest.split(split)
-    images = _images(chosen if len(chosen) or data is None else manifest)
+        manifest = Manifest.read(own).split(split)
+    else:
+        found, _ = load_samples(judge.config.data.model_copy(update={"manifest": data}))
+        rows, is_test = rows_apart(saved, judge, found, labelled=False)
+        manifest = found.manifest.select(np.isin(np.arange(len(found.manifest)), rows))
+        if is_test and found.unit != saved.unit:  # a look at tiles of the same images is recorded already
+            record_look(saved, manifest.frame["group"].tolist(), found, *look, auroc="")
+    images = _images(manifest)
     windows = Manifest.build(list(_windows(images, manifest.root, side)), manifest.root, "windows")
     store, _ = open_store(windows, judge.config.data)
     samples = Samples(str(data or own), windows, store)
@@ -72,7 +82,7 @@ def judge_panels(saved: Saved, data: Path | None, split: str, verdicts: ThreeWay
 
 def panel_figures(counts: pd.DataFrame) -> dict[str, Any]:
     """Rates of :func:`judge_panels`' counts: missed boxes a box, false alarms an image, of good images apart."""
-    good = counts[counts["boxes"].eq(0)]
+    good, known = counts[counts["good"].eq(True)], counts[counts["good"].notna()]
     boxes, missed = int(counts["boxes"].sum()), int(counts["missed"].sum())
     untiled = None if counts["untiled"].isna().any() else int(counts["untiled"].sum())
     stopped = int(good["alarms"].gt(0).sum())
@@ -80,7 +90,8 @@ def panel_figures(counts: pd.DataFrame) -> dict[str, Any]:
         "images": len(counts), "boxes": boxes, "untiled": untiled, "missed": missed,
         "missed_per_box": missed / boxes if boxes else None, "missed_bound": upper_bound(missed, boxes),
         "missed_bound_over_images": cluster_bound(counts["missed"], counts["boxes"]),
-        "alarms_per_image": float(counts["alarms"].mean()), "good_images": len(good),
+        "unplaced_images": len(counts) - len(known),
+        "alarms_per_image": float(known["alarms"].mean()) if len(known) else None, "good_images": len(good),
         "alarms_per_good_image": float(good["alarms"].mean()) if len(good) else None,
         "good_images_stopped": stopped, "stopped_bound": upper_bound(stopped, len(good)),
     }  # fmt: skip
@@ -101,7 +112,16 @@ def panel_lines(figures: dict[str, Any]) -> Iterator[str]:
             "whole images: boxes whose tiles were all dropped are not in this manifest, so they are not counted, and "
             "an image that has no others counts as good; import it anew, which keeps them"
         )
-    yield f"whole images: {figures['alarms_per_image']:.2f} false alarms an image, over {figures['images']:,} images"
+    if unplaced := figures["unplaced_images"]:
+        yield (
+            f"whole images: {unplaced:,} of the {figures['images']:,} have no box and are not labelled NonDefective, "
+            "so what is missed or falsely called there is unknown; they are left out of the rates"
+        )
+    if figures["alarms_per_image"] is not None:
+        yield (
+            f"whole images: {figures['alarms_per_image']:.2f} false alarms an image (windows that overlap count as "
+            f"one), over {figures['images'] - unplaced:,} images"
+        )
     if figures["good_images"]:
         yield (
             f"whole good images: {figures['alarms_per_good_image']:.2f} false alarms an image; "
@@ -110,8 +130,8 @@ def panel_lines(figures: dict[str, Any]) -> Iterator[str]:
         )
     else:
         yield (
-            "no image here is free of defects, so how many good ones are stopped is unknown: evaluate with --data "
-            "panels of which some are good, real ones or those of 'ssl-pcb data synth'"
+            "no image here is known to be free of defects, so how many good ones are stopped is unknown: evaluate with "
+            "--data panels of which some are good, real ones or those of 'ssl-pcb data synth'"
         )
 
 
@@ -134,6 +154,7 @@ def _images(manifest: Manifest) -> dict[str, dict[str, Any]]:
         boxes, untiled = (_boxes(rows[column].dropna()) for column in ("boxes", UNTILED))
         found[str(path)] = {
             "group": rows["group"].iloc[0], "boxes": boxes | untiled, "untiled": len(untiled) if known else None,
+            "good": False if boxes | untiled else bool(rows["label"].eq(LABELS[0]).all()) or None,
         }  # fmt: skip
     return found
 
@@ -153,5 +174,5 @@ def _windows(images: dict[str, dict[str, Any]], root: Path, side: int) -> Iterat
 def _counted(image: dict[str, Any], path: str, windows: pd.DataFrame, verdicts: ThreeWay) -> dict[str, Any]:
     places = [parse_boxes(text)[0] for text in windows["crop"]]
     count = count_panel(places, windows["score"].to_numpy(), list(image["boxes"]), verdicts)
-    about = {"path": path, "group": image["group"], "windows": len(windows), "untiled": image["untiled"]}
+    about = {"path": path, **{key: image[key] for key in ("group", "good", "untiled")}, "windows": len(windows)}
     return about | asdict(count)

@@ -18,7 +18,6 @@ from ssl_pcb.audit.robustness import Robustness
 from ssl_pcb.audit.robustness_sheet import draw_robustness
 from ssl_pcb.audit.robustness_words import sentences, shift_lines, table
 from ssl_pcb.data.files import whole_file
-from ssl_pcb.evaluation.balance import Balance
 from ssl_pcb.evaluation.bootstrap import choose_clusters
 from ssl_pcb.reports.audit_result import Finding, say_audit, write_audit
 from ssl_pcb.reports.run import write_json
@@ -31,30 +30,14 @@ log = logging.getLogger(__name__)
 AUDIT, CHART = "robustness", "robustness.png"
 
 
-def measure_robustness(
-    run: Path,
-    data: Path | None,
-    out: Path,
-    *,
-    samples: int,
-    balance: Balance,
-    threshold: float | None = None,
-    seed: int,
-    device: str,
-) -> tuple[Robustness, bool]:
+def measure_robustness(asked: Validation, out: Path) -> tuple[Robustness, bool]:
     """Measure errors at a fixed threshold on validation samples whose pictures are corrupted, and shifted.
 
     Writes ``robustness.json``, ``robustness.csv``, ``robustness.png`` and ``audit.json`` into ``out``.
 
     Args:
-        run: Folder of a finished finetuning.
-        data: Manifest; ``None`` = the run's own.
+        asked: A finished finetuning and the samples it is asked about.
         out: New folder.
-        samples: Most validation samples, drawn at random, each class in its share.
-        balance: Which of them are counted, see :func:`ssl_pcb.evaluation.balance.counted`.
-        threshold: Of the verdicts; ``None`` = the run's own.
-        seed: Seed of samples, corruptions and intervals.
-        device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
         What was measured, and whether nothing was found: no corruption of severity 1 doubles the escape rate.
@@ -63,15 +46,14 @@ def measure_robustness(
         UserError: On whatever the user can mend.
     """
     refuse_used_folder(out)
-    asked = Validation.open(run, data, samples=samples, balance=balance, threshold=threshold, seed=seed, device=device)
     size = asked.judge.model.size
     changes = dict([*camera_changes(size, asked.channels), *shift_changes(size)])
     found = _measure(asked, asked.scores(changes))
     out.mkdir(parents=True, exist_ok=True)
     findings = findings_of(found)
-    passed = _write(found, findings, asked, run, out, balance)
+    passed = _write(found, findings, asked, out)
     draw_robustness(found, asked.example(changes), out / CHART)
-    _say(found, asked, run, balance)
+    _say(found, asked)
     say_audit(out, findings, [f"{AUDIT}.json", f"{AUDIT}.csv"], CHART)
     return found, passed
 
@@ -92,13 +74,12 @@ def _measure(asked: Validation, scores: dict[Key, NDArray[np.float64]]) -> Robus
     )
 
 
-def _write(
-    found: Robustness, findings: Sequence[Finding], asked: Validation, run: Path, out: Path, balance: Balance
-) -> bool:
+def _write(found: Robustness, findings: Sequence[Finding], asked: Validation, out: Path) -> bool:
     data, rows = asked.samples.describe(), list(found.rows())
     settings = {
-        "run": str(run), "split": "val", "samples": found.judged, "defective": found.defective, "unit": found.unit,
-        "intervals_over": found.clustered, "seed": asked.seed, "threshold": found.threshold, "test_balance": balance,
+        "run": str(asked.run), "split": "val", "samples": found.judged, "defective": found.defective,
+        "unit": found.unit, "intervals_over": found.clustered, "seed": asked.seed, "threshold": found.threshold,
+        "test_balance": asked.balance,
         "image_size": asked.judge.model.size, "surroundings_px": asked.samples.store.spec.margin,
     }  # fmt: skip
     said = list(sentences(found))
@@ -108,10 +89,11 @@ def _write(
     return write_audit(out, AUDIT, data, findings, settings | {"clean": dict(found.clean), "said": said}, CHART)
 
 
-def _say(found: Robustness, asked: Validation, run: Path, balance: Balance) -> None:
+def _say(found: Robustness, asked: Validation) -> None:
     log.info(
-        "how %s judges %d validation %ss, %d Defective (%s classes), at threshold %.4g (severities 1, 3 and 5)",
-        run, found.judged, found.unit, found.defective, balance, found.threshold,
+        "how %s judges %d validation %ss, %d Defective (%s classes), at threshold %.6g (severities 1, 3 and 5); "
+        "from it on a verdict stops: NG, and REVIEW where there is one",
+        asked.run, found.judged, found.unit, found.defective, asked.balance, found.threshold,
     )  # fmt: skip
     for line in table(found):
         log.info("    %s", line)

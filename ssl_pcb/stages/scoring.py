@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.ledger import record_test_touch
-from ssl_pcb.reports.saved import SAMPLE_COLUMNS, Saved, Scored, need_both_classes
+from ssl_pcb.reports.saved import Saved, Scored, need_both_classes, sample_columns
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.finetuned import Classifier, load_classifier
 from ssl_pcb.stages.judging import LEDGER
@@ -43,7 +43,7 @@ def score_test(saved: Saved, device: str, ledger: Path, purpose: str) -> Scored:
         refuse_changed(saved, samples, "name what to score with --data")
         scored = _scored(judge, samples, samples.rows("test", labelled=True), "split 'test'")
     need_both_classes(scored, f"{saved.run}: split 'test'")
-    _record(saved, scored, saved.record["data"], ledger, purpose)
+    record_look(saved, scored.groups, saved.record["data"], ledger, purpose, auroc=_auroc(scored))
     return scored
 
 
@@ -79,21 +79,60 @@ def score_data(saved: Saved, data: Path, device: str, ledger: Path, purpose: str
         UserError: If there are none of both classes, or the run was trained on them or chosen by them.
     """
     judge, samples = _opened(saved, data, device)
-    of_test = samples.rows("test", labelled=True)
-    rows = of_test if len(of_test) else samples.rows("", labelled=True)
-    refuse_seen(saved.run, samples, rows)
-    own = _own_images(saved, judge)
-    images = samples.store.digests(rows)
-    if own and (chose := sum(image in own["val"] for image in images)):
-        raise UserError(
-            f"{data}: {chose:,} of the {len(rows):,} samples are of images that chose the threshold of {saved.run}; "
-            "judge it on others, or leave out --data"
-        )
+    _refuse_unlike(saved, samples)
+    rows, is_test = rows_apart(saved, judge, samples, labelled=True)
     scored = _scored(judge, samples, rows, "split 'test' or of no split")
     need_both_classes(scored, str(data))
-    if len(of_test) or own is None or not own["test"].isdisjoint(images):
-        _record(saved, scored, samples.describe(), ledger, purpose)
+    if is_test:
+        record_look(saved, scored.groups, samples, ledger, purpose, auroc=_auroc(scored))
     return scored
+
+
+def rows_apart(saved: Saved, judge: Classifier, samples: Samples, *, labelled: bool) -> tuple[NDArray[np.int64], bool]:
+    """Rows (N,) of another manifest's split ``test``, or if it has none, of no split; and whether the ledger is due.
+
+    It is for a test split, and for images that are of the run's own, or may be.
+
+    Args:
+        saved: The run.
+        judge: Its classifier.
+        samples: Of the manifest.
+        labelled: Labelled rows alone.
+
+    Raises:
+        UserError: If the run was trained on their images or boards, or was chosen by them.
+    """
+    of_test = samples.rows("test", labelled=labelled)
+    rows = of_test if len(of_test) else samples.rows("", labelled=labelled)
+    refuse_seen(saved.run, samples, rows)
+    own, images = _own_images(saved, judge), samples.store.digests(rows)
+    if own and (chose := sum(image in own["val"] for image in images)):
+        raise UserError(
+            f"{samples.name}: {chose:,} of the {len(rows):,} samples are of images that chose the threshold of "
+            f"{saved.run}; judge it on others, or leave out --data"
+        )
+    return rows, bool(len(of_test)) or own is None or not own["test"].isdisjoint(images)
+
+
+def _refuse_unlike(saved: Saved, samples: Samples) -> None:
+    """Refuse samples that are not what the run judges: its rates would be of another unit, its defects of no size."""
+    if samples.unit != saved.unit:
+        mend = (
+            "--panels cuts them into windows, or cut them with 'ssl-pcb data import --tile'"
+            if saved.unit == "tile"
+            else "name a manifest of whole images"
+        )
+        raise UserError(f"{samples.name}: holds {samples.unit}s, and {saved.run} judges {saved.unit}s; {mend}")
+    least, most = (saved.record["data"].get(side) for side in ("least_side", "most_side"))
+    sides = samples.sides("test", "")
+    if least is None or most is None or not len(sides):  # runs of earlier versions do not say
+        return
+    if sides.min() < least / 2 or sides.max() > 2 * most:
+        raise UserError(
+            f"{samples.name}: has {samples.unit}s of {sides.min():g} to {sides.max():g} px on a side, and those that "
+            f"{saved.run} was trained on have {least} to {most} px; brought to their size, a defect is no longer what "
+            "it learnt"
+        )
 
 
 def _own_images(saved: Saved, judge: Classifier) -> dict[str, set[str]] | None:
@@ -112,16 +151,35 @@ def _own_images(saved: Saved, judge: Classifier) -> dict[str, set[str]] | None:
     return {split: set(samples.store.digests(samples.rows(split))) for split in ("val", "test")}
 
 
-def _record(saved: Saved, scored: Scored, data: Mapping[str, Any], ledger: Path, purpose: str) -> None:
+def record_look(
+    saved: Saved, boards: Sequence[str], data: Samples | Mapping[str, Any], ledger: Path, purpose: str, *, auroc: str
+) -> None:
+    """Write a look at test samples into the ledgers of the run and the project.
+
+    Args:
+        saved: The run.
+        boards: (N,) of the samples.
+        data: What they are of, or what a run's record says of it.
+        ledger: The project's.
+        purpose: What the look is for.
+        auroc: What was seen; may be empty.
+
+    Raises:
+        UserError: If a ledger cannot be written.
+    """
+    facts: Mapping[str, Any] = data.describe() if isinstance(data, Samples) else data
     record_test_touch(
         [saved.run / LEDGER, ledger],
         {
-            "command": "evaluate", "run": str(saved.run), "data": data["manifest"],
-            "data_fingerprint": data["fingerprint"], "split": "test", "boards": " ".join(sorted(set(scored.groups))),
-            "samples": str(len(scored)), "auroc": f"{roc_auc_score(scored.labels, scored.scores):.4f}",
-            "purpose": purpose,
+            "command": "evaluate", "run": str(saved.run), "data": facts["manifest"],
+            "data_fingerprint": facts["fingerprint"], "split": "test", "boards": " ".join(sorted(set(boards))),
+            "samples": str(len(boards)), "auroc": auroc, "purpose": purpose,
         },
     )  # fmt: skip
+
+
+def _auroc(scored: Scored) -> str:
+    return f"{roc_auc_score(scored.labels, scored.scores):.4f}"
 
 
 def _opened(saved: Saved, data: Path | None, device: str) -> tuple[Classifier, Samples]:
@@ -136,7 +194,7 @@ def _scored(judge: Classifier, samples: Samples, rows: NDArray[np.int64], of: st
     if not len(rows):
         raise UserError(f"{samples.name}: has no labelled samples of {of}")
     log.info("scoring %d %ss of %s", len(rows), samples.unit, samples.name)
-    frame = samples.manifest.frame.iloc[rows][list(SAMPLE_COLUMNS)]
+    frame = sample_columns(samples.manifest.frame.iloc[rows])
     return Scored(
         frame.assign(row=rows, score=predict(judge.model, samples, rows, judge.fabric)).reset_index(drop=True)
     )

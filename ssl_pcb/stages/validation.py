@@ -29,16 +29,20 @@ class Validation:
     """A classifier and what it is asked about.
 
     Attributes:
-        judge: The classifier.
+        run: Folder of the finetuning.
+        judge: Its classifier.
         samples: The data.
         rows: (N,) labelled manifest rows of validation, of both classes.
+        balance: Which of validation's are among them, see :func:`ssl_pcb.evaluation.balance.counted`.
         threshold: From where on a score is Defective.
         seed: Of what is drawn.
     """
 
+    run: Path
     judge: Classifier
     samples: Samples
     rows: NDArray[np.int64]
+    balance: Balance
     threshold: float
     seed: int
 
@@ -72,7 +76,7 @@ class Validation:
         rows = rows[counted(found.labels[rows], balance)]
         share = min(1.0, samples / len(rows))
         drawn = rows[label_fraction_indices(found.labels[rows], share, seed)]
-        return cls(judge, found, drawn, judge.threshold if threshold is None else threshold, seed)
+        return cls(run, judge, found, drawn, balance, judge.threshold if threshold is None else threshold, seed)
 
     @property
     def judged(self) -> Judged:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -331,3 +333,27 @@ def test_names_of_files_cannot_reach_the_terminal_through_the_log(ssl_pcb_cli, b
     assert ended.code == 0, ended.err
     assert r"i\x1b[2J\n.png" in ended.out
     assert "\x1b" not in ended.out
+
+
+@pytest.mark.parametrize(
+    "stage", [("audit", "robustness", "run"), ("evaluate", "run"), ("audit", "shortcuts", "m.csv")]
+)
+def test_an_out_below_a_file_is_refused_before_any_work(refused, tmp_path, stage):
+    (tmp_path / "file").write_text("")
+    line = refused(*stage, "--out", "file/new")
+    assert "file is a file, so nothing can be written in it; choose another --out" in line
+
+
+def test_a_reader_that_stops_early_gets_no_traceback(tmp_path):
+    """As ``| head -1`` does: what is logged and what is echoed."""
+    for arguments in (["config", "show", "finetune"], ["data", "synth", "boards"]):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ssl_pcb", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        process.wait()

@@ -122,15 +122,18 @@ def test_a_history_that_somebody_broke_is_refused(manifest):
         corrected(Manifest.build(frame, manifest.root), [{"row": "0", "label": "Defective"}])
 
 
-@pytest.mark.parametrize("text", ["row;label\n1;Defective\n", "path,crop\na.png,\n", "label\nDefective\n", ""])
+@pytest.mark.parametrize("text", ["row|label\n1|Defective\n", "path,crop\na.png,\n", "label\nDefective\n", ""])
 def test_a_table_without_the_columns_is_refused(tmp_path, text):
     (tmp_path / "c.csv").write_text(text)
     with pytest.raises(UserError, match=r"c\.csv: (needs the columns|not a readable table)"):
         read_corrections(tmp_path / "c.csv")
 
 
-def test_tables_of_spreadsheets_are_read(tmp_path):
-    (tmp_path / "c.csv").write_bytes('\ufeffrow,label,note\r\n007,Defective,"NA, ü"\r\n'.encode())
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_spreadsheets_are_read(tmp_path, separator):
+    """Where the comma is a decimal one, spreadsheets separate by semicolons."""
+    table = '\ufeffrow,label,note\r\n007,Defective,"NA, ü"\r\n'.replace(",", separator).replace(f"NA{separator}", "NA,")
+    (tmp_path / "c.csv").write_bytes(table.encode())
     assert read_corrections(tmp_path / "c.csv").to_dict("records") == [
         {"row": "007", "label": "Defective", "note": "NA, ü"}
     ]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.reliability import calibration_error, cross_fitted, reliability_bins
 
 RNG = np.random.default_rng(1)
@@ -41,3 +42,10 @@ def test_a_calibration_never_saw_the_image_that_it_judges():
     apart = cross_fitted("isotonic", scores, labels, images)
     assert np.mean((apart - labels) ** 2) > 0.2
     assert np.isfinite(apart).all()
+
+
+@pytest.mark.parametrize("images", [["a"] * 8, [*"aaaabbbb"]])
+def test_one_image_of_a_class_leaves_nothing_to_fit_on(images):
+    scores, labels = np.linspace(-1, 1, 8), np.array([0] * 4 + [1] * 4)
+    with pytest.raises(UserError, match="of too few source images to judge a calibration"):
+        cross_fitted("platt", scores, labels, images)

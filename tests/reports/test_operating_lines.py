@@ -21,13 +21,13 @@ FRAME = pd.DataFrame(
     ("verdicts", "unfamiliar", "said"),
     [
         # One of ten defects lies below 6: its bound is beta.ppf(0.95, 2, 9). Four of ten good ones lie above.
-        (ThreeWay(6, 6), None, "at this threshold at most 39.42% of the Defective images escape (95 % bound), and 400 "
+        (ThreeWay(6, 6), None, "at threshold 6 at most 39.42% of the Defective images escape (95 % bound), and 400 "
          "of 1,000 good images are stopped (95 % bound 696)"),
         # Between lie 6 and 7 of the good ones and of the Defective ones.
-        (ThreeWay(6, 8), None, "at these two thresholds at most 39.42% of the Defective images escape (95 % bound), "
+        (ThreeWay(6, 8), None, "at thresholds 6 and 8 at most 39.42% of the Defective images escape (95 % bound), "
          "200 of 1,000 good images are stopped (95 % bound 507), and 200 of 1,000 images go to REVIEW"),
         # The good one that scores 0 is unlike all training images.
-        (ThreeWay(6, 6), [True] + [False] * 19, "at this threshold at most 39.42% of the Defective images escape (95 % "
+        (ThreeWay(6, 6), [True] + [False] * 19, "at threshold 6 at most 39.42% of the Defective images escape (95 % "
          "bound), 400 of 1,000 good images are stopped (95 % bound 696), and 90 of 1,000 images go to REVIEW"),
     ],
 )  # fmt: skip

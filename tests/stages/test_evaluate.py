@@ -12,6 +12,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ssl_pcb.cli.stages import run_stage
 from ssl_pcb.data.manifest import LABELS, Manifest, format_boxes
+from ssl_pcb.data.synthetic.generate import synthesize
+from ssl_pcb.decision.verdicts import ThreeWay
+from ssl_pcb.evaluation.operating import operate
 from ssl_pcb.imaging.tiling import box_share, tile_grid
 
 KEYS = {
@@ -52,7 +55,7 @@ def test_a_budget_gives_a_threshold_bounds_pictures_and_verdicts(runs, ssl_pcb_c
     assert found["low"] == found["high"]
     assert found["reported_on"] == "validation"
     assert "was chosen on these samples" in ended.out
-    assert "at this threshold at most" in ended.out
+    assert f"at threshold {found['low']:.6g} at most" in ended.out
     assert ended.out.splitlines()[-1] == "look at it: ssl-pcb report one -o one/report.html"
     verdicts = pd.read_csv("point/verdicts.csv")
     assert ((verdicts["score"] >= found["low"]) == verdicts["verdict"].eq("NG")).all()
@@ -66,14 +69,23 @@ def test_two_budgets_leave_a_review_between_them(runs, ssl_pcb_cli):
     ended = ssl_pcb_cli("evaluate", "one", *budgets, "--out", "review")
     assert ended.code == 0
     assert "at most 1.00% of the Defective images may escape, as counted; at most 1.00% of the good" in ended.out
-    assert "at these two thresholds at most" in ended.out
     found, verdicts = read("review"), pd.read_csv("review/verdicts.csv")
+    assert f"at thresholds {found['low']:.6g} and {found['high']:.6g} at most" in ended.out
     between = verdicts["score"].ge(found["low"]) & verdicts["score"].lt(found["high"])
     assert (between == verdicts["verdict"].eq("REVIEW")).all()
     shares = between.groupby(verdicts["label"]).mean()
     load = 1000 * (0.99 * shares["NonDefective"] + 0.01 * shares["Defective"])
     assert found["operating"]["validation"]["review_per_1000"] == pytest.approx(load)
     assert verdicts["probability"].mean() < 0.2  # at the field's rate, where validation's is a half
+
+
+def test_a_threshold_that_is_given_was_not_chosen(runs, ssl_pcb_cli):
+    ended = ssl_pcb_cli("evaluate", "one", "--threshold", 0.25, "--out", "given")
+    assert ended.code == 0, ended.err
+    assert "the threshold that was given: threshold 0.25" in ended.out
+    assert "chose" not in ended.out
+    found = read("given")
+    assert (found["chosen_on"], found["low"], found["high"]) == ("given", 0.25, 0.25)
 
 
 def test_the_test_split_is_scored_once_by_the_run_and_every_look_recorded(runs, ssl_pcb_cli):
@@ -213,6 +225,10 @@ def test_a_comparison_has_tests_and_paired_intervals(runs, ssl_pcb_cli):
     assert difference["low"] <= difference["value"] <= difference["high"]
     wrong = [(table["verdict"] != table["label"]).to_numpy() for table in tables]
     assert found["mcnemar"]["all"]["first_alone"] == (wrong[0] & ~wrong[1]).sum()
+    record = Path("one/run.json").read_bytes()
+    ended = ssl_pcb_cli("compare", "one", "two", "--out", "one/run.json")
+    assert (ended.code, Path("one/run.json").read_bytes()) == (2, record)
+    assert "one/run.json: exists already" in ended.err
 
 
 def test_a_balanced_report_has_as_many_of_either_class_at_the_same_threshold(runs, ssl_pcb_cli):
@@ -372,12 +388,14 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
 def test_boxes_of_dropped_tiles_are_counted_where_the_manifest_has_them(runs, ssl_pcb_cli):
     whole = Manifest.read("m.csv").split("test")
     boxes = dict(zip(whole.frame["path"], whole.frame["boxes"], strict=True))
-    count, good = sum(len(sample.boxes) for sample in whole), sum(not text for text in boxes.values())
+    count = sum(len(sample.boxes) for sample in whole)
     # As if every tile that shows a box had been dropped; a manifest to judge needs both labels.
     frame = tiled(whole).frame.drop_duplicates("path", ignore_index=True).assign(boxes="", split="")
     frame["label"] = [LABELS[row % 2] for row in range(len(frame))]
+    called_good = frame["label"].eq("NonDefective")
+    good = (called_good & frame["path"].map(boxes).eq("")).sum()
     for name, more, expected in (
-        ("old", {}, (0, 0, None, len(boxes))),
+        ("old", {}, (0, 0, None, called_good.sum())),
         ("new", {"untiled_boxes": [boxes[path] for path in frame["path"]]}, (count, count, count, good)),
     ):
         Manifest(frame.assign(**more), whole.root).write(f"{name}.csv")
@@ -388,6 +406,103 @@ def test_boxes_of_dropped_tiles_are_counted_where_the_manifest_has_them(runs, ss
         assert tuple(figures[key] for key in ("boxes", "missed", "untiled", "good_images")) == expected
         assert (f"{count} of the boxes lie in no tile of the manifest" in ended.out) == bool(more)
         assert ("are not in this manifest, so they are not counted" in ended.out) == (not more)
+
+
+@pytest.fixture(scope="module")
+def new_boards(runs):
+    """Whole images of other boards with their boxes, all of no split: 8 of each class."""
+    found = Manifest.read(synthesize(Path("new"), boards=4, images_per_board=4, image_size=64, seed=7))
+    frame = found.frame.assign(split="", group="new-" + found.frame["group"].astype(str))
+    return Manifest(frame, found.root)
+
+
+def test_whole_images_of_another_manifest_are_judged_by_windows_and_not_as_tiles(runs, new_boards, ssl_pcb_cli):
+    frame = new_boards.frame
+    good = frame["label"].eq("NonDefective")
+    # One Defective image has lost its boxes, one good image its label: neither is known to be good.
+    lost = frame.index == (~good).idxmax()
+    frame = frame.assign(**{column: frame[column].mask(lost, "") for column in ("boxes", "types")})
+    frame["label"] = frame["label"].where(frame.index != good.idxmax(), "")
+    Manifest(frame, new_boards.root).write("whole.csv")
+    ended = ssl_pcb_cli("evaluate", "tiles", "--data", "whole.csv", "--out", "as-tiles")
+    assert (ended.code, Path("as-tiles").exists()) == (2, False)
+    assert "whole.csv: holds images, and tiles judges tiles; --panels cuts them into windows" in ended.err
+    ended = ssl_pcb_cli(
+        "evaluate", "tiles", "--threshold", -1000, "--panels", "--data", "whole.csv", "--out", "as-panels"
+    )
+    assert ended.code == 0, ended.err
+    found = read("as-panels")
+    assert found["reported_on"] == "validation"
+    assert (found["panels"]["images"], found["panels"]["unplaced_images"]) == (len(frame), 2)
+    assert found["panels"]["good_images"] == found["panels"]["good_images_stopped"] == good.sum() - 1
+    assert f"2 of the {len(frame)} have no box and are not labelled NonDefective" in ended.out
+    tiled(new_boards, side=16).write("new-tiles.csv")
+    ended = ssl_pcb_cli("evaluate", "one", "--data", "new-tiles.csv", "--out", "as-images")
+    assert "new-tiles.csv: holds tiles, and one judges images" in ended.err
+
+
+def test_good_panels_alone_tell_how_many_are_stopped(runs, new_boards, ssl_pcb_cli):
+    new_boards.select(new_boards.frame["label"].eq("NonDefective")).write("good.csv")
+    ended = ssl_pcb_cli("evaluate", "tiles", "--threshold", 1000, "--panels", "--data", "good.csv", "--out", "good")
+    assert ended.code == 0, ended.err
+    figures = read("good")["panels"]
+    assert (figures["images"], figures["good_images_stopped"], figures["boxes"]) == (figures["good_images"], 0, 0)
+
+
+def test_panels_are_none_that_the_run_was_trained_on(runs, new_boards, ssl_pcb_cli):
+    """Those of its own splits are left out; under no split they are refused."""
+    own = Manifest.read("m.csv")
+    both = pd.concat(
+        [
+            own.frame.assign(path=[str(own.root / path) for path in own.frame["path"]]),
+            new_boards.frame.assign(path=[str(new_boards.root / path) for path in new_boards.frame["path"]]),
+        ]
+    )
+    Manifest(both[both["split"].ne("test")].reset_index(drop=True), Path()).write("both.csv")
+    flags = ("--threshold", 0, "--panels", "--data", "both.csv", "--out")
+    assert ssl_pcb_cli("evaluate", "tiles", *flags, "both").code == 0
+    assert read("both")["panels"]["images"] == len(new_boards.frame)
+    Manifest(both.assign(split="").reset_index(drop=True), Path()).write("both.csv")
+    ended = ssl_pcb_cli("evaluate", "tiles", *flags, "both-again")
+    assert ended.code == 2
+    assert "was trained on boards" in ended.err
+
+
+def test_a_look_at_the_runs_own_test_panels_under_another_name_is_recorded(runs, ssl_pcb_cli):
+    own, before = Manifest.read("m.csv").split("test"), len(ledger())
+    Manifest(own.frame.assign(split=""), own.root).write("renamed.csv")
+    flags = ("--threshold", 0, "--panels", "--data", "renamed.csv", "--out", "renamed")
+    assert ssl_pcb_cli("evaluate", "tiles", *flags).code == 0
+    touch = ledger().iloc[-1]
+    assert len(ledger()) == before + 1
+    assert touch["purpose"].startswith("whole images at the operating point")
+
+
+def test_samples_of_another_size_than_training_knew_are_refused(runs, new_boards, ssl_pcb_cli):
+    big = Manifest.read(synthesize(Path("big"), boards=3, images_per_board=4, image_size=96, seed=3))
+    Manifest(big.frame.assign(split="", group="big-" + big.frame["group"].astype(str)), big.root).write("big.csv")
+    ended = ssl_pcb_cli("evaluate", "one", "--data", "big.csv", "--out", "big-out")
+    assert ended.code == 2
+    assert (
+        "big.csv: has images of 96 to 96 px on a side, and those that one was trained on have 32 to 32 px" in ended.err
+    )
+
+
+def test_a_defect_in_no_tile_makes_its_image_defective():
+    frame = pd.DataFrame({
+        "score": [-1.0, -1.0, 1.0, -1.0], "label": ["NonDefective", "NonDefective", "Defective", "NonDefective"],
+        "path": list("aabc"), "group": list("xxyz"), "types": [""] * 4, "untiled_boxes": ["1 2 3 4", "1 2 3 4", "", ""],
+    })  # fmt: skip
+    rates = operate(frame, ThreeWay(0.0, 0.0), "tile", 0.1).rates
+    counted = {unit: [(rate.errors, rate.samples) for rate in pair] for unit, pair in rates.items()}
+    assert counted == {"tile": [(0, 1), (0, 3)], "image": [(1, 2), (0, 1)], "board": [(1, 2), (0, 1)]}
+
+
+def test_robustness_that_cannot_be_measured_leaves_no_evaluation(runs, ssl_pcb_cli):
+    shutil.copytree("one", "no-weights")
+    Path("no-weights/backbone.safetensors").unlink()
+    ended = ssl_pcb_cli("evaluate", "no-weights", "--robustness", "--out", "no-weights/point")
+    assert (ended.code, Path("no-weights/point").exists()) == (2, False)
 
 
 def changed_record(run, change):
@@ -434,8 +549,10 @@ def test_labels_that_have_changed_since_are_not_counted_as_they_were(runs, ssl_p
     manifest = Manifest.read("m.csv")
     manifest.select(manifest.frame["split"].eq("test")).write("elsewhere.csv")
     warned = ssl_pcb_cli("evaluate", "one", "--data", "elsewhere.csv", "--out", "by-others")
+    compared = ssl_pcb_cli("compare", "two", "one")
     Path("m.csv").write_bytes(kept)
-    assert refused.code == 2
+    assert (refused.code, compared.code) == (2, 2)
+    assert "samples that two judged are labelled otherwise today" in compared.err
     assert refused.err == (
         f"ssl-pcb: error: m.csv: 2 of the {judged} samples that one judged are labelled otherwise today, or gone; make "
         "the run anew, or name with --data what to judge by the labels of today\n"
@@ -483,6 +600,8 @@ def test_data_that_are_gone_are_missed_but_not_needed(runs, ssl_pcb_cli):
         (("half",), "and 0 Defective validation samples, and the run judged 6 NonDefective and 6 Defective"),
         (("folds", "--test"), "a crossval run has no network to score with; evaluate a finetuning"),
         (("one", "--as", "point"), "--as: says how a budget is meant"),
+        (("one", "--gap", "--data", "m.csv"), "--gap: is the fall to the run's own validation and test boards"),
+        (("one", "--seed", -1), "-1 is not in the range"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, flags, line):

@@ -16,6 +16,7 @@ from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages.embed import embed, open_coder
 from ssl_pcb.stages.robustness import measure_robustness
+from ssl_pcb.stages.validation import Validation
 
 SMALL = {
     "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8, "training.epochs": 2,
@@ -85,7 +86,7 @@ def test_finetuning_sees_both_as_channels(paired):
 
 def test_a_network_that_sees_both_is_asked_about_a_camera_that_spoils_one(paired):
     run = start("finetune", "spoilt", checkpoint="none", resamples=100, training__epochs=1)
-    found, _ = measure_robustness(run, None, Path("robust"), samples=8, balance="natural", seed=0, device="cpu")
+    found, _ = measure_robustness(Validation.open(run, None, samples=8, seed=0, device="cpu"), Path("robust"))
     assert (found.judged, len(found.hardships)) == (8, 12)
     assert (Path("robust") / "robustness.png").exists()
 

@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+from ssl_pcb.data.files import separator_of
 from ssl_pcb.data.importers.common import ImportOptions, Listing, SourceImage, map_label
 from ssl_pcb.data.manifest import parse_boxes
 from ssl_pcb.errors import UserError
@@ -72,7 +73,7 @@ def _load(src: Path) -> tuple[list[str], list[dict[str, str]]]:
         raise UserError(f"{src}: no such table")
     try:
         text = src.read_text(encoding="utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)
+        separator = separator_of(text)
         header, *rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator, strict=True) if row] or [[]]
     except (ValueError, OSError, csv.Error) as error:
         raise UserError(f"{src}: not a readable CSV table ({str(error).splitlines()[0]})") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.data.samples import unit_of
 from ssl_pcb.decision.operating_point import choose_operating_point
 from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.reports.saved import Saved, Scored
@@ -27,11 +29,14 @@ def choose_verdicts(saved: Saved, val: Scored, asked: Asked) -> ThreeWay:
 def samples_apart(saved: Saved, asked: Asked) -> tuple[str, Scored | None]:
     """Samples that had no part in the choice, and what to call them; without any, what chose it.
 
+    Of whole images that are judged by windows (``--panels``) no tile has a label, so there are none.
+
     Raises:
         UserError: If there are none of both classes, or the run cannot score them.
     """
     purpose = f"operating point: {asked.purpose(saved.unit)}"
-    if asked.data is not None:
+    windows = asked.panels and saved.unit == "tile"
+    if asked.data is not None and not (windows and unit_of(Manifest.read(asked.data)) == "image"):
         return str(asked.data), score_data(saved, asked.data, asked.device, asked.ledger, purpose)
     if asked.test:
         return "test", score_test(saved, asked.device, asked.ledger, purpose)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ssl_pcb.reports.operating_lines import operating_lines
+from ssl_pcb.decision.operating_point import Given
+from ssl_pcb.reports.operating_lines import operating_lines, thresholds
 from ssl_pcb.stages.calibrate import say_calibration
 from ssl_pcb.stages.evaluating.found import Evaluation
 from ssl_pcb.stages.evaluating.written import CHART, DIAGRAM, FILE, PANELS, VERDICTS
@@ -18,9 +19,12 @@ log = logging.getLogger(__name__)
 def say_evaluation(found: Evaluation, out: Path) -> None:
     """Log what was asked for, what came of it, and where it is written."""
     asked, saved = found.asked, found.saved
-    log.info("%s: %s", saved.run, asked.purpose(saved.unit))
+    log.info("%s: %s: %s", saved.run, asked.purpose(saved.unit), thresholds(found.verdicts))
+    chose = not isinstance(asked.rule, Given)
     for name, each in found.operating.items():
-        log.info("--- %s%s, %s classes", name, " (which chose it)" if name == "validation" else "", asked.balance)
+        log.info(
+            "--- %s%s, %s classes", name, " (which chose it)" if name == "validation" and chose else "", asked.balance
+        )
         for line in operating_lines(each, asked.rule, found.verdicts):
             log.info("    %s", line)
     say_calibration(found.calibrated)
@@ -28,7 +32,7 @@ def say_evaluation(found: Evaluation, out: Path) -> None:
         log.info("%s", line)
     for line in [] if found.panels is None else panel_lines(panel_figures(found.panels)):
         log.info("%s", line)
-    if found.where == "validation":
+    if found.where == "validation" and chose:
         log.warning(
             "the operating point was chosen on these samples, so it looks better on them than it is: --test reports on "
             "the test split and records the look, --holdout on kept-apart images of training boards, --data on another "
@@ -36,6 +40,8 @@ def say_evaluation(found: Evaluation, out: Path) -> None:
         )
     if found.where == "holdout":
         log.warning("these images are of boards that it was trained on, so it looks better on them than on new boards")
+    if len(boards := set(found.on.groups)) == 1 and boards != {""}:
+        log.warning("all of these are of one board, '%s': what others do to the rates is not measured", boards.pop())
     for mark in saved.marks:
         log.warning("mark: %s", mark)
     tables = VERDICTS if found.panels is None else f"{VERDICTS}, {PANELS}"

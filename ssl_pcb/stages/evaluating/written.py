@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ssl_pcb.decision.operating_point import Rule
+from ssl_pcb.decision.operating_point import Given, Rule
 from ssl_pcb.reports.charts import draw_operating_point, draw_reliability
 from ssl_pcb.reports.run import write_json
 from ssl_pcb.reports.saved import save_table
@@ -39,8 +39,8 @@ def write_evaluation(found: Evaluation, out: Path) -> None:
             "run": str(saved.run), "stage": saved.stage, "data": saved.record["data"], "marks": saved.marks,
             "unit": saved.unit, "rule": _named(found.asked.rule), "review": _named(found.asked.review),
             "low": verdicts.low, "high": verdicts.high, "unfamiliar_from": found.unfamiliar_from,
-            "chosen_on": "validation", "reported_on": found.where, "test_balance": found.asked.balance,
-            "defect_rate": found.defect_rate,
+            "chosen_on": "given" if isinstance(found.asked.rule, Given) else "validation",
+            "reported_on": found.where, "test_balance": found.asked.balance, "defect_rate": found.defect_rate,
             "rate_given": found.asked.defect_rate is not None,
             "operating": {name: each.to_dict() for name, each in found.operating.items()},
             "calibration": found.calibrated,

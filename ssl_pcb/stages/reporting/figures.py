@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ssl_pcb.decision.bounds import upper_bound
+from ssl_pcb.evaluation.operating import classes_of_images
 from ssl_pcb.evaluation.rates import by_name
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.compare import paired_figures
@@ -93,9 +94,9 @@ def units(val: Scored, unit: str) -> dict[str, tuple[NDArray[np.float64], NDArra
     """Scores and labels a sample, image and board, as :func:`ssl_pcb.evaluation.operating.operate` counts them."""
     found = {unit: (val.scores, val.labels)}
     if unit == "tile":
-        found["image"] = by_name(val.scores, val.labels, val.images)
+        found["image"] = by_name(val.scores, classes_of_images(val.frame), val.images)
     if "" not in val.groups:
-        found["board"] = by_name(val.scores, val.labels, val.groups)
+        found["board"] = by_name(val.scores, classes_of_images(val.frame), val.groups)
     return found
 
 
