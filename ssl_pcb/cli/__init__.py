@@ -112,9 +112,6 @@ def main() -> None:
         hint = "; the same command with --resume goes on" if resumable else ""
         click.echo(f"ssl-pcb: interrupted{hint}", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        _mute()
-        sys.exit(1)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -133,18 +130,13 @@ def _refuse(message: str) -> None:
     sys.exit(2)
 
 
-def _mute() -> None:
-    """Write nothing further: who read it, as 'head' does, has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 class _Stdout(logging.StreamHandler):  # type: ignore[type-arg]
-    """Standard output, of which nobody need read the end: the work goes on."""
+    """Standard output, whose reader may go before the end, as ``head`` does: the work goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Say what went wrong, but for a reader that has gone."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
-            _mute()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
         else:
             super().handleError(record)
 

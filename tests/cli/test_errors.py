@@ -344,16 +344,19 @@ def test_an_out_below_a_file_is_refused_before_any_work(refused, tmp_path, stage
     assert "file is a file, so nothing can be written in it; choose another --out" in line
 
 
-def test_a_reader_that_stops_early_gets_no_traceback(tmp_path):
-    """As ``| head -1`` does: what is logged and what is echoed."""
-    for arguments in (["config", "show", "finetune"], ["data", "synth", "boards"]):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ssl_pcb", *arguments],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+LOGS = """
+import logging
+from ssl_pcb import cli
+cli._configure_logging()
+for _ in range(3):
+    logging.getLogger("ssl_pcb.stages").info("a line")
+"""
+
+
+@pytest.mark.parametrize("command", [["-c", LOGS], ["-m", "ssl_pcb", "config", "show", "finetune"]])
+def test_a_reader_that_stops_early_gets_no_traceback(command):
+    """As ``| head -1`` does: of what is logged, and of what is echoed."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, *command], stdout=pipe, stderr=pipe, text=True) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
-        process.wait()
