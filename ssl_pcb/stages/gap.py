@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from ssl_pcb.data.near_duplicates import cluster_images
+from ssl_pcb.audit.likeness import HASHED, hash_bits, reduced
+from ssl_pcb.data.near_duplicates import MAX_DISTANCE
+from ssl_pcb.data.parallel import map_files
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.decision.calibrators import fit_calibration
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.gap import Gap, Part, auroc_gap, likeliest_causes, sure_errors
+from ssl_pcb.evaluation.neighbours import nearest_bits
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.evaluation.reliability import cross_fitted
+from ssl_pcb.imaging.decode import MAX_PIXELS, decode
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.finetune import predict
 from ssl_pcb.stages.finetuned import load_classifier
@@ -105,10 +111,7 @@ def gap_lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"{sure['expected']:.1f} expected (p = {sure['p_value']:.2g})"
         + (f"; with as many wrong labels everywhere AUROC falls by {sure['fall']:.3f}" if sure["fall"] else "")
     )
-    yield (
-        f"leakage: {found['copied_images']:.1%} of the judged images look like copies of training images (turned or "
-        "mirrored copies are what 'ssl-pcb audit duplicates' finds)"
-    )
+    yield f"leakage: {found['copied_images']:.1%} of the judged images look like copies of training images"
     for number, cause in enumerate(found["causes"]):
         mixed = cause == "board shift" and found["shift_from"] == "train"
         name = "overfitting or board shift" if mixed else cause
@@ -129,10 +132,24 @@ def _certainties(val: Scored, test: Scored | None) -> tuple[Any, Any]:
 
 
 def _copied(samples: Samples, judged: set[str]) -> float:
-    """Share of the judged images that nearly equal some training image."""
+    """Share of the judged images that nearly equal some training image, turned or mirrored as may be."""
     frame = samples.manifest.frame
     training = set(frame["path"][frame["split"].eq("train")])
-    paths = sorted(training | judged)
-    clusters = dict(zip(paths, cluster_images([samples.manifest.root / path for path in paths]), strict=True))
-    known = {clusters[path] for path in training if isinstance(clusters[path], int)}
-    return sum(clusters[path] in known for path in judged) / len(judged)
+    bank, asked = (_hashes(samples, paths) for paths in (training, judged))
+    if not (bank.size and asked.size):
+        return 0.0
+    distances = np.stack([nearest_bits(bank[0], bits, 1)[0][:, 0] for bits in asked])
+    return int((distances.min(0) <= MAX_DISTANCE).sum()) / len(judged)
+
+
+def _hashes(samples: Samples, paths: set[str]) -> NDArray[np.uint8]:
+    """:func:`hash_bits` (8, N, 32) of those of the image files that can be read."""
+
+    def small(path: Path) -> NDArray[np.float32]:
+        grey = decode(path, channels=1, bit_depth=samples.store.spec.bit_depth, max_pixels=MAX_PIXELS)[..., 0]
+        picture: NDArray[np.float32] = reduced(grey[None].astype(np.float32), HASHED)[0]
+        return picture
+
+    found = map_files(small, [samples.manifest.root / path for path in sorted(paths)])
+    pictures = [each for each in found if not isinstance(each, UserError)]
+    return hash_bits(np.stack(pictures)) if pictures else np.empty((8, 0, 32), np.uint8)

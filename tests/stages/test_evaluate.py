@@ -322,19 +322,29 @@ def test_the_gap_to_new_boards_names_what_was_planted(runs, ssl_pcb_cli):
     assert falls["test"]["value"] == pytest.approx(found["auroc"][found["shift_from"]] - found["auroc"]["test"])
     assert falls["val"] != falls["test"]
     assert "against test boards): AUROC falls by" in looked.out
-    # Validation images that nearly equal training images: the same pictures, a little brighter.
+
+
+@pytest.mark.parametrize(
+    ("name", "copy"),
+    [
+        ("brighter", lambda picture: picture.point(lambda value: min(255, value + 6))),
+        ("turned", lambda picture: picture.transpose(Image.Transpose.ROTATE_90)),
+        ("mirrored", lambda picture: picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)),
+    ],
+)
+def test_validation_images_that_nearly_equal_training_images_are_leakage(runs, ssl_pcb_cli, name, copy):
     frame = Manifest.read("m.csv").frame
-    copies, rows = Path("copies"), []
-    copies.mkdir(exist_ok=True)
+    copies, rows = Path(name), []
+    copies.mkdir()
     for number, row in enumerate(frame[frame["split"].eq("train")].head(12).to_dict("records")):
         with Image.open(row["path"]) as picture:
-            picture.point(lambda value: min(255, value + 6)).save(copies / f"{number}.png")
-        rows.append({"path": f"copies/{number}.png", "label": row["label"], "group": "new", "split": "val"})
+            copy(picture).save(copies / f"{number}.png")
+        rows.append({"path": f"{name}/{number}.png", "label": row["label"], "group": "new", "split": "val"})
     kept = frame[frame["split"].ne("val")].to_dict("records")
-    Manifest.build([*kept, *rows], Path.cwd()).write("copied.csv")
-    run_stage("finetune", None, KEYS | {"runtime.out": "copied", "data.manifest": "copied.csv"}, resume=False)
-    ended = ssl_pcb_cli("evaluate", "copied", "--gap", "--out", "gap-copied")
-    found = read("gap-copied")["gap"]
+    Manifest.build([*kept, *rows], Path.cwd()).write(f"{name}.csv")
+    run_stage("finetune", None, KEYS | {"runtime.out": f"of-{name}", "data.manifest": f"{name}.csv"}, resume=False)
+    ended = ssl_pcb_cli("evaluate", f"of-{name}", "--gap", "--out", f"gap-{name}")
+    found = read(f"gap-{name}")["gap"]
     assert found["copied_images"] > 0.8
     assert found["causes"][0] == "leakage"
     assert "likeliest cause: leakage" in ended.out
