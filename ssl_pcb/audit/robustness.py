@@ -1,4 +1,4 @@
-"""What becomes of a classifier's errors at its own threshold when the camera is no longer as it was."""
+"""What becomes of a classifier's errors at a fixed threshold when the camera is no longer as it was."""
 
 from __future__ import annotations
 

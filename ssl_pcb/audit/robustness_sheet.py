@@ -45,7 +45,7 @@ def robustness_figure(found: Robustness, pictures: Pictures) -> Figure:
     figure = Figure(figsize=(COLUMNS * WIDTH, rows * HEIGHT), layout="constrained")
     cells = figure.subfigures(rows, COLUMNS, squeeze=False).ravel()
     figure.suptitle(
-        f"{found.judged:,} validation {found.unit}s, {found.defective:,} Defective: errors at the run's fixed "
+        f"{found.judged:,} validation {found.unit}s, {found.defective:,} Defective: errors at the fixed "
         "threshold against severity. Shaded: 95 % interval. *: like an augmentation that it was trained on."
     )
     _draw_key(cells[0], pictures[CLEAN])
