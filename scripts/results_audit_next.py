@@ -24,6 +24,7 @@ from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.evaluation.paired import paired_difference
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.reports.run import read_run
+from ssl_pcb.reports.saved import read_predictions
 
 RESULTS = Path("results")
 RUN = re.compile(r"(?P<choice>few|next|diverse|random)-(?P<seed>\d+)-finetune")
@@ -94,7 +95,7 @@ def measured(folder: Path, scores: dict[str, dict[int, pd.DataFrame]]) -> Iterat
     named, record = RUN.fullmatch(folder.name), read_run(folder)
     if named is None or record.get("status") != "finished":
         return
-    predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+    predictions = read_predictions(folder / "predictions.csv")
     scores.setdefault(named["choice"], {})[int(named["seed"])] = predictions[predictions["split"].eq("val")]
     report = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["reports"]["val"]
     split = record["data"]["splits"]["train"]
