@@ -41,7 +41,7 @@ def run(workplace):
 def test_the_heat_of_samples_is_that_of_the_network(run):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
     found = load_classifier(run, device="cpu").heats(pixels)
-    network = load_network(Path(run), "cpu", "fp32").model.eval()
+    network = load_network(Path(run), "cpu").model.eval()
     expected = heat_maps(network, plain_view(torch.from_numpy(pixels), 32)).numpy()
     assert found.shape == (3, 32, 32)
     assert np.ptp(found) > 0
