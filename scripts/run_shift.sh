@@ -6,7 +6,7 @@
 #   bash scripts/run_shift.sh PATH/TO/DEEPPCB
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). SEEDS="0" in the environment does with one seed. Finished
-# runs are kept; an interrupted one is resumed. About an hour on 2 cores. Only validation boards judge.
+# runs are kept; an interrupted one is resumed. About an hour a seed on 2 cores. Only validation boards judge.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 runs=runs/shift
 source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
