@@ -131,18 +131,17 @@ class Samples:
     @property
     def least_side(self) -> int | None:
         """The shortest side of a training sample in pixels of its source image; ``None`` without any."""
-        sides = self.sides("train")
+        sides = self.sides(self.rows("train"))
         return max(1, int(sides.min())) if len(sides) else None
 
     @property
     def most_side(self) -> int | None:
         """The longest one."""
-        sides = self.sides("train")
+        sides = self.sides(self.rows("train"))
         return max(1, int(sides.max())) if len(sides) else None
 
-    def sides(self, *splits: str) -> NDArray[np.float64]:
-        """(N, 2) of the samples of these splits, in pixels of their source images."""
-        rows = self.rows(*splits)
+    def sides(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(N, 2) of the samples at manifest ``rows`` (N,), in pixels of their source images."""
         crops = self.manifest.frame["crop"].iloc[rows]
         return np.where(crops.eq("").to_numpy()[:, None], self.store.sizes[rows], crop_sizes(crops))
 

@@ -46,7 +46,7 @@ def compare(
         raise UserError(f"{out}: exists already; name a new file with --out")
     runs = read_saved(first), read_saved(second)
     for run in runs:
-        refuse_relabelled(run, None)
+        refuse_relabelled(run, None, takes_data=False)
     found = paired_figures(runs, split, balance=balance, resamples=resamples, seed=seed)
     _say(runs, found)
     if out is not None:

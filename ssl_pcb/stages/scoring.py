@@ -79,8 +79,9 @@ def score_data(saved: Saved, data: Path, device: str, ledger: Path, purpose: str
         UserError: If there are none of both classes, or the run was trained on them or chosen by them.
     """
     judge, samples = _opened(saved, data, device)
-    _refuse_unlike(saved, samples)
+    _refuse_other_unit(saved, samples)
     rows, is_test = rows_apart(saved, judge, samples, labelled=True)
+    _refuse_other_size(saved, samples, rows)
     scored = _scored(judge, samples, rows, "split 'test' or of no split")
     need_both_classes(scored, str(data))
     if is_test:
@@ -114,8 +115,8 @@ def rows_apart(saved: Saved, judge: Classifier, samples: Samples, *, labelled: b
     return rows, bool(len(of_test)) or own is None or not own["test"].isdisjoint(images)
 
 
-def _refuse_unlike(saved: Saved, samples: Samples) -> None:
-    """Refuse samples that are not what the run judges: its rates would be of another unit, its defects of no size."""
+def _refuse_other_unit(saved: Saved, samples: Samples) -> None:
+    """Refuse whole images for a run on tiles, and the other way round: its rates would be of another unit."""
     if samples.unit != saved.unit:
         mend = (
             "--panels cuts them into windows, or cut them with 'ssl-pcb data import --tile'"
@@ -123,8 +124,12 @@ def _refuse_unlike(saved: Saved, samples: Samples) -> None:
             else "name a manifest of whole images"
         )
         raise UserError(f"{samples.name}: holds {samples.unit}s, and {saved.run} judges {saved.unit}s; {mend}")
+
+
+def _refuse_other_size(saved: Saved, samples: Samples, rows: NDArray[np.int64]) -> None:
+    """Refuse samples (N,) far smaller or larger than those of training, as ``predict`` does."""
     least, most = (saved.record["data"].get(side) for side in ("least_side", "most_side"))
-    sides = samples.sides("test", "")
+    sides = samples.sides(rows)
     if least is None or most is None or not len(sides):  # runs of earlier versions do not say
         return
     if sides.min() < least / 2 or sides.max() > 2 * most:

@@ -442,7 +442,8 @@ def test_whole_images_of_another_manifest_are_judged_by_windows_and_not_as_tiles
     )
     assert ended.code == 0, ended.err
     found = read("as-panels")
-    assert found["reported_on"] == "validation"
+    assert (found["reported_on"], found["panels_of"]) == ("validation", "whole.csv")
+    assert "the rates per tile are of validation; of whole.csv whole images alone were judged" in ended.out
     assert (found["panels"]["images"], found["panels"]["unplaced_images"]) == (len(frame), 2)
     assert found["panels"]["good_images"] == found["panels"]["good_images_stopped"] == good.sum() - 1
     assert f"2 of the {len(frame)} have no box and are not labelled NonDefective" in ended.out
@@ -562,7 +563,7 @@ def test_labels_that_have_changed_since_are_not_counted_as_they_were(runs, ssl_p
     compared = ssl_pcb_cli("compare", "two", "one")
     Path("m.csv").write_bytes(kept)
     assert (refused.code, compared.code) == (2, 2)
-    assert "samples that two judged are labelled otherwise today" in compared.err
+    assert "samples that two judged are labelled otherwise today, or gone; make the run anew\n" in compared.err
     assert refused.err == (
         f"ssl-pcb: error: m.csv: 2 of the {judged} samples that one judged are labelled otherwise today, or gone; make "
         "the run anew, or name with --data what to judge by the labels of today\n"

@@ -59,6 +59,11 @@ class Asked:
         return "; ".join(asked_for(budget, unit) for budget in budgets)
 
     @property
+    def panels_of(self) -> str:
+        """What the whole images are of: a manifest, or a split of the run's own."""
+        return str(self.data) if self.data else self.split
+
+    @property
     def split(self) -> str:
         """Whose whole images are judged."""
         if self.holdout:

@@ -19,12 +19,13 @@ from ssl_pcb.reports.saved import Saved
 log = logging.getLogger(__name__)
 
 
-def refuse_relabelled(saved: Saved, data: Path | None) -> None:
+def refuse_relabelled(saved: Saved, data: Path | None, *, takes_data: bool = True) -> None:
     """Refuse predictions whose samples are labelled otherwise today; they would be counted by the old labels.
 
     Args:
         saved: The run's predictions.
         data: Another manifest that is reported on: then only the threshold was chosen by the old labels, which is said.
+        takes_data: Whether the command can report on another manifest.
 
     Raises:
         UserError: With what to do about it.
@@ -37,7 +38,11 @@ def refuse_relabelled(saved: Saved, data: Path | None) -> None:
         return
     changed = relabelled(saved, Manifest.read(name))
     if data is None and changed.any():
-        others = ", or name with --data what to judge by the labels of today" if saved.stage == "finetune" else ""
+        others = (
+            ", or name with --data what to judge by the labels of today"
+            if takes_data and saved.stage == "finetune"
+            else ""
+        )
         raise UserError(
             f"{name}: {changed.sum():,} of the {len(changed):,} samples that {saved.run} judged are labelled otherwise "
             f"today, or gone; make the run anew{others}"

@@ -30,9 +30,13 @@ def say_evaluation(found: Evaluation, out: Path) -> None:
     say_calibration(found.calibrated)
     for line in [] if found.gap is None else gap_lines(found.gap):
         log.info("%s", line)
+    if found.panels is not None:
+        log.info("--- whole images of %s, by windows that overlap", asked.panels_of)
     for line in [] if found.panels is None else panel_lines(panel_figures(found.panels)):
         log.info("%s", line)
-    if found.where == "validation" and chose:
+    if found.where == "validation" and asked.data is not None:
+        log.warning("the rates per tile are of validation; of %s whole images alone were judged", asked.data)
+    elif found.where == "validation" and chose:
         log.warning(
             "the operating point was chosen on these samples, so it looks better on them than it is: --test reports on "
             "the test split and records the look, --holdout on kept-apart images of training boards, --data on another "

@@ -44,6 +44,7 @@ def write_evaluation(found: Evaluation, out: Path) -> None:
             "rate_given": found.asked.defect_rate is not None,
             "operating": {name: each.to_dict() for name, each in found.operating.items()},
             "calibration": found.calibrated,
+            "panels_of": None if found.panels is None else found.asked.panels_of,
             "panels": None if found.panels is None else panel_figures(found.panels), "gap": found.gap,
         },
     )  # fmt: skip
