@@ -13,6 +13,7 @@ import click
 from ssl_pcb.cli.audit_data import duplicates, shortcuts
 from ssl_pcb.cli.audit_labels import labels, next_
 from ssl_pcb.cli.balance_option import balance_option
+from ssl_pcb.cli.seed import SEED
 from ssl_pcb.config.load import load_config, parse_set
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.show import describe
@@ -51,7 +52,7 @@ def audit() -> None:
 @click.option("--config", "config_file", type=PATH, help="YAML config of that stage, if not the default.")
 @click.option("--samples", default=500, show_default=True, help="Most samples to look at.")
 @click.option("--views", default=4, show_default=True, help="Views of each; of --run one.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Where --run computes.",
@@ -149,7 +150,7 @@ def norms(
     help="Most validation samples, each class in its share.",
 )  # fmt: skip
 @balance_option
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )

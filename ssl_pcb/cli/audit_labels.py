@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from ssl_pcb.cli.seed import SEED
+
 PATH = click.Path(path_type=Path)
 DEVICE = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
@@ -47,7 +49,7 @@ def labels(data: Path, run: Path, features: Path | None, out: Path | None, limit
 )  # fmt: skip
 @click.option("-n", "count", type=click.IntRange(1), default=200, show_default=True, help="Samples to choose.")
 @click.option("--out", type=PATH, help="New folder for the results.  [default: runs/audit-next-DATE-TIME]")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed.")
 @DEVICE
 def next_(data: Path, run: Path, count: int, out: Path | None, seed: int, device: str) -> None:
     """Which unlabelled samples of the manifest DATA to label next, the most useful first.

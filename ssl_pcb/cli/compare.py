@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ssl_pcb.cli.balance_option import balance_option
+from ssl_pcb.cli.seed import SEED
 
 PATH = click.Path(path_type=Path)
 
@@ -19,7 +20,7 @@ PATH = click.Path(path_type=Path)
 @balance_option
 @click.option("--out", type=PATH, help="JSON file to write.")
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the bootstrap.")
 def compare(first: Path, second: Path, split: str, balance: Any, out: Path | None, resamples: int, seed: int) -> None:
     """Does the run in SECOND err less than the one in FIRST? McNemar's test, and a bootstrap over source images.
 

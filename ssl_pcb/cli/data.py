@@ -10,6 +10,7 @@ import click
 from ssl_pcb.cli.data_pack import pack
 from ssl_pcb.cli.data_relabel import relabel
 from ssl_pcb.cli.data_shards import shards
+from ssl_pcb.cli.seed import SEED
 from ssl_pcb.cli.terminal import printable
 from ssl_pcb.data.kinds import KINDS
 from ssl_pcb.errors import UserError
@@ -37,7 +38,7 @@ def data() -> None:
     "--type-rates", default=None, metavar="TYPE=RATE,...",
     help="Relative rates of open, short, mousebite, spur, copper, pin-hole.  [default: all alike]",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed.")
 def synth(out: Path, type_rates: str | None, **arguments: Any) -> None:
     """Paint synthetic boards into the new folder OUT: images, masks, clean twins and a split manifest."""
     from ssl_pcb.data.synthetic.generate import synthesize
@@ -104,7 +105,7 @@ def check(manifest: Path, max_pixels: int) -> None:
     help="Name the boards of a split yourself; once for each of train, val, test.",
 )  # fmt: skip
 @click.option("--holdout", default=0.1, show_default=True, help="Share of training boards' images kept apart.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed.")
 def split(manifest: Path, out: Path | None, ratios: str, assign: tuple[str, ...], holdout: float, seed: int) -> None:
     """Split MANIFEST by board into train, val and test, and keep some training images apart."""
     from ssl_pcb.data.manifest import Manifest

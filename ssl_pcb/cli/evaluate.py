@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ssl_pcb.cli.balance_option import balance_option
+from ssl_pcb.cli.seed import SEED
 from ssl_pcb.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--out", type=PATH, help="New folder.  [default: RUN/evaluation-DATE-TIME]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the bootstrap.")
 def evaluate(run: Path, data: Path | None, out: Path | None, **flags: Any) -> None:
     """At which threshold to run a line: escapes against false calls, with bounds, of the run in folder RUN.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ssl_pcb.cli.seed import SEED
+
 PATH = click.Path(path_type=Path)
 DEVICE = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
@@ -24,7 +26,7 @@ DEVICE = click.option(
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap resamples.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**31 - 1),
+    type=SEED,
     default=0,
     show_default=True,
     help="Seed of the bootstrap, and of what is shown of many.",

@@ -17,8 +17,7 @@ from ssl_pcb.errors import UserError
 class Blur(BlurPool2d):
     """timm's blur at every pixel, of which those between are then left out.
 
-    The same values as its convolution with a stride, whose backward in bfloat16 takes 120 ms a layer on a CPU, however
-    small the map; this takes 4 to 36 ms.
+    The same values as its convolution with a stride, whose backward in bfloat16 is slow on CPUs, however small the map.
     """
 
     def __init__(self, channels: int, stride: int = 2, **keys: Any) -> None:

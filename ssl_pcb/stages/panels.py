@@ -68,7 +68,7 @@ def judge_panels(
         rows, is_test = rows_apart(saved, judge, found, labelled=False)
         manifest = found.manifest.select(np.isin(np.arange(len(found.manifest)), rows))
         if is_test and found.unit != saved.unit:  # a look at tiles of the same images is recorded already
-            record_look(saved, manifest.frame["group"].tolist(), found, *look, auroc="")
+            record_look(saved, manifest.frame["group"].tolist(), found.describe(), *look, auroc="")
     images = _images(manifest)
     windows = Manifest.build(list(_windows(images, manifest.root, side)), manifest.root, "windows")
     store, _ = open_store(windows, judge.config.data)

@@ -85,7 +85,7 @@ def score_data(saved: Saved, data: Path, device: str, ledger: Path, purpose: str
     scored = _scored(judge, samples, rows, "split 'test' or of no split")
     need_both_classes(scored, str(data))
     if is_test:
-        record_look(saved, scored.groups, samples, ledger, purpose, auroc=_auroc(scored))
+        record_look(saved, scored.groups, samples.describe(), ledger, purpose, auroc=_auroc(scored))
     return scored
 
 
@@ -157,14 +157,14 @@ def _own_images(saved: Saved, judge: Classifier) -> dict[str, set[str]] | None:
 
 
 def record_look(
-    saved: Saved, boards: Sequence[str], data: Samples | Mapping[str, Any], ledger: Path, purpose: str, *, auroc: str
+    saved: Saved, boards: Sequence[str], data: Mapping[str, Any], ledger: Path, purpose: str, *, auroc: str
 ) -> None:
     """Write a look at test samples into the ledgers of the run and the project.
 
     Args:
         saved: The run.
         boards: (N,) of the samples.
-        data: What they are of, or what a run's record says of it.
+        data: What they are of, as a run's record says it.
         ledger: The project's.
         purpose: What the look is for.
         auroc: What was seen; may be empty.
@@ -172,12 +172,11 @@ def record_look(
     Raises:
         UserError: If a ledger cannot be written.
     """
-    facts: Mapping[str, Any] = data.describe() if isinstance(data, Samples) else data
     record_test_touch(
         [saved.run / LEDGER, ledger],
         {
-            "command": "evaluate", "run": str(saved.run), "data": facts["manifest"],
-            "data_fingerprint": facts["fingerprint"], "split": "test", "boards": " ".join(sorted(set(boards))),
+            "command": "evaluate", "run": str(saved.run), "data": data["manifest"],
+            "data_fingerprint": data["fingerprint"], "split": "test", "boards": " ".join(sorted(set(boards))),
             "samples": str(len(boards)), "auroc": auroc, "purpose": purpose,
         },
     )  # fmt: skip
