@@ -18,7 +18,7 @@ from ssl_pcb.stages.evaluating.told import say_evaluation
 from ssl_pcb.stages.evaluating.written import FILE, write_evaluation
 from ssl_pcb.stages.familiarity import mark_unfamiliar
 from ssl_pcb.stages.gap import measure_gap
-from ssl_pcb.stages.panels import judge_panels
+from ssl_pcb.stages.panels import judge_panels, open_tile_judge
 from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.stages.robustness import measure_robustness
 from ssl_pcb.stages.validation import Validation
@@ -43,16 +43,10 @@ def evaluate(run: Path, asked: Asked, out: Path) -> Path:
     """
     refuse_used_folder(out)
     found = find_operating_point(run, asked)
-    camera = None
-    if asked.robustness:
-        camera = Validation.open(
-            run, None, samples=MOST, balance=asked.balance, threshold=found.verdicts.low, seed=asked.seed,
-            device=asked.device,
-        )  # fmt: skip
     write_evaluation(found, out)
     say_evaluation(found, out)
-    if camera is not None:
-        measure_robustness(camera, out / "robustness")
+    if found.camera is not None:
+        measure_robustness(found.camera, out / "robustness")
     say_report(run)
     return out / FILE
 
@@ -72,11 +66,19 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
     if asked.defect_rate is not None:
         checked_rate("--defect-rate", asked.defect_rate)
     verdicts = choose_verdicts(saved, val, asked)
+    # What else is asked is opened first: a run that cannot answer it is refused before its look is recorded.
+    tile_judge = open_tile_judge(saved, asked.device) if asked.panels else None
+    camera = None
+    if asked.robustness:
+        camera = Validation.open(
+            run, None, samples=MOST, balance=asked.balance, threshold=verdicts.low, seed=asked.seed,
+            device=asked.device,
+        )  # fmt: skip
     where, judged = samples_apart(saved, asked)
     panels = None
-    if asked.panels:
+    if tile_judge is not None:
         look = asked.ledger, f"whole images at the operating point: {asked.purpose(saved.unit)}"
-        panels = judge_panels(saved, asked.data, asked.split, verdicts, asked.device, look)
+        panels = judge_panels(saved, *tile_judge, asked.data, asked.split, verdicts, look)
     distance = None
     if asked.unfamiliar is not None:
         val, judged, distance = mark_unfamiliar(saved, val, judged, asked.data, asked.unfamiliar, asked.device)
@@ -92,5 +94,6 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
         saved, asked, where, val, val if judged is None else judged, verdicts, distance, calibration, calibrated, bins,
         rate, operating,
         panels=panels,
+        camera=camera,
         gap=measure_gap(saved, val, judged if asked.test else None, asked.device, asked.seed) if asked.gap else None,
     )  # fmt: skip

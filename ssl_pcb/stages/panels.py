@@ -24,33 +24,17 @@ from ssl_pcb.imaging.orientation import Box
 from ssl_pcb.imaging.tiling import windows as windows_of
 from ssl_pcb.reports.saved import Saved
 from ssl_pcb.stages.finetune import predict
-from ssl_pcb.stages.finetuned import load_classifier
+from ssl_pcb.stages.finetuned import Classifier, load_classifier
 from ssl_pcb.stages.scoring import record_look, refuse_changed, rows_apart
 
 log = logging.getLogger(__name__)
 
 
-def judge_panels(
-    saved: Saved, data: Path | None, split: str, verdicts: ThreeWay, device: str, look: tuple[Path, str]
-) -> pd.DataFrame:
-    """Count misses and false alarms of each source image.
-
-    Args:
-        saved: A finetuning on tiles.
-        data: Manifest of the images, those of its split ``test``, or if it has none, of no split; ``None`` = the run's
-            own.
-        split: Whose images of the run's own.
-        verdicts: The thresholds.
-        device: Where to score.
-        look: The project's ledger of looks at test images, and what this one is for.
-
-    Returns:
-        A row an image: ``path``, ``group``, ``good``, ``untiled`` (boxes in no tile of the manifest; ``None`` where it
-        does not know), ``windows``, ``boxes``, ``missed``, ``alarms``. An image without a box is good if it is labelled
-        NonDefective throughout; else a defect is somewhere, or may be, and ``good`` is ``None``.
+def open_tile_judge(saved: Saved, device: str) -> tuple[Classifier, int]:
+    """The classifier of a finetuning on tiles, and the side of these in pixels.
 
     Raises:
-        UserError: If the run is none of tiles, there are no such images, or it was trained on them.
+        UserError: If it cannot judge whole images by windows.
     """
     if saved.stage != "finetune":
         raise UserError(f"{saved.run}: --panels needs the network of a finetuning, and this is a {saved.stage} run")
@@ -60,6 +44,35 @@ def judge_panels(
     own = judge.config.data.manifest
     if own is None or (side := tile_side(Manifest.read(own).frame["crop"])) is None:
         raise UserError(f"{saved.run}: was trained on whole images, not on tiles; leave out --panels")
+    return judge, side
+
+
+def judge_panels(
+    saved: Saved, judge: Classifier, side: int, data: Path | None, split: str, verdicts: ThreeWay,
+    look: tuple[Path, str],
+) -> pd.DataFrame:  # fmt: skip
+    """Count misses and false alarms of each source image.
+
+    Args:
+        saved: A finetuning on tiles.
+        judge: Its classifier, see :func:`open_tile_judge`.
+        side: Of the windows, in pixels.
+        data: Manifest of the images, those of its split ``test``, or if it has none, of no split; ``None`` = the run's
+            own.
+        split: Whose images of the run's own.
+        verdicts: The thresholds.
+        look: The project's ledger of looks at test images, and what this one is for.
+
+    Returns:
+        A row an image: ``path``, ``group``, ``good``, ``untiled`` (boxes in no tile of the manifest; ``None`` where it
+        does not know), ``windows``, ``boxes``, ``missed``, ``alarms``. An image without a box is good if it is labelled
+        NonDefective throughout; else a defect is somewhere, or may be, and ``good`` is ``None``.
+
+    Raises:
+        UserError: If there are no such images, or it was trained on them.
+    """
+    own = judge.config.data.manifest
+    assert own is not None  # as it was trained on tiles
     if data is None:
         refuse_changed(saved, load_samples(judge.config.data)[0], "leave out --panels, or name images with --data")
         manifest = Manifest.read(own).split(split)

@@ -13,6 +13,7 @@ from ssl_pcb.evaluation.operating import Operating
 from ssl_pcb.evaluation.reliability import Bin
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.evaluating.asked import Asked
+from ssl_pcb.stages.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Evaluation:
         defect_rate: Of the field.
         operating: What the verdicts do, on validation and on what is reported on.
         panels: Counts of each whole image, if they were asked for.
+        camera: Validation's samples for ``audit robustness``, if it was asked for.
         gap: From training samples to new boards, if it was asked for.
     """
 
@@ -49,4 +51,5 @@ class Evaluation:
     defect_rate: float
     operating: dict[str, Operating]
     panels: pd.DataFrame | None
+    camera: Validation | None
     gap: dict[str, Any] | None
