@@ -47,8 +47,10 @@ def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
         row = json.loads(line)
         if row["probe"] in PROBES and row["split"] != "holdout":
             trained = row["backbone"] != "random_init"
-            backbone = read_config(folder, "linear-eval").backbone
-            network = "neck" if backbone.neck else "maps" if backbone.strides else "own end"
+            config = read_config(folder, "linear-eval")
+            network = "neck" if config.backbone.neck else "maps" if config.backbone.strides else "own end"
+            if config.data.context:
+                network += ", context"
             yield {
                 "start": name["start"] if trained else f"random init, {network}", "use": PROBES[row["probe"]],
                 **measured(row, types if trained else {}),

@@ -5,8 +5,9 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is a method that has a config
 # configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or imagenet (IMAGENET names a
-# file of resnet18's weights), or tuning (the rates and augmentations of finetuning, a sweep of its own); without any,
-# all of them but imagenet and tuning, one after another. A row takes about an hour on 2
+# file of resnet18's weights), or tuning (the rates and augmentations of finetuning, a sweep of its own). With _context
+# behind it the network also sees what surrounds a tile, an eighth of its side on each side (exact_context,
+# scratch_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on 2
 # cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
 # records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
@@ -15,7 +16,6 @@ runs=runs/few_labels
 source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 
 size=${SIZE:-64} seed=${SEED:-0}
-common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
 judged=(--set "test=${TEST:-false}")
 
 finetune_row() { # finetune_row RUN NETWORK CHECKPOINT [FLAG...]: with 1, 10 and 100 % of the labels
@@ -39,15 +39,23 @@ if [ $# = 0 ]; then
         row=${file##*few_labels_}
         set -- "$@" "${row%.yaml}"
     done
-    set -- scratch golden "$@"
+    set -- scratch scratch_context golden "$@" exact_context
 fi
 for row in "$@"; do
-    run="$runs/$row-$size-$seed"
+    run="$runs/$row-$size-$seed" start=${row%_context}
+    common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
+    if [ "$start" != "$row" ]; then
+        common=(--data "$runs/tiles.csv" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed")
+    fi
     if [ "$row" = scratch ]; then
         for network in own_end maps neck; do
             finetune_row "$runs/scratch_$network-$size-$seed" "$network" none
         done
         finetune_row "$runs/scratch_neck-$size-$seed" painted none
+        continue
+    fi
+    if [ "$row" = scratch_context ]; then
+        finetune_row "$runs/scratch_neck_context-$size-$seed" neck none
         continue
     fi
     if [ "$row" = tuning ]; then
@@ -65,13 +73,13 @@ for row in "$@"; do
         finetune_row "$run" maps "$IMAGENET"
         continue
     fi
-    config="configs/pretrain/few_labels_$row.yaml"
+    config="configs/pretrain/few_labels_$start.yaml"
     network=own_end neck=$(sed -n 's/^  neck: //p' "$config")
     if grep -q "^  - 8$" "$config"; then network=maps; fi
     if [ "$neck" != 0 ]; then network=neck; fi
     stage pretrain "$run" --config "$config" "${common[@]}"
     probe_row "$run" "$network" "$run" --set "backbone.neck=$neck"
     finetune_row "$run" "$network" "$run" --set "backbone.neck=$neck"
-    if [ "$row" = exact ]; then finetune_row "$run" painted "$run" --set "backbone.neck=$neck"; fi
+    if [ "$start" = exact ]; then finetune_row "$run" painted "$run" --set "backbone.neck=$neck"; fi
 done
 python scripts/results_few_labels.py "$runs"

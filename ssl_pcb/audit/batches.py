@@ -71,6 +71,6 @@ def read_batch(source: PixelSource, rows: Sequence[int]) -> AuditBatch:
         pixels=torch.stack([pixels for _, pixels, _ in found]),
         twins=torch.stack([pixels if twin is None else twin for _, pixels, twin in found]),
         labels=torch.tensor([LABELS.index(label) for label in frame["label"]]),
-        boxes=torch.from_numpy(defect_boxes(source.manifest, kept, sizes, source.data.image_size)),
+        boxes=torch.from_numpy(defect_boxes(source.manifest, kept, sizes, source.data.image_size, source.data.context)),
         marked=torch.tensor(frame["boxes"].ne("").to_list()),
     )

@@ -116,17 +116,18 @@ class PixelSource:
 
     def neighbours(self, row: int, boxes: Sequence[Box]) -> list[Neighbour]:
         """Those of the image's ``boxes`` (source pixels) that the sample or its ring shows."""
-        sample, size = self.manifest.sample(row), self.data.image_size
+        sample, context = self.manifest.sample(row), self.data.context
+        size = self.data.image_size - 2 * context
         x1, y1, x2, y2 = (round(value) for value in sample.crop or (0, 0, *self.size_of(row)))
         placed = place(y2 - y1, x2 - x1, size)
         across, down = placed.width / (x2 - x1), placed.height / (y2 - y1)
         # Along the shorter side of a crop the ring mirrors the crop and shows no neighbour.
-        aside = self.margin / across if placed.width == size else 0
-        above = self.margin / down if placed.height == size else 0
+        aside = (context + self.margin) / across if placed.width == size else 0
+        above = (context + self.margin) / down if placed.height == size else 0
 
         def to_sample(box: Box) -> Box:
-            left, right = ((x - x1) * across + placed.left for x in box[::2])
-            top, bottom = ((y - y1) * down + placed.top for y in box[1::2])
+            left, right = ((x - x1) * across + placed.left + context for x in box[::2])
+            top, bottom = ((y - y1) * down + placed.top + context for y in box[1::2])
             return left, top, right, bottom
 
         found = []
@@ -143,7 +144,7 @@ class PixelSource:
 
     def _boxes(self, row: int) -> list[Box]:
         sample = self.manifest.sample(row)
-        return map_boxes(sample.boxes, sample.crop, self.size_of(row), self.data.image_size)
+        return map_boxes(sample.boxes, sample.crop, self.size_of(row), self.data.image_size, self.data.context)
 
     def _twin(self, row: int) -> list[Path]:
         twin = self.manifest.frame["twin"].iloc[row] if "twin" in self.manifest.frame.columns else ""
@@ -154,4 +155,5 @@ class PixelSource:
         return decode(path, channels=channels, bit_depth=depth, max_pixels=self.data.max_pixels)
 
     def _cut(self, image: Image8, sample: Sample) -> Tensor:
-        return torch.from_numpy(cut(image, sample.crop, self.data.image_size, self.margin)).permute(2, 0, 1)
+        size, context = self.data.image_size, self.data.context
+        return torch.from_numpy(cut(image, sample.crop, size - 2 * context, context + self.margin)).permute(2, 0, 1)

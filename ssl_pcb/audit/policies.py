@@ -104,7 +104,7 @@ def audit_policy(
         UserError: If no sample shows a defect box, or on an unreadable image unless ``skip_bad``.
     """
     size = source.data.image_size
-    augment, generator = build_augment(config, size), torch.Generator().manual_seed(seed)
+    augment, generator = build_augment(config, size, source.data.context), torch.Generator().manual_seed(seed)
     survived: list[list[float]] = []
     kept: list[list[float]] = []
     wrong: list[list[float]] = []

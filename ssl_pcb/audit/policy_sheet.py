@@ -57,7 +57,7 @@ def policy_sheet(
     blocks = {"sample": [_plain_tiles(batch, size)[:samples]]}
     for name, config in policies.items():
         generator = torch.Generator().manual_seed(seed)
-        blocks[name] = [_tiles(build_augment(config, size), batch, size, generator)[:samples]]
+        blocks[name] = [_tiles(build_augment(config, size, source.data.context), batch, size, generator)[:samples]]
     save_sheet(draw_rows(blocks, LEGEND), path)
 
 

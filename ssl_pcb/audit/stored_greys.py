@@ -63,7 +63,7 @@ def packed_picture(samples: Samples, row: int) -> NDArray[np.uint8]:
     # Not manifest.sample: it parses the whole row, and pairs are many.
     crop = parse_boxes(samples.manifest.frame["crop"].array[row])
     width, height = (crop[0][2] - crop[0][0], crop[0][3] - crop[0][1]) if crop else samples.store.sizes[row]
-    placed = place(int(height), int(width), samples.store.spec.size)
+    placed = place(int(height), int(width), samples.store.spec.own)
     square = _inside(samples, samples.store.pixels[row])
     return square[placed.top : placed.top + placed.height, placed.left : placed.left + placed.width]
 
@@ -75,7 +75,8 @@ def grey_picture(samples: Samples, row: int) -> NDArray[np.float32]:
 
 def _inside(samples: Samples, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Stored pixels (..., H, H, C) without their ring, (..., S, S, C)."""
-    inside = slice(samples.store.spec.margin, samples.store.spec.margin + samples.store.spec.size)
+    ring, own = samples.store.spec.ring, samples.store.spec.own
+    inside = slice(ring, ring + own)
     return np.asarray(stored[..., inside, inside, :])
 
 

@@ -34,8 +34,8 @@ class OneView:
         return Augmented(images, labels, maps)
 
 
-def build_augment(config: AugmentConfig, size: int) -> Augment:
-    """What ``config`` names, for samples of ``size`` pixels."""
+def build_augment(config: AugmentConfig, size: int, context: int = 0) -> Augment:
+    """What ``config`` names, for views of ``size`` pixels, of which ``context`` on each side surround the sample."""
     views = ViewMaker(config.view, size)
     match config:
         case NoAugmentConfig() | SymmetriesConfig() | StandardConfig():
@@ -49,4 +49,4 @@ def build_augment(config: AugmentConfig, size: int) -> Augment:
         case RandAugmentConfig():
             return RandAugment(views, config)
         case PaintedConfig():
-            return Painting(views, config)
+            return Painting(views, config, context)

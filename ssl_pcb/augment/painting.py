@@ -13,18 +13,31 @@ from ssl_pcb.augment.photometric import relight
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.defects import DefectConfig
 from ssl_pcb.config.painting import PaintedConfig
+from ssl_pcb.imaging.tiling import ENOUGH
 
 
 def painted_views(
-    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator
+    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator, context: int = 0
 ) -> tuple[Tensor, Painted, Tensor]:
     """One random view of each sample with a defect or none: painted after geometry, before light, blur and noise.
+
+    Args:
+        views: Make the views.
+        pixels: (B, C, H, H) uint8, stored.
+        config: What is painted.
+        generator: Source of randomness.
+        context: Pixels on each side of a view that surround the sample itself. A defect that the sample shows less than
+            half of makes it neither Defective nor good, and is undone; one that it shows nothing of stays.
 
     Returns:
         Images (B, C, S, S) in [0, 1], what is painted on them, and the maps (B, 2, 3) from them to their samples.
     """
     draw = views.draw(len(pixels), pixels.shape[1], generator)
-    painted = paint_defects(views.move(pixels, draw.maps), config, generator)
+    moved = views.move(pixels, draw.maps)
+    painted = paint_defects(moved, config, generator)
+    if context:
+        share = painted.share_inside(context)
+        painted = painted.undone((share > 0) & (share < ENOUGH), moved)
     return relight(painted.images, draw.light), painted, draw.maps
 
 
@@ -38,11 +51,12 @@ class Painting:
 
     views: ViewMaker
     config: PaintedConfig
+    context: int
 
     def __call__(
         self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
     ) -> Augmented:
         """See :class:`~ssl_pcb.augment.augmented.Augment`."""
-        images, painted, maps = painted_views(self.views, pixels, self.config.defect, generator)
-        shows = painted.clear.flatten(1).any(1)
+        images, painted, maps = painted_views(self.views, pixels, self.config.defect, generator, self.context)
+        shows = painted.share_inside(self.context) > 0
         return Augmented(images, labels.masked_fill(shows, 1), maps, painted=shows)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssl_pcb.config.base import Section
 
@@ -26,6 +26,13 @@ class DataConfig(Section):
         le=0.5,
         description="ring of real surroundings kept around each crop, as a share of image_size",
     )
+    context: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="pixels of image_size on each side that show what surrounds a tile: the network sees them and "
+        "pools its maps over the tile alone, so that a defect which the tile's edge cuts is seen whole",
+    )
     references: bool = Field(
         False,
         description="bring each sample's aligned golden image (manifest column 'reference'): pretrain compares the "
@@ -34,6 +41,12 @@ class DataConfig(Section):
     max_pixels: int = Field(300_000_000, ge=1, description="larger images are refused as image bombs")
     skip_bad: bool = Field(False, description="leave unreadable images out, counted, instead of stopping at the first")
     cache: Path | None = Field(None, description="folder for packed pixels and features; none = the user's cache")
+
+    @model_validator(mode="after")
+    def _leave_room(self) -> "DataConfig":
+        if 4 * self.context > self.image_size:
+            raise ValueError(f"context: leaves less than half of the {self.image_size} px to the tile itself")
+        return self
 
     @property
     def margin_pixels(self) -> int:

@@ -30,16 +30,28 @@ class StoreSpec:
     """How samples became pixels.
 
     Attributes:
-        size: Side of a sample in pixels.
-        margin: Width of the ring of surroundings in pixels.
+        size: Side of what the network sees of a sample, in pixels.
+        margin: Width of the ring of surroundings around that, in pixels.
         channels: 1 or 3.
         bit_depth: Significant bits of 16-bit sources.
+        context: Pixels on each side of what the network sees that are surroundings too.
     """
 
     size: int
     margin: int
     channels: int
     bit_depth: int
+    context: int = 0
+
+    @property
+    def own(self) -> int:
+        """Side of the sample itself, in pixels."""
+        return self.size - 2 * self.context
+
+    @property
+    def ring(self) -> int:
+        """Width of all that surrounds the sample itself, in pixels."""
+        return self.context + self.margin
 
     @property
     def side(self) -> int:
@@ -137,7 +149,7 @@ class Cutter:
             if crop and (fault := outside(crop, width, height)):
                 raise UserError(f"{file.path}: row {row + 1} {fault}")
             target.seek(self.offset + row * spec.sample_bytes)
-            sample = cut_sample(image, crop, spec.size, spec.margin, self.jpeg)
+            sample = cut_sample(image, crop, spec.own, spec.ring, self.jpeg)
             target.write(np.ascontiguousarray(sample).data)
         return Outcome(hashlib.sha256(content).digest()[:HASH_BYTES], width, height)
 

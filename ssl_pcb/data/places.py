@@ -44,6 +44,8 @@ class Place:
         """The place of ``manifest``'s samples under ``config``."""
         left_out_above = config.max_pixels if config.skip_bad else None
         transform: list[object] = [VERSION, config.image_size, margin_pixels(config, manifest), left_out_above]
+        if config.context:
+            transform.append(f"context {config.context}")
         if config.references:
             transform.append(f"jpeg {REENCODED}")
         return cls((config.cache or cache_dir()) / "stores", sources.identity(transform), sources.fingerprint())

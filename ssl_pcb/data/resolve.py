@@ -71,17 +71,26 @@ def resolve(config: DataConfig, manifest: Manifest, infos: dict[str, ImageInfo])
 
 
 def margin_pixels(config: DataConfig, manifest: Manifest) -> int:
-    """Width of the ring of surroundings in pixels; 0 for whole images, which have none to show."""
-    return config.margin_pixels if manifest.frame["crop"].ne("").any() else 0
+    """Width of the ring of surroundings in pixels; 0 for whole images, which have none to show.
+
+    Raises:
+        UserError: If whole images are to show some.
+    """
+    if manifest.frame["crop"].ne("").any():
+        return config.margin_pixels
+    if config.context:
+        raise UserError("data.context: shows what surrounds a tile, and these are whole images; set it to 0")
+    return 0
 
 
-def describe_scale(manifest: Manifest, sizes: NDArray[np.integer[Any]], size: int) -> list[str]:
+def describe_scale(manifest: Manifest, sizes: NDArray[np.integer[Any]], size: int, context: int = 0) -> list[str]:
     """Say what ``size`` does to the samples and how many pixels the median defect keeps.
 
     Args:
         manifest: The samples.
         sizes: (N, 2) width and height of each sample's source image; 0 if it could not be read.
         size: Side of a sample in pixels.
+        context: Pixels that are seen around it on each side.
 
     Returns:
         One or two sentences for the log.
@@ -94,6 +103,8 @@ def describe_scale(manifest: Manifest, sizes: NDArray[np.integer[Any]], size: in
     smaller = int((longer[readable] < size).sum())
     if side > size and smaller:
         line += f", {smaller} smaller ones enlarged"
+    if context:
+        line += f"; around them {context} px of what surrounds them"
     boxed = np.flatnonzero(readable & manifest.frame["boxes"].ne("").to_numpy())
     defects = [
         max(x2 - x1, y2 - y1) * size / longer[row]

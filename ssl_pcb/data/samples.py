@@ -96,7 +96,7 @@ class Samples:
 
     def boxes(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Defects of ``rows`` (B, M, 4), see :func:`ssl_pcb.data.boxes.defect_boxes`."""
-        return defect_boxes(self.manifest, rows, self.store.sizes[rows], self.store.spec.size)
+        return defect_boxes(self.manifest, rows, self.store.sizes[rows], self.store.spec.size, self.store.spec.context)
 
     def supervised(self, split: str) -> NDArray[np.int64]:
         """Labelled rows of ``split``.

@@ -85,7 +85,7 @@ def open_store(manifest: Manifest, config: DataConfig) -> tuple[Store, DataConfi
         UserError: On an unreadable image (unless ``skip_bad``), or a full disk.
     """
     store = _open_twice(manifest, config)
-    for line in describe_scale(manifest, store.sizes, store.spec.size):
+    for line in describe_scale(manifest, store.sizes, store.spec.own, store.spec.context):
         log.info(line)
     decided = {"channels": store.spec.channels, "bit_depth": store.spec.bit_depth}
     return store, config.model_copy(update=decided)
@@ -170,6 +170,7 @@ def _replace_stale(manifest: Manifest, config: DataConfig, sources: Sources, pla
             margin=margin_pixels(decided, manifest),
             channels=int(decided.channels),
             bit_depth=int(decided.bit_depth),
+            context=decided.context,
         )
         jpeg = REENCODED if decided.references else 0
         largest = max(info.width * info.height for info in infos.values())

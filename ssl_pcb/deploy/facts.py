@@ -146,6 +146,7 @@ class ModelFacts(Section):
         None, description="shortest side of a training sample in pixels of its image; none = not known"
     )
     most_side: Annotated[int, Field(ge=1)] | None = Field(None, description="the longest one")
+    context: int = Field(0, ge=0, le=1024, description="pixels of it on each side that surround the sample itself")
     margin: int = Field(ge=0, le=4096, description="ring around a sample while it is cut out, in pixels")
     channels: Literal[1, 3] = Field(description="1 grey, 3 colour")
     bit_depth: int = Field(ge=8, le=16, description="significant bits of 16-bit images")
@@ -153,6 +154,17 @@ class ModelFacts(Section):
     max_pixels: int = Field(ge=1, description="larger images are refused")
     marks: tuple[Line, ...] = Field((), description="what must be said with every figure of it")
     operating: Operating = Field(description="from scores to verdicts")
+
+    @model_validator(mode="after")
+    def _leave_room(self) -> ModelFacts:
+        if 4 * self.context > self.image_size:
+            raise ValueError("context: leaves less than half of image_size to the sample itself")
+        return self
+
+    @property
+    def own(self) -> int:
+        """Side of the sample itself in what the network sees, in pixels."""
+        return self.image_size - 2 * self.context
 
     @property
     def least(self) -> float:

@@ -168,13 +168,14 @@ def _refuse_far(item: Item, facts: ModelFacts, width: float, height: float) -> N
 
 def _cut(image: Picture, golden: Picture | None, crop: Box | None, box: Box, facts: ModelFacts) -> Cut:
     def sample(source: Picture, jpeg: int) -> Image8:
-        return without_ring(cut_sample(source, crop, facts.image_size, facts.margin, jpeg), facts.margin)
+        return without_ring(cut_sample(source, crop, facts.own, facts.context + facts.margin, jpeg), facts.margin)
 
     if golden is None:
         return Cut(box, sample(image, 0), None)
     alike = [sample(source, REENCODED) for source in (image, golden)]
     pixels = np.concatenate(alike, -1) if facts.references else sample(image, 0)
-    return Cut(box, pixels, template_difference(alike[0], alike[1]))
+    own = [without_ring(each, facts.context) for each in alike]
+    return Cut(box, pixels, template_difference(own[0], own[1]))
 
 
 def _decoded(source: Source, name: str, facts: ModelFacts, max_pixels: int) -> Picture:

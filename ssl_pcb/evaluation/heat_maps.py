@@ -24,7 +24,8 @@ def heat_maps(classifier: ImageClassifier, images: Tensor) -> Tensor:
         images: (N, C, H, W) in [0, 1], as the network sees them.
 
     Returns:
-        (N, H, W) float32 in [0, 1], in the images' pixels; the highest of each image is its own probability.
+        (N, H, W) float32 in [0, 1], in the images' pixels; the highest of each image is its own probability. Where
+        images show what surrounds a sample, of the sample alone.
     """
     net = _Split(classifier)
     maps = net.maps(images)
@@ -51,7 +52,7 @@ def _cells(net: _Split, maps: list[Tensor], images: Tensor) -> Tensor:
     wide = [F.interpolate(each, side, mode="bilinear", align_corners=False) for each in maps]
     cells = [each.permute(0, 2, 3, 1).reshape(-1, each.shape[1], 1, 1) for each in wide]
     scores = net.end(cells).view(len(images), 1, *side)
-    return _to_pixels(torch.sigmoid(scores), images)
+    return net.to_pixels(torch.sigmoid(scores), images)
 
 
 def grad_cam(classifier: ImageClassifier, images: Tensor, layer: nn.Module | None = None) -> Tensor:
@@ -70,7 +71,7 @@ def grad_cam(classifier: ImageClassifier, images: Tensor, layer: nn.Module | Non
     net = _Split(classifier)
     found = LayerGradCam(net, layer or net.first).attribute(images, relu_attributions=True)
     found = (found[0] if isinstance(found, tuple) else found).detach().float()
-    return _to_pixels(found / found.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo().tiny), images)
+    return net.to_pixels(found / found.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo().tiny), images)
 
 
 class _Split(nn.Module):
@@ -96,6 +97,11 @@ class _Split(nn.Module):
         pooled = self.inner.pooled(maps) if self.inner.strides else self.inner.pooled_end(maps[0])
         return self.classifier.classifier.scores(pooled)
 
+    def to_pixels(self, maps: Tensor, images: Tensor) -> Tensor:
+        """Maps (N, 1, h, w) as (N, H, W), in the pixels that show the samples of images."""
+        side = [each - 2 * self.inner.context for each in images.shape[2:]]
+        return F.interpolate(maps.float(), side, mode="bilinear", align_corners=False)[:, 0]
+
 
 class _Maps(nn.Module):
     """The part before the cut, as a module of its own, which captum listens to."""
@@ -117,7 +123,3 @@ class _Maps(nn.Module):
 def _inner(classifier: ImageClassifier) -> Backbone:
     found = classifier.backbone
     return found.backbone if isinstance(found, DownsizedBackbone) else found
-
-
-def _to_pixels(maps: Tensor, images: Tensor) -> Tensor:
-    return F.interpolate(maps.float(), images.shape[2:], mode="bilinear", align_corners=False)[:, 0]

@@ -97,28 +97,32 @@ def size_of(image: Image8 | Image.Image) -> tuple[int, int]:
     return image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
 
 
-def map_boxes(boxes: Iterable[Box], crop: Box | None, source_size: tuple[int, int], size: int) -> list[Box]:
-    """Boxes from source pixels to pixels of the ``size`` x ``size`` sample that :func:`cut` centres.
+def map_boxes(
+    boxes: Iterable[Box], crop: Box | None, source_size: tuple[int, int], size: int, context: int = 0
+) -> list[Box]:
+    """Boxes from source pixels to pixels of the ``size`` x ``size`` square that :func:`cut` centres.
 
     Args:
         boxes: Boxes in pixels of the source image.
         crop: The sample's part of the source image; ``None`` = all of it.
         source_size: Width and height of the source image.
-        size: Side of the sample in pixels.
+        size: Side of the square in pixels.
+        context: Pixels of it on each side that surround the sample itself.
 
     Returns:
         The part of each box that the sample shows; boxes that miss it are dropped.
     """
     frame = _rounded(crop) if crop else (0, 0, *source_size)
-    placed = place(frame[3] - frame[1], frame[2] - frame[0], size)
+    placed = place(frame[3] - frame[1], frame[2] - frame[0], size - 2 * context)
+    left, top = placed.left + context, placed.top + context
     across, down = placed.width / (frame[2] - frame[0]), placed.height / (frame[3] - frame[1])
     parts = (clip_box(box, frame) for box in boxes)
     return [
         (
-            placed.left + (x1 - frame[0]) * across,
-            placed.top + (y1 - frame[1]) * down,
-            placed.left + (x2 - frame[0]) * across,
-            placed.top + (y2 - frame[1]) * down,
+            left + (x1 - frame[0]) * across,
+            top + (y1 - frame[1]) * down,
+            left + (x2 - frame[0]) * across,
+            top + (y2 - frame[1]) * down,
         )
         for x1, y1, x2, y2 in (part for part in parts if part)
     ]

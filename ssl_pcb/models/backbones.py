@@ -29,6 +29,7 @@ class Backbone(nn.Module):
         norm: ``own``, ``group`` or ``frozen``, as in the config.
         antialias: Whether it blurs before it skips pixels.
         strides: Pixels per step of the maps that are pooled; empty = the network's own end.
+        context: Pixels of each side of an image that surround the sample itself: seen, and not pooled.
         wide_depths: Channels of each of these maps.
         neck: Fuses them into one, or ``None``.
         dim: Number of features.
@@ -37,20 +38,23 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: BackboneConfig, channels: int) -> None:
+    def __init__(self, config: BackboneConfig, channels: int, context: int = 0) -> None:
         """Build the network.
 
         Args:
             config: Name, start weights and norm.
             channels: Input channels.
+            context: Pixels of each side of an image that surround the sample itself.
 
         Raises:
             UserError: If timm has no model of that name, its weights cannot be had, it takes one image size only, it
-                has no map of a stride or no anti-aliasing, or the norm does not go with network or weights.
+                has no map of a stride or no anti-aliasing, the norm does not go with network or weights, or the
+                context is no whole number of cells.
         """
         super().__init__()
         self.name, self.channels, self.norm, self.antialias = config.name, channels, config.norm, config.antialias
-        self.strides, self.pool = config.strides, config.pool
+        self.strides, self.pool, self.context = config.strides, config.pool, context
+        _refuse_context(config, context)
         network = create_network(config, channels)
         if config.init == "he":
             begin_as_he(network)
@@ -70,7 +74,8 @@ class Backbone(nn.Module):
     def design(self) -> str:
         """What the weights do not tell of the network: two of one design with the same weights compute the same."""
         strides = ",".join(map(str, self.strides)) or "end"
-        return f"{self.name} {self.norm} {strides} {self.pool}" + " antialiased" * self.antialias
+        within = f" within {self.context}" if self.context else ""
+        return f"{self.name} {self.norm} {strides} {self.pool}{within}" + " antialiased" * self.antialias
 
     def scale_as_timm(self) -> None:
         """Scale images as timm's weights of this network expect them; other than three channels all by the mean."""
@@ -87,12 +92,22 @@ class Backbone(nn.Module):
         return features
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """Maps (B, depth, h, w) of images (B, C, H, W) in [0, 1]: the neck's, or without one those of all strides."""
+        """Maps (B, depth, h, w) of the samples in images (B, C, H, W) in [0, 1], without what surrounds them.
+
+        The neck's, or without one those of all strides.
+        """
         wide = self.wide_maps(images)
-        return wide if self.neck is None else [self.fused(wide)]
+        return self.own_cells(wide if self.neck is None else [self.fused(wide)])
+
+    def own_cells(self, maps: list[Tensor]) -> list[Tensor]:
+        """The cells of the samples themselves, of maps of all strides or of the finest alone."""
+        if not self.context:
+            return maps
+        aside = [self.context // stride for stride in self.strides]
+        return [each[..., k : each.shape[2] - k, k : each.shape[3] - k] for each, k in zip(maps, aside, strict=False)]
 
     def wide_maps(self, images: Tensor) -> list[Tensor]:
-        """The map (B, depth, h, w) of each stride, the finest first, of images (B, C, H, W) in [0, 1]."""
+        """The map (B, depth, h, w) of each stride, the finest first, of images (B, C, H, W) in [0, 1], all of them."""
         found: list[Tensor] = self.network.forward_intermediates(  # type: ignore[operator]
             self._scaled(images), indices=self._indices, intermediates_only=True, stop_early=True
         )
@@ -151,7 +166,7 @@ class Backbone(nn.Module):
         Raises:
             UserError: If it is not a map, or not one of one value for ``stride`` x ``stride`` pixels.
         """
-        was_training, side = self.training, 2 * stride if stride else PROBE
+        was_training, side = self.training, (2 * stride if stride else PROBE) + 2 * self.context
         shape = tuple(self.eval().feature_map(self.mean.new_zeros(1, self.channels, side, side)).shape)
         self.train(was_training)
         if len(shape) != 4 or shape[2] != shape[3] or (stride and shape[2] != 2):
@@ -160,6 +175,19 @@ class Backbone(nn.Module):
                 f"backbone.name: '{self.name}' ends in no feature map{where}; choose another, for instance resnet18"
             )
         return shape[1]
+
+
+def _refuse_context(config: BackboneConfig, context: int) -> None:
+    if not context:
+        return
+    if not config.strides:
+        raise UserError(
+            "data.context: is told from the tile itself on the network's maps; set backbone.strides=[8,16] and "
+            "backbone.pool=avg_max, or data.context=0"
+        )
+    coarsest = config.strides[0] if config.neck else config.strides[-1]
+    if context % coarsest:
+        raise UserError(f"data.context: {context} px are no whole cells of {coarsest} px; give a multiple of that")
 
 
 @torch.no_grad()
@@ -185,7 +213,8 @@ def _feature_dim(backbone: Backbone) -> int:
     # timm's num_features is not the pooled width of every family; one tiny forward pass is.
     backbone.eval()
     try:
-        dim = backbone(torch.zeros(1, backbone.channels, 64, 64)).shape[1]
+        side = PROBE + 2 * backbone.context
+        dim = backbone(torch.zeros(1, backbone.channels, side, side)).shape[1]
     except (AssertionError, RuntimeError, ValueError) as error:
         raise UserError(
             f"backbone.name: '{backbone.name}' does not take images of any size ({str(error).splitlines()[0]}); "

@@ -52,7 +52,7 @@ class DefectPretext(nn.Module):
         """One step on a batch of stored pixels, under one random view each and one painted defect or none."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
             images, painted = self.show(batch, generator)
-        (found,) = self.backbone.maps(images)
+        found = self.backbone.fused(self.backbone.wide_maps(images))  # what surrounds a tile teaches as well
         with torch.autocast(batch.inputs.device.type, enabled=False):
             return self.judge(found.float(), painted)
 

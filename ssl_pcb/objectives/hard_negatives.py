@@ -43,15 +43,16 @@ def trio(views: ViewMaker, defect: DefectConfig, copies: int, batch: Batch, gene
         return Trio(torch.cat([relight(moved, draw.light), views(batch.inputs, generator), *copied]), painted)
 
 
-def hard_nt_xent(projections: Tensor, painted: list[Painted], temperature: float) -> StepOutput:
+def hard_nt_xent(projections: Tensor, painted: list[Painted], temperature: float, context: int = 0) -> StepOutput:
     """NT-Xent of the projections (B * (2 + K), D) of a :class:`Trio`.
 
     A copy without a defect, retouched or not, is no negative: it takes the first view's place beside the second, so
-    that the trace of painting is among what two views may differ in.
+    that the trace of painting is among what two views may differ in. So does one whose defect lies in the ``context``,
+    pixels on each side that surround the sample itself.
     """
     with torch.autocast(projections.device.type, enabled=False):
         first, second, *copies = projections.float().chunk(2 + len(painted))
-        kinds = torch.stack([each.kinds for each in painted], 1)
+        kinds = torch.stack([each.kinds_inside(context) for each in painted], 1)
         anchors = torch.where(kinds[:, :1] == NULL, copies[0], first)
         loss = nt_xent(anchors, second, torch.stack(copies, 1), kinds == NULL, temperature)
         far = 1 - F.cosine_similarity(first.detach(), copies[0].detach())
@@ -80,4 +81,5 @@ class HardNegatives(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """One step on a batch of B samples: B * (2 + copies) images through the network at once."""
         images, painted = trio(self.views, self.config.defect, self.config.copies, batch, generator)
-        return hard_nt_xent(self.head(self.backbone(images)), painted, self.config.temperature)
+        projections = self.head(self.backbone(images))
+        return hard_nt_xent(projections, painted, self.config.temperature, self.backbone.context)

@@ -36,8 +36,8 @@ class JointPretext(DefectPretext):
         """One step on a batch of B samples: 3B images through the network at once."""
         images, painted = trio(self.views, self.config.defect, 1, batch, generator)
         maps = self.backbone.wide_maps(images)
-        pooled = self.projection(self.backbone.pooled(maps))
-        contrast = hard_nt_xent(pooled, painted, self.config.temperature)
+        pooled = self.projection(self.backbone.pooled(self.backbone.own_cells(maps)))
+        contrast = hard_nt_xent(pooled, painted, self.config.temperature, self.backbone.context)
         found = self.backbone.fused([each[-len(batch.labels) :] for each in maps])
         with torch.autocast(batch.inputs.device.type, enabled=False):
             judged = self.judge(found.float(), painted[0])

@@ -85,6 +85,7 @@ def _facts(saved: Saved, judge: Classifier, operating: Operating) -> ModelFacts:
         unit="image" if tile is None else "tile",
         tile=tile,
         image_size=data.image_size,
+        context=data.context,
         least_side=saved.record["data"].get("least_side"),  # runs of earlier versions have none
         most_side=saved.record["data"].get("most_side"),
         margin=0 if tile is None else data.margin_pixels,

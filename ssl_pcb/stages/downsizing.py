@@ -38,13 +38,15 @@ def start_network(
     channels = samples.channels
     if config.downsizer is None:
         start = start_from(
-            config.checkpoint, config.backbone, channels, config.runtime, samples=samples,
+            config.checkpoint, config.backbone, channels, config.runtime, context=config.data.context, samples=samples,
             transductive=config.transductive, beside=beside,
         )  # fmt: skip
         freeze_stages(start.backbone, config.freeze)
         if config.freeze and start.checkpoint == "none" and config.backbone.weights == "none":
             log.warning("freeze: these stages are random and stay so; name weights with --checkpoint, or leave it out")
         return config.model_copy(update={"checkpoint": start.checkpoint}), start, start.backbone
+    if config.data.context:
+        raise UserError("data.context: a downsizer does not keep it apart from the tile; set it to 0")
     if config.checkpoint not in ("auto", "none"):
         raise UserError(
             f"checkpoint: {config.checkpoint} learned on images and does not fit behind a downsizer; "
@@ -53,7 +55,7 @@ def start_network(
     downsizer = config.downsizer
     encoder = downsizer.backbone or backbone_of(downsizer.checkpoint) or config.backbone
     start = start_from(
-        downsizer.checkpoint, encoder, channels, config.runtime, samples=samples,
+        downsizer.checkpoint, encoder, channels, config.runtime, context=0, samples=samples,
         transductive=config.transductive, beside=beside, part="downsizer",
     )  # fmt: skip
     if start.checkpoint == "none" and encoder.weights == "none" and downsizer.frozen:
@@ -80,7 +82,7 @@ def load_finetuned(config: FinetuneConfig, folder: Path) -> Backbone | Downsized
     plain = config.backbone.model_copy(update={"weights": "none"})
     if config.downsizer:
         return load_downsized(config.downsizer, plain, channels, folder)
-    backbone = Backbone(plain, channels)
+    backbone = Backbone(plain, channels, config.data.context)
     load_backbone(backbone, folder)
     return backbone
 

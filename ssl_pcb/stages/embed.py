@@ -97,7 +97,8 @@ def open_coder(folder: Path, device: str) -> Coder:
 def _network(config: StageConfig, folder: Path) -> Autoencoder | Backbone | DownsizedBackbone:
     if isinstance(config, FinetuneConfig):
         return load_finetuned(config, folder)
-    backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), int(config.data.channels))
+    network = config.backbone.model_copy(update={"weights": "none"})
+    backbone = Backbone(network, int(config.data.channels), config.data.context)
     load_backbone(backbone, folder)
     if isinstance(config, PretrainConfig) and isinstance(config.method, AutoencoderConfig):
         return load_autoencoder(config.method, backbone, config.data.image_size, folder)

@@ -43,7 +43,7 @@ def reference_difference(samples: Samples, splits: list[str]) -> Iterator[Probed
     """
     if samples.references is None:
         return
-    size, channels, scores = samples.store.spec.size, samples.store.spec.channels, {}
+    size, channels, scores = samples.store.spec.own, samples.store.spec.channels, {}
     for split in splits:
         rows, found = samples.rows(split, labelled=True), []
         for batch in batches(samples.pixels(rows), np.arange(len(rows)), AT_ONCE, drop_last=False):

@@ -51,7 +51,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         open_ledger(config.runtime.ledger)
     channels, size = samples.store.spec.channels, data.image_size
     start = start_from(
-        config.checkpoint, config.backbone, channels, config.runtime, samples=samples,
+        config.checkpoint, config.backbone, channels, config.runtime, context=data.context, samples=samples,
         transductive=config.transductive, beside=run.folder,
     )  # fmt: skip
     refuse_size(start.backbone, channels, size)
@@ -59,7 +59,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
     config = config.model_copy(update={"data": data, "runtime": runtime, "checkpoint": start.checkpoint})
     fabric = make_fabric(runtime)
     torch.manual_seed(derive_seed(runtime.seed, "floor"))
-    floor = Backbone(config.backbone.model_copy(update={"weights": "none"}), channels)
+    floor = Backbone(config.backbone.model_copy(update={"weights": "none"}), channels, data.context)
     trained = start.checkpoint != "none" or config.backbone.weights == "timm"
     backbones = {"checkpoint": start.backbone, "random_init": floor} if trained else {"random_init": floor}
 

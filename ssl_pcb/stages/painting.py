@@ -37,7 +37,7 @@ def picture_defects(objective: DefectPretext, excerpt: ArrayDataset, folder: Pat
     batch = excerpt.__getitems__(list(range(min(SHOWN, len(excerpt))))).to(fabric.device)
     images, painted = objective.show(batch, make_generator(fabric.device, seed, "picture"))
     with fabric.autocast():
-        (found,) = objective.backbone.maps(images)
+        found = objective.backbone.fused(objective.backbone.wide_maps(images))
     objective.train(was_training)
     generators = objective.config.defect.generators
     names = [

@@ -57,7 +57,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     refuse_small(pool.name, len(pool), batch_size, fabric.world_size)
     start = start_from(
         config.checkpoint, config.backbone, pool.channels, config.runtime,
-        samples=samples, transductive=None, beside=run.folder,
+        context=config.data.context, samples=samples, transductive=None, beside=run.folder,
     )  # fmt: skip
     refuse_size(start.backbone, pool.channels, pool.size)
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))

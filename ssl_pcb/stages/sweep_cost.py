@@ -77,7 +77,8 @@ def announce_sweep(runs: Sequence[Planned]) -> None:
 
 def _refuse_unknown_network(run: Planned, channels: int) -> None:
     try:
-        backbone = Backbone(run.config.backbone.model_copy(update={"weights": "none"}), channels)
+        config = run.config
+        backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), channels, config.data.context)
         freeze_stages(backbone, run.config.freeze if isinstance(run.config, SupervisedConfig) else ())
     except UserError as error:
         raise UserError(f"runs.{run.entry or 'pretraining'}: {error}") from None
@@ -89,7 +90,7 @@ def _without_seed(run: Planned) -> str:
 
 def _run_seconds(config: StageConfig, samples: Samples, data: DataConfig, fastest: Fastest) -> float:
     config = config.model_copy(update={"data": data})
-    backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), samples.channels)
+    backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), samples.channels, data.context)
     work = Workload.of(backbone, data.image_size)
     asked = (config.runtime, work.name, work.size)
     if asked not in fastest:
@@ -133,5 +134,6 @@ def _repeated_seconds(config: CrossvalConfig, samples: Samples, fabric: Fabric) 
     repeated = repeatable(config)
     if repeated is None:
         return 0.0
-    backbone = Backbone(repeated.backbone.model_copy(update={"weights": "none"}), samples.channels)
+    network = repeated.backbone.model_copy(update={"weights": "none"})
+    backbone = Backbone(network, samples.channels, repeated.data.context)
     return (1 - 1 / config.folds) * _pretraining_seconds(repeated, backbone, samples, fabric)

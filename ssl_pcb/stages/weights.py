@@ -54,6 +54,7 @@ def start_from(
     channels: int,
     runtime: RuntimeConfig,
     *,
+    context: int,
     samples: Samples | None,
     transductive: bool | None,
     beside: Path,
@@ -66,6 +67,7 @@ def start_from(
         config: The backbone.
         channels: Input channels.
         runtime: Seed of a random initialisation.
+        context: Pixels of each side of an image that surround the sample itself.
         samples: Present data, whose validation and test boards must be new to the weights; ``None`` = shards, which
             have none.
         transductive: Accept weights that saw them; ``None`` where the stage has no such choice.
@@ -86,7 +88,7 @@ def start_from(
             "with --checkpoint, or set backbone.norm=group"
         )
     torch.manual_seed(derive_seed(runtime.seed, "init"))
-    backbone = Backbone(config, channels)
+    backbone = Backbone(config, channels, context)
     if checkpoint == "none":
         origin = "timm's weights" if config.weights == "timm" else "random initialisation"
         log.info("%sstarting from %s", f"{part} " if part else "", origin)

@@ -17,6 +17,7 @@ from ssl_pcb.augment.defects.pattern import Pattern
 from ssl_pcb.augment.defects.shapes import Shapes, draw_shapes
 from ssl_pcb.augment.defects.traces import bridge, cut, island, nick, pin_hole, retouch, spur
 from ssl_pcb.config.defects import DefectConfig
+from ssl_pcb.imaging.tiling import ENOUGH
 
 CLEAR = 0.1
 """Least change of a pixel, of full scale, that makes a picture Defective; noise and light hide less."""
@@ -53,6 +54,24 @@ class Painted:
     def clear(self) -> Tensor:
         """(B, 1, S, S) bool, where a defect can be seen through noise and light."""
         return self.change >= CLEAR
+
+    def share_inside(self, context: int) -> Tensor:
+        """(B,) share of each defect's clear pixels that lie ``context`` pixels or more from all sides; 0 of none."""
+        inside = slice(context, self.change.shape[-1] - context)
+        whole, own = (part.flatten(1).sum(1) for part in (self.clear, self.clear[..., inside, inside]))
+        return own / whole.clamp(min=1)
+
+    def kinds_inside(self, context: int) -> Tensor:
+        """(B,) kinds, :data:`NULL` for a defect that lies in the surroundings by more than half, as tiles count it."""
+        return torch.where(self.share_inside(context) >= ENOUGH, self.kinds, NULL) if context else self.kinds
+
+    def undone(self, which: Tensor, images: Tensor) -> Painted:
+        """The same with ``which`` (B,) of them as the ``images`` were before."""
+        here = which[:, None, None, None]
+        return Painted(
+            torch.where(here, images, self.images), self.change.masked_fill(here, 0),
+            self.kinds.masked_fill(which, NULL), self.retouched & ~which,
+        )  # fmt: skip
 
 
 def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generator) -> Painted:

@@ -159,6 +159,8 @@ def open_shards(text: str, config: DataConfig, seed: int, use_unsplit: bool, wor
     if config.skip_bad:
         raise UserError("data.skip_bad: the samples of shards are counted before they are read, so that none can be "
                         "left out; set it to false, and write shards without the bad files")  # fmt: skip
+    if config.context:
+        raise UserError("data.context: shards hold tiles by themselves; set it to 0, or give the manifest with --data")
     size = config.image_size
     found = survey(list_shards(text), text)
     if found.size not in (0, size):

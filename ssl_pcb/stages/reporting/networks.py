@@ -50,7 +50,7 @@ def heats_of(run: Path, samples: Samples, device: str, folds: dict[int, int] | N
 
     def by_fold(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         own = np.array([folds[row] for row in rows.tolist()], np.int64)
-        size = samples.store.spec.size
+        size = samples.store.spec.own
         found = np.zeros((len(rows), size, size), np.float32)
         for fold, judge in judges.items():
             found[own == fold] = _heats(judge, samples, rows[own == fold])
@@ -60,11 +60,11 @@ def heats_of(run: Path, samples: Samples, device: str, folds: dict[int, int] | N
 
 
 def _heats(judge: Classifier, samples: Samples, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    size, pixels, found = samples.store.spec.size, samples.pixels(rows), []
+    spec, pixels, found = samples.store.spec, samples.pixels(rows), []
     for start in range(0, len(rows), AT_ONCE):
         batch = pixels.__getitems__(list(range(start, min(start + AT_ONCE, len(rows)))))
-        found.append(heat_maps(judge.model, plain_view(batch.inputs, size).to(judge.fabric.device)).cpu())
-    return torch.cat(found).numpy() if found else np.zeros((0, size, size), np.float32)
+        found.append(heat_maps(judge.model, plain_view(batch.inputs, spec.size).to(judge.fabric.device)).cpu())
+    return torch.cat(found).numpy() if found else np.zeros((0, spec.own, spec.own), np.float32)
 
 
 def augmentation_sheet(config: StageConfig, samples: Samples, seed: int) -> str:
