@@ -14,7 +14,7 @@ from ssl_pcb.errors import UserError
 
 @click.command()
 @click.argument("manifest", type=click.Path(path_type=Path))
-@data_options(*PIXELS, "cache")
+@data_options(*PIXELS, "context", "cache")
 def pack(manifest: Path, **asked: Any) -> None:
     """Pack the samples of MANIFEST at the training resolution, to be read from disk by every stage.
 

@@ -15,13 +15,13 @@ from ssl_pcb.errors import UserError
 SIZE, COUNT = 48, 64
 
 
-def shown(null_share=0.5, view=AS_IT_IS, seed=0):
+def shown(null_share=0.5, view=AS_IT_IS, seed=0, context=0):
     """Striped grey boards, every fourth Defective, and what the augmentation makes of them."""
     stripes = (torch.arange(SIZE) // 8 % 2 * 140 + 60).to(torch.uint8)
     pixels = stripes.expand(COUNT, 1, SIZE, SIZE).contiguous()
     labels = (torch.arange(COUNT) % 4 == 0).long()
     config = PaintedConfig(view=view, defect=DefectConfig(null_share=null_share))
-    return pixels, labels, build_augment(config, SIZE)(pixels, labels, torch.Generator().manual_seed(seed))
+    return pixels, labels, build_augment(config, SIZE, context)(pixels, labels, torch.Generator().manual_seed(seed))
 
 
 def test_what_is_painted_clearly_is_defective_and_nothing_else_changes_its_label():
@@ -32,6 +32,19 @@ def test_what_is_painted_clearly_is_defective_and_nothing_else_changes_its_label
     good = labels == 0
     assert 0.25 < made.painted[good].float().mean() < 0.75
     assert made.painted[~good].any()  # those that are Defective already get one too
+
+
+def test_what_is_painted_around_a_tile_makes_it_no_defective_one():
+    """As tiles are labelled: half of a defect and more is Defective, nothing of it is good, and a sliver is neither."""
+    context, inside = 12, slice(12, SIZE - 12)
+    pixels, labels, made = shown(null_share=0.0, context=context)
+    change = (made.images - plain_view(pixels, SIZE)).abs().amax(1) >= 0.1
+    whole, own = change.flatten(1).sum(1), change[:, inside, inside].flatten(1).sum(1)
+    assert (made.labels == torch.where(own > 0, 1, labels)).all()
+    assert (own[own > 0] >= whole[own > 0] / 2).all()
+    assert 0 < (own[whole > 0] == 0).sum() < (whole > 0).sum()  # some lie around the tile
+    assert (own < whole)[own > 0].any()  # and the tile's edge cuts some
+    assert (whole == 0).any()  # slivers are undone
 
 
 def test_noise_comes_after_painting_and_the_seed_decides():

@@ -80,6 +80,19 @@ def test_the_ring_holds_what_lies_around_the_crop(boards, config):
     assert np.array_equal(opened.pixels[0][:8, 8:], source[:8, :40][::-1])
 
 
+def test_what_the_network_sees_around_a_crop_is_packed_at_the_crops_own_scale(boards, config):
+    tiles = boards.select(boards.frame["crop"].ne(""))
+    wide = config.model_copy(update={"image_size": 48, "context": 8, "margin": 1 / 12})
+    opened, _ = open_store(tiles, wide)
+    assert (opened.spec.own, opened.spec.ring, opened.spec.side) == (32, 12, 56)
+    source = np.array(Image.open(boards.sample(1).path))
+    assert np.array_equal(opened.pixels[1][2:-2, 2:-2], source[0:52, 10:62])
+    plain, _ = open_store(tiles, wide.model_copy(update={"context": 0}))
+    assert plain.folder != opened.folder
+    with pytest.raises(UserError, match=r"data.context: shows what surrounds a tile, and these are whole images"):
+        open_store(boards.select(boards.frame["crop"].eq("")), wide)
+
+
 def test_whole_images_have_no_ring(boards, config):
     opened, _ = open_store(boards.select(boards.frame["crop"].eq("")), config)
     assert opened.pixels.shape == (3, 32, 32, 3)

@@ -116,6 +116,8 @@ def test_boxes_land_where_their_pixels_land(crop):
     (box,) = map_boxes([(12, 20, 40, 28), (79, 59, 80, 60)][: 1 if crop is None else 2], crop, (80, 60), size)
     shown = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert np.abs(np.subtract(box, shown)).max() <= 2.5
+    (within,) = map_boxes([(12, 20, 40, 28)], crop, (80, 60), size + 2 * 24, context=24)
+    assert within == pytest.approx([value + 24 for value in box])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

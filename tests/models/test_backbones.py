@@ -190,6 +190,33 @@ def test_a_neck_fuses_the_maps_in_the_cells_of_the_finest():
         assert (backbone.fused(changed) - fused).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("neck", [0, 5])
+def test_surroundings_are_seen_and_not_pooled(neck):
+    config = BackboneConfig(name="test_resnet", strides=(8, 16), neck=neck, pool="max")
+    torch.manual_seed(0)
+    whole = Backbone(config, 1).eval()
+    within = Backbone(config, 1, context=16).eval()
+    within.load_state_dict(whole.state_dict())
+    images = torch.rand(2, 1, 96, 96)
+    for found, everywhere, aside in zip(within.maps(images), whole.maps(images), (2, 1), strict=False):
+        torch.testing.assert_close(found, everywhere[..., aside:-aside, aside:-aside])
+    pooled = torch.cat([each.amax((2, 3)) for each in within.maps(images)], 1)
+    torch.testing.assert_close(within(images), pooled)
+    assert within.dim == whole.dim
+    assert within.design != whole.design
+    around = images.clone()
+    around[..., :16, :] = 0
+    assert not torch.allclose(within(around), within(images))
+
+
+def test_surroundings_are_whole_cells_of_what_is_pooled():
+    Backbone(BackboneConfig(name="test_resnet", strides=(8, 16), neck=5, pool="max"), 1, context=8)  # pooled at 8
+    with pytest.raises(UserError, match="8 px are no whole cells of 16 px"):
+        Backbone(BackboneConfig(name="test_resnet", strides=(8, 16), pool="max"), 1, context=8)
+    with pytest.raises(UserError, match=r"data.context: .*set backbone.strides"):
+        Backbone(BackboneConfig(name="test_resnet"), 1, context=8)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "densenet121", "efficientnet_b0"])
 def test_strides_are_pixels_per_step_in_every_family(name):
     backbone = Backbone(BackboneConfig(name=name, strides=(8, 16), pool="max"), 3).eval()

@@ -71,6 +71,18 @@ def test_a_null_copy_is_a_positive_and_no_negative():
     assert pull[null].mean() > 0 > pull[~null].mean()
 
 
+def test_a_defect_around_the_tile_is_no_negative():
+    _, painted = trio(ViewMaker(ViewConfig(), SIZE), DefectConfig(null_share=0.0), 1, boards(64), generator())
+    context, inside = SIZE // 4, slice(SIZE // 4, SIZE - SIZE // 4)
+    whole, own = (part.flatten(1).sum(1) for part in (painted[0].clear, painted[0].clear[..., inside, inside]))
+    null = (2 * own < whole) | (whole == 0)
+    assert 0 < null.sum() < 64
+    projections = torch.randn(3 * 64, 8, generator=generator(1)).requires_grad_()
+    hard_nt_xent(projections, painted, 0.2, context).loss.backward()
+    first = projections.grad.chunk(3)[0]
+    assert (first[null].norm(), (first[~null].norm(dim=1) > 0).all()) == (0, True)
+
+
 def test_the_logged_auroc_tells_how_far_defects_lie_beside_retouches():
     _, painted = trio(ViewMaker(ViewConfig(), SIZE), DefectConfig(null_share=0.5), 1, boards(64), generator())
     anchors = torch.eye(2)[[0]].expand(64, 2)
