@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.samples import load_samples
+from ssl_pcb.data.tiles import only_cut_boxes
 from ssl_pcb.decision.thresholds import choose_threshold
 from ssl_pcb.evaluation.floors import edge_count_scores, position_scores
 from ssl_pcb.evaluation.metrics import AT_ESCAPE
@@ -82,7 +85,21 @@ def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
             for metric in METRICS:
                 entry = report["metrics"][metric]
                 row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}
-            yield row | types_of(report)
+            yield row | types_of(report) | by_edge(folder, split)
+
+
+def by_edge(folder: Path, split: str) -> dict[str, float]:
+    """AUROC of Defective tiles that hold a whole defect, and of those that hold only ones cut by the tile's edge."""
+    manifest = Manifest.read(folder.parent / "tiles.csv")
+    judged = pd.read_csv(folder / "predictions.csv", keep_default_na=False).query("split == @split")
+    samples = [manifest.sample(row) for row in judged["row"]]
+    defective = judged["label"].eq(LABELS[1]).to_numpy()
+    cut = np.array([sample.crop is not None and only_cut_boxes(sample.crop, sample.boxes) for sample in samples])
+    found = {}
+    for name, chosen in (("cut", cut), ("whole", ~cut)):
+        kept = chosen | ~defective
+        found[f"auroc_{name}"] = float(roc_auc_score(defective[kept], judged["score"][kept]))
+    return found
 
 
 def runs(folder: Path) -> Iterator[dict[str, Any]]:

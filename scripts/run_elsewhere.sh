@@ -3,8 +3,9 @@
 #
 #   bash scripts/run_elsewhere.sh [PATH/TO/SOLDER]
 #
-# Coloured synthetic boards, painted here; and, where PATH holds the class folders of furkanulger/solder-joint-dataset, its
-# crops without their labels. About an hour on 2 cores. Finished runs are kept; an interrupted one is resumed.
+# Coloured synthetic boards, painted here, as many pictures as the recipe was measured on; and, where PATH holds the class
+# folders of furkanulger/solder-joint-dataset, its crops without their labels. About half an hour on 2 cores. Finished
+# runs are kept; an interrupted one is resumed.
 solder=${1:+$(cd "$1" && pwd)}
 runs=runs/elsewhere
 source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
@@ -12,7 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 recipe=configs/pretrain/few_labels_exact.yaml
 boards="$runs/colour_boards/manifest.csv"
 if [ ! -e "$boards" ]; then
-    ssl-pcb data synth "$runs/colour_boards" --style colour --boards 48 --images-per-board 60 --zoom 2
+    ssl-pcb data synth "$runs/colour_boards" --style colour --boards 240 --images-per-board 80 --zoom 2
 fi
 stage pretrain "$runs/colour_boards-pretext" --config "$recipe" --data "$boards"
 stage linear-eval "$runs/colour_boards-probes" --checkpoint "$runs/colour_boards-pretext" --data "$boards" --image-size 64

@@ -245,7 +245,7 @@ def choose(workplace, tmp_path):
         beside = tmp_path / "new"
         return Path(
             start_from(
-                "auto", network, 3, RuntimeConfig(), samples=samples, transductive=False, beside=beside
+                "auto", network, 3, RuntimeConfig(), context=0, samples=samples, transductive=False, beside=beside
             ).checkpoint
         )
 

@@ -95,7 +95,7 @@ def test_the_index_is_true_of_the_files(tiles, config, tmp_path):
     out = tmp_path / "out"
     write_shards(tiles, "tiles", out, config, per_shard=5)
     index = json.loads((out / "index.json").read_text())
-    assert index["spec"] == {"size": 32, "margin": 4, "channels": 3, "bit_depth": 8}
+    assert index["spec"] == {"size": 32, "margin": 4, "channels": 3, "bit_depth": 8, "context": 0}
     assert (index["version"], index["unit"], index["board_disjoint"], index["samples"]) == (1, "tile", True, 12)
     assert [shard["samples"] for shard in index["shards"]] == [5, 5, 2]
     for entry in [*index["shards"], index["table"]]:
