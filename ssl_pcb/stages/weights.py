@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.data.cutting import StoreSpec
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.data.synthetic.embedded import EMBEDDED
 from ssl_pcb.errors import UserError
@@ -101,6 +102,7 @@ def start_from(
         return Start(checkpoint, backbone, reservations=("the checkpoint has no record of its training images",))
     if samples is None:
         return Start(checkpoint, backbone, seen)
+    _warn_of_scale(Path(checkpoint), samples.store.spec)
     leak = find_leak(seen, trained_on(samples, samples.rows("val", "test")))
     if leak and not transductive:
         choice = "" if transductive is None else ", or pass --transductive to accept and mark it"
@@ -113,6 +115,21 @@ def _reservations(seen: TrainedOn, leak: str | None, samples: Samples) -> Iterat
         yield f"transductive: the checkpoint was {leak}"
     if seen.images & set(samples.store.digests(samples.rows("holdout"))):
         yield "the checkpoint has seen kept-apart images (split 'holdout')"
+
+
+def _warn_of_scale(folder: Path, spec: StoreSpec) -> None:
+    """Say where the run in ``folder`` has learned from samples of another size: a defect is another thing to it."""
+    stage = read_run(folder).get("stage") if folder.is_dir() else None
+    if stage is None:
+        return
+    data = read_config(folder, stage).data
+    then = data.image_size - 2 * data.context
+    if (then, data.context) != (spec.own, spec.context):
+        around = f" and {data.context} px around them" if data.context else ""
+        log.warning(
+            "%s learned from samples of %d px%s, and here they have %d px; set data.image_size=%d and data.context=%d "
+            "to show them as it knows them", folder, then, around, spec.own, data.image_size, data.context,
+        )  # fmt: skip
 
 
 def backbone_of(checkpoint: str) -> BackboneConfig | None:

@@ -111,6 +111,17 @@ def test_painted_defects_around_a_tile_teach_the_map_and_the_features_are_the_ti
     assert Path("painted/defect_maps.png").exists()
 
 
+def test_a_checkpoint_that_knows_tiles_otherwise_is_said(run, caplog):
+    for name, keys in (("same", {}), ("other", {"data.image_size": OWN, "data.context": 0})):
+        caplog.clear()
+        run_stage("finetune", None, KEYS | keys | {"checkpoint": "run", "runtime.out": name}, resume=False)
+        said = [line for line in caplog.messages if "run learned from samples of" in line]
+        assert len(said) == (name == "other")
+    assert said[0].startswith(
+        "run learned from samples of 32 px and 8 px around them, and here they have 32 px; set data."
+    )
+
+
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
