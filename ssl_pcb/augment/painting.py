@@ -17,8 +17,9 @@ from ssl_pcb.imaging.tiling import ENOUGH
 
 
 def painted_views(
-    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator, context: int = 0
-) -> tuple[Tensor, Painted, Tensor]:
+    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator, context: int,
+    *, slivers: bool = True,
+) -> tuple[Tensor, Painted, Tensor]:  # fmt: skip
     """One random view of each sample with a defect or none: painted after geometry, before light, blur and noise.
 
     Args:
@@ -26,16 +27,17 @@ def painted_views(
         pixels: (B, C, H, H) uint8, stored.
         config: What is painted.
         generator: Source of randomness.
-        context: Pixels on each side of a view that surround the sample itself. A defect that the sample shows less than
-            half of makes it neither Defective nor good, and is undone; one that it shows nothing of stays.
+        context: Pixels of each side of a view that surround the sample itself.
+        slivers: Keep defects of which the sample shows something, but less than half, so that it is neither Defective
+            nor good; otherwise nothing is painted there.
 
     Returns:
         Images (B, C, S, S) in [0, 1], what is painted on them, and the maps (B, 2, 3) from them to their samples.
     """
     draw = views.draw(len(pixels), pixels.shape[1], generator)
     moved = views.move(pixels, draw.maps)
-    painted = paint_defects(moved, config, generator)
-    if context:
+    painted = paint_defects(moved, config, generator, context)
+    if not slivers:
         share = painted.share_inside(context)
         painted = painted.undone((share > 0) & (share < ENOUGH), moved)
     return relight(painted.images, draw.light), painted, draw.maps
@@ -57,6 +59,8 @@ class Painting:
         self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
     ) -> Augmented:
         """See :class:`~ssl_pcb.augment.augmented.Augment`."""
-        images, painted, maps = painted_views(self.views, pixels, self.config.defect, generator, self.context)
+        images, painted, maps = painted_views(
+            self.views, pixels, self.config.defect, generator, self.context, slivers=False
+        )
         shows = painted.share_inside(self.context) > 0
         return Augmented(images, labels.masked_fill(shows, 1), maps, painted=shows)

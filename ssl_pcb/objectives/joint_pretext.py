@@ -34,7 +34,7 @@ class JointPretext(DefectPretext):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """One step on a batch of B samples: 3B images through the network at once."""
-        images, painted = trio(self.views, self.config.defect, 1, batch, generator)
+        images, painted = trio(self.views, self.config.defect, 1, batch, generator, self.backbone.context)
         maps = self.backbone.wide_maps(images)
         pooled = self.projection(self.backbone.pooled(self.backbone.own_cells(maps)))
         contrast = hard_nt_xent(pooled, painted, self.config.temperature, self.backbone.context)

@@ -74,7 +74,7 @@ class Painted:
         )  # fmt: skip
 
 
-def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generator) -> Painted:
+def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generator, context: int = 0) -> Painted:
     """Paint one defect on each picture, but for the share that gets none.
 
     Half of those without a defect stay as they are; the other half are retouched: a blob on the pattern is painted in
@@ -87,6 +87,7 @@ def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generat
         images: (B, C, S, S) in [0, 1], float; not changed.
         config: Generators, sizes, contrast.
         generator: Source of randomness, on the images' device.
+        context: Pixels of each side that surround the sample itself; defects lie there too, and are as long as without.
     """
     count, _, side, _ = images.shape
 
@@ -96,7 +97,7 @@ def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generat
     kinds = torch.randint(len(config.generators), (count,), generator=generator, device=images.device)
     kinds = torch.where(unit() < config.null_share, NULL, kinds)
     retouched = (kinds == NULL) & (unit() < 0.5)
-    shapes = draw_shapes(config, count, side, generator)
+    shapes = draw_shapes(config, count, side, generator, context)
     pattern = Pattern.of(images)
     painted = images.clone()
     ways = [(kinds == kind, _GENERATORS[name]) for kind, name in enumerate(config.generators)]

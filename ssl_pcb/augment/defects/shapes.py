@@ -60,14 +60,17 @@ class Shapes:
         return replace(self, **changes)
 
 
-def draw_shapes(config: DefectConfig, count: int, side: int, generator: torch.Generator) -> Shapes:
-    """Draw ``count`` shapes for pictures of ``side`` pixels, sizes evenly between the configured ones."""
+def draw_shapes(config: DefectConfig, count: int, side: int, generator: torch.Generator, context: int = 0) -> Shapes:
+    """Draw ``count`` shapes for pictures of ``side`` pixels, sizes evenly between the configured ones.
+
+    What surrounds a sample in its picture, ``context`` pixels on each side, makes the sample's defects no longer.
+    """
 
     def unit(*shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=generator, device=generator.device)
 
     # A defect longer than the picture could lie nowhere.
-    low, high = (min(size / 2, side / 2 - 1) for size in config.sizes(side))
+    low, high = (min(size / 2, side / 2 - 1) for size in config.sizes(side - 2 * context))
     cells = math.ceil(side / CELL)
     radius = low + (high - low) * unit()
     return Shapes(

@@ -235,3 +235,11 @@ def test_tones_are_parted_where_a_few_bright_pixels_would_fool_the_middle_grey()
     image[0, 0, 5, 50] = 1.0  # a glint
     pattern = Pattern.of(image)
     assert torch.equal(pattern.is_bright, image > 0.2)
+
+
+def test_a_tile_within_its_surroundings_gets_defects_as_long_as_without():
+    config = DefectConfig()
+    alone, within = draw_shapes(config, 500, SIZE, generator()), draw_shapes(config, 500, SIZE + 32, generator(), 16)
+    assert torch.equal(alone.limit, within.limit)
+    assert (alone.radius.min(), alone.radius.max()) == (within.radius.min(), within.radius.max())
+    assert draw_shapes(config, 1, SIZE + 32, generator()).limit > within.limit[:1]
