@@ -85,13 +85,22 @@ def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
             for metric in METRICS:
                 entry = report["metrics"][metric]
                 row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}
-            yield row | types_of(report) | by_edge(folder, split)
+            judged = pd.read_csv(folder / "predictions.csv", keep_default_na=False, dtype={"group": str})
+            judged = judged.query("split == @split")
+            yield row | types_of(report) | by_edge(folder, judged) | by_board(judged)
 
 
-def by_edge(folder: Path, split: str) -> dict[str, float]:
+def by_board(judged: pd.DataFrame) -> dict[str, float]:
+    """AUROC of each board's tiles among themselves."""
+    found = {}
+    for board, part in judged.groupby("group"):
+        found[f"auroc_board_{board}"] = float(roc_auc_score(part["label"].eq(LABELS[1]), part["score"]))
+    return found
+
+
+def by_edge(folder: Path, judged: pd.DataFrame) -> dict[str, float]:
     """AUROC of Defective tiles that hold a whole defect, and of those that hold only ones cut by the tile's edge."""
     manifest = Manifest.read(folder.parent / "tiles.csv")
-    judged = pd.read_csv(folder / "predictions.csv", keep_default_na=False).query("split == @split")
     samples = [manifest.sample(row) for row in judged["row"]]
     defective = judged["label"].eq(LABELS[1]).to_numpy()
     cut = np.array([sample.crop is not None and only_cut_boxes(sample.crop, sample.boxes) for sample in samples])
