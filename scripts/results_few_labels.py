@@ -81,6 +81,8 @@ def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
     for split, report in json.loads((folder / "summary.json").read_text())["reports"].items():
         if split != "holdout":
             use = "finetune" if name["use"] == "finetune" else "finetune, painting on"
+            if read_config(folder, "finetune").select == "last":
+                use += ", last epoch"
             row = {"start": name["start"], "use": use, "labels": float(name["labels"]), "split": split}
             for metric in METRICS:
                 entry = report["metrics"][metric]
