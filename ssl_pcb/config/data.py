@@ -49,6 +49,12 @@ class DataConfig(Section):
         return self
 
     @property
+    def scale(self) -> str:
+        """At which size samples are seen, in words."""
+        around = f" and {self.context} px around it" if self.context else ""
+        return f"{self.image_size - 2 * self.context} px{around}"
+
+    @property
     def margin_pixels(self) -> int:
         """Width in pixels of the ring around a crop."""
         return round(self.margin * self.image_size)

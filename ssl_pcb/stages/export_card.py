@@ -62,7 +62,8 @@ def _list(lines: Iterable[str]) -> str:
 def _what(facts: ModelFacts) -> Iterator[str]:
     point = facts.operating
     panel = f", windows of {facts.tile} px of a panel overlapping by half" if facts.tile else ""
-    yield f"network {facts.network}, at {facts.image_size} px, {'grey' if facts.channels == 1 else 'colour'}{panel}"
+    around = f" and {facts.context} px around it" if facts.context else ""
+    yield f"network {facts.network}, at {facts.own} px{around}, {'grey' if facts.channels == 1 else 'colour'}{panel}"
     yield f"refuses what has a side below {math.ceil(facts.least)} px: {_least(facts)}"
     if facts.most_side is not None and facts.tile is None:
         yield f"refuses what has a side above {math.floor(facts.most)} px: twice the longest side of a training image"

@@ -90,6 +90,8 @@ def test_such_a_run_is_exported_evaluated_and_reported(run, ssl_pcb_cli):
         assert ended.code == 0, ended.err
         if command[0] == "export":
             assert "0 verdicts differ" in ended.out
+    assert "at 32 px and 8 px around it" in Path("report.html").read_text()
+    assert "at 32 px and 8 px around it" in Path("model.md").read_text()
     run_scores = [
         each.score for each in load_classifier(run)([Path(path) for path in Manifest.read("m.csv").frame["path"]])
     ]

@@ -30,7 +30,7 @@ def facts(record: Mapping[str, Any], config: StageConfig) -> list[tuple[str, str
         "Stage": DID.get(record["stage"], record["stage"]),
         "Data": data.get("manifest"),
         "Boards": "never on both sides of a split" if data.get("board_disjoint") else "not known to be apart",
-        "Image size": f"{config.data.image_size} px, {config.data.channels} channel(s)",
+        "Image size": f"{config.data.scale}, {config.data.channels} channel(s)",
         "Network": _network(record, config),
         "Starts from": record.get("checkpoint", getattr(config, "checkpoint", None)),
         "Learns by": _recipe(config),
@@ -58,7 +58,7 @@ def sentence(record: Mapping[str, Any], config: StageConfig) -> str:
     boards = f" of {train['groups']} boards" if train.get("groups") else ""
     name = record.get("backbone", {}).get("network", config.backbone.name)
     on = data.get("manifest", "shards")
-    return f"{name}, {DID[record['stage']]}, on {on}{of}{boards}, at {config.data.image_size} px."
+    return f"{name}, {DID[record['stage']]}, on {on}{of}{boards}, at {config.data.scale}."
 
 
 def splits(record: Mapping[str, Any]) -> list[dict[str, Any]]:
