@@ -135,13 +135,13 @@ def audit_augmentations(
             ``data.skip_bad``.
     """
     source = PixelSource.open(manifest, data)
-    maker = ViewMaker(view, data.image_size)
+    maker = ViewMaker(view, data.image_size, data.context)
     generator = torch.Generator().manual_seed(seed)
     in_view: list[float] = []
     kept: list[float] = []
     for sample in source.boxed(boxed_rows(source, samples, seed)):
         draw = maker.draw(views, len(sample.pixels), generator)
-        in_view += chain.from_iterable(shares_in_view(sample.boxes, draw.maps, maker.size))
+        in_view += chain.from_iterable(shares_in_view(sample.boxes, draw.maps, maker.size, maker.aside))
         kept += contrast_kept(sample, maker, draw)
     if not in_view:
         raise UserError(NO_BOX)
@@ -173,9 +173,12 @@ def neighbours_shown(
 ) -> Proportion | None:
     """Views of clean samples into which the surroundings bring at least :data:`INTRUSION` of a neighbouring defect.
 
-    ``None`` where views show no surroundings or there is no clean crop.
+    What a view shows around the sample's own place is nothing that is brought in. ``None`` where views have no
+    surroundings or there is no clean crop.
     """
-    if source.margin == 0 or not view.geometry.surroundings:
+    size, context = source.data.image_size, source.data.context
+    ring = context + source.margin * view.geometry.surroundings
+    if ring == 0:
         return None
     frame = source.manifest.frame
     known: dict[str, set[Box]] = {}
@@ -185,8 +188,8 @@ def neighbours_shown(
     shares = []
     for row in _pick(np.flatnonzero(clean), samples, generator.initial_seed()):
         maps = draw_maps(view.geometry, views, generator)
-        neighbours = source.neighbours(row, sorted(known[frame["path"].iloc[row]]))
-        brought = [brought_in(neighbour, maps, source.data.image_size) for neighbour in neighbours]
+        neighbours = source.neighbours(row, sorted(known[frame["path"].iloc[row]]), ring)
+        brought = [brought_in(neighbour, maps, size, context / size) for neighbour in neighbours]
         shares += [max(per_view, default=0.0) for per_view in zip(*brought, strict=True)] or [0.0] * views
     return Proportion.at_least(shares, INTRUSION) if shares else None
 

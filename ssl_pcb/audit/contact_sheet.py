@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from ssl_pcb.audit.drawing import Tile, save_sheet
 from ssl_pcb.audit.pixels import BoxedSample, PixelSource
 from ssl_pcb.audit.policy_rows import OUTLINES, draw_rows
 from ssl_pcb.audit.view_measures import polygons_in_view, shares_in_view
-from ssl_pcb.augment.views import ViewMaker, plain_view
-from ssl_pcb.config.augment import ViewConfig
+from ssl_pcb.augment.views import ViewMaker
+from ssl_pcb.config.augment import AS_IT_IS, ViewConfig
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
@@ -55,9 +56,10 @@ def contact_sheet(
     if not chosen:
         raise UserError("manifest: no sample shows a defect box; a contact sheet needs the column 'boxes'")
     generator = torch.Generator().manual_seed(seed)
-    blocks = {"sample": [[_sample_tile(sample, data.image_size) for sample in chosen]]}
-    for name, config in views.items():
-        maker = ViewMaker(config, data.image_size)
+    makers = {name: ViewMaker(config, data.image_size, data.context) for name, config in views.items()}
+    as_it_is = ViewMaker(AS_IT_IS, data.image_size, data.context)
+    blocks = {"sample": [list(chain.from_iterable(_view_tiles(sample, as_it_is, 1, generator) for sample in chosen))]}
+    for name, maker in makers.items():
         columns = [_view_tiles(sample, maker, per_sample, generator) for sample in chosen]
         blocks[name] = [list(row) for row in zip(*columns, strict=True)]
     save_sheet(draw_rows(blocks, OUTLINES), path)
@@ -70,17 +72,12 @@ def varied(manifest: Manifest, rows: Sequence[int], count: int, seed: int) -> li
     return [int(row) for row in turn.sort_values(kind="stable").index[:count]]
 
 
-def _sample_tile(sample: BoxedSample, size: int) -> Tile:
-    outlines = polygons_in_view(grown(sample.boxes), torch.eye(2, 3)[None], size)[0]
-    return Tile(plain_view(sample.pixels, size), outlines, [1.0] * len(outlines))
-
-
 def _view_tiles(sample: BoxedSample, maker: ViewMaker, count: int, generator: torch.Generator) -> list[Tile]:
     draw = maker.draw(count, len(sample.pixels), generator)
     pixels = maker.apply(sample.pixels.expand(count, -1, -1, -1), draw)
     outlines = polygons_in_view(grown(sample.boxes), draw.maps, maker.size)
-    shares = shares_in_view(sample.boxes, draw.maps, maker.size)
-    return [Tile(*tile) for tile in zip(pixels, outlines, shares, strict=True)]
+    shares = shares_in_view(sample.boxes, draw.maps, maker.size, maker.aside)
+    return [Tile(*tile, aside=maker.aside) for tile in zip(pixels, outlines, shares, strict=True)]
 
 
 def grown(boxes: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ssl_pcb.audit.view_measures import Point
 from ssl_pcb.data.files import whole_file
 
 TILE, GAP, BLOCK_GAP, HEADER = 128, 4, 22, 34
-KEPT, CUT, INK, PAPER = (0, 170, 95), (225, 30, 45), (25, 25, 25), (255, 255, 255)
+KEPT, CUT, INK, PAPER, EDGE = (0, 170, 95), (225, 30, 45), (25, 25, 25), (255, 255, 255), (60, 120, 255)
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Tile:
         shares: Of each defect, what the picture shows of it.
         note: What stands in its corner.
         faulty: Whether the note tells of a fault.
+        aside: Share of its side, all round, that surrounds the sample; a line goes around the sample itself.
     """
 
     pixels: Tensor
@@ -34,6 +35,7 @@ class Tile:
     shares: list[float]
     note: str = ""
     faulty: bool = False
+    aside: float = 0.0
 
 
 def draw_blocks(blocks: Mapping[str, Sequence[Sequence[Tile]]]) -> Image.Image:
@@ -63,6 +65,9 @@ def draw_tile(tile: Tile) -> Image.Image:
     # Drawn at twice the size and reduced, for smooth lines.
     picture = picture.resize((2 * TILE, 2 * TILE), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(picture)
+    if tile.aside:
+        near, far = round(2 * TILE * tile.aside), round(2 * TILE * (1 - tile.aside))
+        pen.rectangle((near - 2, near - 2, far + 1, far + 1), outline=EDGE, width=2)
     for outline, share in zip(tile.outlines, tile.shares, strict=True):
         points = [(2 * scale * x, 2 * scale * y) for x, y in [*outline, outline[0], outline[1]]]
         pen.line(points, PAPER, 9, joint="curve")

@@ -47,6 +47,6 @@ def samples_sheet(samples: Samples, rows: NDArray[np.int64], title: str) -> Imag
 
 
 def _pixels(samples: Samples, rows: NDArray[np.int64]) -> Tensor:
-    """(N, C, S, S) in [0, 1], without golden images."""
+    """(N, C, S, S) in [0, 1]: what the labels are about, without golden images and surroundings."""
     stored = samples.without_references.pixels(rows).__getitems__(range(len(rows)))
-    return plain_view(stored.inputs, samples.store.spec.size)
+    return plain_view(stored.inputs, samples.store.spec.own)

@@ -42,7 +42,7 @@ class Neighbour:
 
     Attributes:
         whole: All of it.
-        around: The part of it in the sample or its ring of surroundings.
+        around: The part of it in the sample or its surroundings.
         own: The part of it in the sample; without area if there is none.
     """
 
@@ -114,16 +114,16 @@ class PixelSource:
             pixels = [self._cut(images[path], sample) for path in paths]
             yield row, pixels[0], pixels[1] if len(pixels) > 1 else None
 
-    def neighbours(self, row: int, boxes: Sequence[Box]) -> list[Neighbour]:
-        """Those of the image's ``boxes`` (source pixels) that the sample or its ring shows."""
+    def neighbours(self, row: int, boxes: Sequence[Box], ring: int) -> list[Neighbour]:
+        """Those of the image's ``boxes`` (source pixels) that the sample or ``ring`` stored pixels around it show."""
         sample, context = self.manifest.sample(row), self.data.context
         size = self.data.image_size - 2 * context
         x1, y1, x2, y2 = (round(value) for value in sample.crop or (0, 0, *self.size_of(row)))
         placed = place(y2 - y1, x2 - x1, size)
         across, down = placed.width / (x2 - x1), placed.height / (y2 - y1)
         # Along the shorter side of a crop the ring mirrors the crop and shows no neighbour.
-        aside = (context + self.margin) / across if placed.width == size else 0
-        above = (context + self.margin) / down if placed.height == size else 0
+        aside = ring / across if placed.width == size else 0
+        above = ring / down if placed.height == size else 0
 
         def to_sample(box: Box) -> Box:
             left, right = ((x - x1) * across + placed.left + context for x in box[::2])

@@ -103,7 +103,7 @@ def audit_policy(
     Raises:
         UserError: If no sample shows a defect box, or on an unreadable image unless ``skip_bad``.
     """
-    size = source.data.image_size
+    size, aside = source.data.image_size, source.data.context / source.data.image_size
     augment, generator = build_augment(config, size, source.data.context), torch.Generator().manual_seed(seed)
     survived: list[list[float]] = []
     kept: list[list[float]] = []
@@ -111,8 +111,8 @@ def audit_policy(
     for batch in training_batches(source, sampler, batch_size, samples=samples, epochs=views, seed=seed):
         before = generator.get_state()
         shown = augment(batch.pixels, batch.labels, generator, batch.boxes)
-        survived.append(_survived(shown, batch))
-        wrong.append(wrong_mass(shown, batch.boxes).tolist())
+        survived.append(_survived(shown, batch, aside))
+        wrong.append(wrong_mass(shown, batch.boxes, aside).tolist())
         if not torch.equal(batch.pixels, batch.twins):
             generator.set_state(before)
             clean = augment(batch.twins, batch.labels, generator, batch.boxes)
@@ -138,6 +138,6 @@ def _share(batches: Sequence[Sequence[float]], together: bool) -> Proportion:
     return Proportion.of_clusters(batches if together else [[case] for each in batches for case in each])
 
 
-def _survived(shown: Augmented, batch: AuditBatch) -> list[float]:
-    shares = own_shares(shown, batch.boxes)[batch.marked]
+def _survived(shown: Augmented, batch: AuditBatch, aside: float) -> list[float]:
+    shares = own_shares(shown, batch.boxes, aside)[batch.marked]
     return [float(share) for share in shares[~shares.isnan()]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ssl_pcb.audit.drawing import CUT, GAP, INK, KEPT, PAPER, TILE, Tile, draw_tile
+from ssl_pcb.audit.drawing import CUT, EDGE, GAP, INK, KEPT, PAPER, TILE, Tile, draw_tile
 
 APART, LINE, MARK, SIZE = 12, 24, 14, 17
 """Pixels: around names and between augmentations, a line of the legend, its marks, and letters."""
@@ -15,6 +15,7 @@ OUTLINES = (
     (KEPT, "the defect is in the picture, at least 95 % of it"),
     (CUT, "some of the defect is cut off or hidden"),
 )
+AROUND = (EDGE, "around the sample itself; outside of this line is what surrounds it")
 Legend = Sequence[tuple[tuple[int, int, int], str]]
 
 
@@ -23,8 +24,10 @@ def draw_rows(blocks: Mapping[str, Sequence[Sequence[Tile]]], legend: Legend) ->
 
     Args:
         blocks: Name to rows, all of as many tiles.
-        legend: A colour and its meaning each.
+        legend: A colour and its meaning each; the edge of samples within surroundings is added.
     """
+    if next(iter(blocks.values()))[0][0].aside:
+        legend = [*legend, AROUND]
     font = ImageFont.load_default(SIZE)
     left, columns = round(max(map(font.getlength, blocks))) + 2 * APART, len(next(iter(blocks.values()))[0])
     heights = [len(rows) * (TILE + GAP) - GAP + APART for rows in blocks.values()]

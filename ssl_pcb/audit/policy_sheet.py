@@ -18,9 +18,10 @@ from ssl_pcb.audit.pixels import PixelSource
 from ssl_pcb.audit.policy_rows import OUTLINES, draw_rows
 from ssl_pcb.audit.shown import brought_shares, defective_mass, own_shares, wrong_mass
 from ssl_pcb.audit.view_measures import Point, polygons_in_view
-from ssl_pcb.augment.augmented import Augment, Augmented
+from ssl_pcb.augment.augmented import Augmented
 from ssl_pcb.augment.build import build_augment
-from ssl_pcb.augment.views import plain_view
+from ssl_pcb.config.augment import NoAugmentConfig
+from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.errors import UserError
 
@@ -52,12 +53,10 @@ def policy_sheet(
     Raises:
         UserError: If no sample shows a defect box, an image is unreadable, or the file cannot be written.
     """
-    size = source.data.image_size
-    batch = read_batch(source, _rows(source, samples, seed))
-    blocks = {"sample": [_plain_tiles(batch, size)[:samples]]}
+    batch, data = read_batch(source, _rows(source, samples, seed)), source.data
+    blocks = {"sample": [_tiles(NoAugmentConfig(), batch, data, seed)[:samples]]}
     for name, config in policies.items():
-        generator = torch.Generator().manual_seed(seed)
-        blocks[name] = [_tiles(build_augment(config, size, source.data.context), batch, size, generator)[:samples]]
+        blocks[name] = [_tiles(config, batch, data, seed)[:samples]]
     save_sheet(draw_rows(blocks, LEGEND), path)
 
 
@@ -74,21 +73,14 @@ def _rows(source: PixelSource, count: int, seed: int) -> list[int]:
     return [row for turn in turns for row in turn if row is not None][: 2 * count]
 
 
-def _plain_tiles(batch: AuditBatch, size: int) -> list[Tile]:
-    shown = Augmented(plain_view(batch.pixels, size), batch.labels, torch.eye(2, 3).expand(len(batch.labels), -1, -1))
-    return _described(shown, batch, size)
-
-
-def _tiles(augment: Augment, batch: AuditBatch, size: int, generator: torch.Generator) -> list[Tile]:
-    return _described(augment(batch.pixels, batch.labels, generator, batch.boxes), batch, size)
-
-
-def _described(shown: Augmented, batch: AuditBatch, size: int) -> list[Tile]:
+def _tiles(config: AugmentConfig, batch: AuditBatch, data: DataConfig, seed: int) -> list[Tile]:
     """A tile for each picture."""
+    size, aside, generator = data.image_size, data.context / data.image_size, torch.Generator().manual_seed(seed)
+    shown = build_augment(config, size, data.context)(batch.pixels, batch.labels, generator, batch.boxes)
     count = len(shown.labels)
     pictures = shown.images[count : 2 * count] if shown.copies > 1 else shown.images
-    own, brought = own_shares(shown, batch.boxes), brought_shares(shown, batch.boxes)
-    mass, wrong = defective_mass(shown), wrong_mass(shown, batch.boxes)
+    own, brought = own_shares(shown, batch.boxes, aside), brought_shares(shown, batch.boxes, aside)
+    mass, wrong = defective_mass(shown), wrong_mass(shown, batch.boxes, aside)
     tiles = []
     for index, picture in enumerate(pictures):
         outlines, shares = _outlines(shown, batch, index, own[index], size)
@@ -96,11 +88,8 @@ def _described(shown: Augmented, batch: AuditBatch, size: int) -> list[Tile]:
             seen = torch.where(brought[index] >= SEEN, brought[index], torch.nan)
             more = _outlines(shown, batch, int(shown.mixture.partners[index]), seen, size)
             outlines, shares = outlines + more[0], shares + more[1]
-        tiles.append(
-            Tile(
-                picture, outlines, shares, f"{float(mass[index]):.2f}".rstrip("0").rstrip("."), bool(wrong[index] > 0.5)
-            )
-        )
+        share = f"{float(mass[index]):.2f}".rstrip("0").rstrip(".")
+        tiles.append(Tile(picture, outlines, shares, share, bool(wrong[index] > 0.5), aside))
     return tiles
 
 

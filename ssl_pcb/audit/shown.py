@@ -7,15 +7,18 @@ from torch import Tensor
 
 from ssl_pcb.audit.batches import AuditBatch
 from ssl_pcb.audit.view_measures import rms_in_boxes
-from ssl_pcb.augment.areas import shares_shown, whole_view
+from ssl_pcb.augment.areas import own_region, shares_shown
 from ssl_pcb.augment.augmented import Augmented, Mixture
 from ssl_pcb.augment.mixing import HALF
 from ssl_pcb.augment.views import plain_view
 
 
-def own_shares(shown: Augmented, boxes: Tensor) -> Tensor:
-    """Share (B, M) of each box (B, M, 4) that is left in its own picture; NaN where there is none."""
-    whole, mixture = shares_shown(boxes, shown.maps, whole_view(boxes.device)), shown.mixture
+def own_shares(shown: Augmented, boxes: Tensor, aside: float = 0.0) -> Tensor:
+    """Share (B, M) of each box (B, M, 4) that is left in its own picture; NaN where there is none.
+
+    Of a picture's side, ``aside`` all round shows what surrounds the sample, and does not count.
+    """
+    whole, mixture = shares_shown(boxes, shown.maps, own_region(boxes.device, aside)), shown.mixture
     if mixture is None:
         return whole
     left = whole * mixture.share
@@ -24,12 +27,13 @@ def own_shares(shown: Augmented, boxes: Tensor) -> Tensor:
     return torch.where(_unmixed(mixture), whole, left)
 
 
-def brought_shares(shown: Augmented, boxes: Tensor) -> Tensor:
-    """Share (B, M) of each of the partner's boxes that came into a picture; NaN where there is none."""
+def brought_shares(shown: Augmented, boxes: Tensor, aside: float = 0.0) -> Tensor:
+    """Share (B, M) of each of the partner's boxes that came into a picture, likewise; NaN where there is none."""
     mixture = shown.mixture
     if mixture is None:
         return torch.full(boxes.shape[:2], torch.nan)
-    brought = shares_shown(boxes, shown.maps, whole_view(boxes.device) if mixture.pasted is None else mixture.pasted)
+    where = own_region(boxes.device, aside) if mixture.pasted is None else mixture.pasted
+    brought = shares_shown(boxes, shown.maps, where)
     if mixture.pasted is None:
         brought = brought * (1 - mixture.share)
     return torch.where(_unmixed(mixture), torch.nan, brought[mixture.partners])
@@ -48,9 +52,9 @@ def defective_mass(shown: Augmented) -> Tensor:
     return torch.lerp(shown.others.float(), mass, shown.mixture.share)
 
 
-def wrong_mass(shown: Augmented, boxes: Tensor) -> Tensor:
+def wrong_mass(shown: Augmented, boxes: Tensor, aside: float = 0.0) -> Tensor:
     """(B,) how much of each picture's label is on the class that it does not show."""
-    shows = (torch.cat([own_shares(shown, boxes), brought_shares(shown, boxes)], 1) >= HALF).any(1)
+    shows = (torch.cat([own_shares(shown, boxes, aside), brought_shares(shown, boxes, aside)], 1) >= HALF).any(1)
     if shown.painted is not None:
         shows = shows | shown.painted
     return (defective_mass(shown) - shows.float()).abs()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_pcb.audit.pixels import BoxedSample, Neighbour
-from ssl_pcb.augment.areas import shares_shown, whole_view
+from ssl_pcb.augment.areas import own_region, shares_shown
 from ssl_pcb.augment.geometric import boxes_in_view
 from ssl_pcb.augment.views import ViewDraw, ViewMaker, plain_view
 from ssl_pcb.imaging.tiling import area
@@ -15,10 +15,13 @@ from ssl_pcb.imaging.tiling import area
 Point = tuple[float, float]
 
 
-def shares_in_view(boxes: Tensor, maps: Tensor, size: int) -> list[list[float]]:
-    """Share of each box's area inside the view, for boxes (K, 4) under maps (V, 2, 3); V lists of K."""
+def shares_in_view(boxes: Tensor, maps: Tensor, size: int, aside: float = 0.0) -> list[list[float]]:
+    """Share of each box's area inside the view, for boxes (K, 4) under maps (V, 2, 3); V lists of K.
+
+    Of a view's side, ``aside`` all round shows what surrounds the sample, and does not count.
+    """
     each = (boxes / size).expand(len(maps), -1, -1)
-    shares: list[list[float]] = shares_shown(each, maps, whole_view(maps.device)).tolist()
+    shares: list[list[float]] = shares_shown(each, maps, own_region(maps.device, aside)).tolist()
     return shares
 
 
@@ -55,10 +58,10 @@ def rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
     return mean.sqrt()
 
 
-def brought_in(neighbour: Neighbour, maps: Tensor, size: int) -> list[float]:
+def brought_in(neighbour: Neighbour, maps: Tensor, size: int, aside: float) -> list[float]:
     """Share of a neighbour that each view shows beyond what the sample itself shows of it."""
     shown = torch.zeros(len(maps), dtype=torch.float64)
     for part, sign in ((neighbour.around, 1), (neighbour.own, -1)):
         if area(part) > 0:
-            shown += sign * area(part) * torch.tensor(shares_in_view(torch.tensor([part]), maps, size))[:, 0]
+            shown += sign * area(part) * torch.tensor(shares_in_view(torch.tensor([part]), maps, size, aside))[:, 0]
     return [float(share) for share in shown / area(neighbour.whole)]

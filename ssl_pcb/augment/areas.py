@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 @cache
-def whole_view(device: torch.device) -> Tensor:  # copied to a GPU once: it would wait for each copy
-    """All that a view shows, as a region of it."""
-    return torch.tensor([0.0, 0.0, 1.0, 1.0], device=device)
+def own_region(device: torch.device, aside: float) -> Tensor:  # copied to a GPU once: it would wait for each copy
+    """What of a view is the sample's own place, ``x1 y1 x2 y2``: all but ``aside``, a share of its side, all round."""
+    return torch.tensor([aside, aside, 1 - aside, 1 - aside], device=device)
 
 
 def shares_shown(boxes: Tensor, maps: Tensor, region: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class OneView:
 
 def build_augment(config: AugmentConfig, size: int, context: int = 0) -> Augment:
     """What ``config`` names, for views of ``size`` pixels, of which ``context`` on each side surround the sample."""
-    views = ViewMaker(config.view, size)
+    views = ViewMaker(config.view, size, context)
     match config:
         case NoAugmentConfig() | SymmetriesConfig() | StandardConfig():
             return OneView(views)
@@ -49,4 +49,4 @@ def build_augment(config: AugmentConfig, size: int, context: int = 0) -> Augment
         case RandAugmentConfig():
             return RandAugment(views, config)
         case PaintedConfig():
-            return Painting(views, config, context)
+            return Painting(views, config)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssl_pcb.augment.areas import shares_shown, whole_view
+from ssl_pcb.augment.areas import own_region, shares_shown
 from ssl_pcb.augment.augmented import Augmented, Mixture
 from ssl_pcb.augment.draws import dirichlet, unit
 from ssl_pcb.augment.views import ViewMaker
@@ -23,9 +23,10 @@ class CutMix:
     """A rectangle of each picture is replaced by that of another one (Yun et al. 2019, arXiv 1905.04899).
 
     As in the paper a batch has one rectangle, whose centre is uniform, and the area that counts is what is left of it
-    inside the picture. Its defects are not the paper's subject: with ``labels: defect_aware`` a picture is Defective
-    if at least half of a defect's box is seen, its own or a pasted one. The mirror image of a defect, which may lie
-    beyond the edge of a shrunken sample, is not looked for.
+    inside the picture; where a view shows what surrounds the sample, inside the sample's own place. Its defects are not
+    the paper's subject: with ``labels: defect_aware`` a picture is Defective if at least half of a defect's box is
+    seen, its own or a pasted one. The mirror image of a defect, which may lie beyond the edge of a shrunken sample, is
+    not looked for.
     """
 
     views: ViewMaker
@@ -47,17 +48,18 @@ class CutMix:
                 return Augmented(images, labels, maps, mixture, others=labels[partners])
             case "defect_aware":
                 assert boxes is not None
-                return Augmented(images, shows_defect(boxes, maps, partners, pasted).long(), maps, mixture)
+                shows = shows_defect(boxes, maps, partners, pasted, self.views.aside)
+                return Augmented(images, shows.long(), maps, mixture)
 
     def draw(self, count: int, generator: torch.Generator) -> Mixture:
         """The rectangle and the partners of a batch of ``count``; an empty rectangle where it is not to be mixed."""
-        size = self.views.size
+        size = self.views.size - 2 * self.views.context
         mixed = unit(1, generator) < self.config.probability
         side = dirichlet(self.config.alpha, 1, 2, generator)[0, :1].sqrt() * mixed * size
         centre = unit(2, generator) * size
-        corners = torch.cat([centre - side / 2, centre + side / 2]).round().clamp(0, size) / size
-        area = (corners[2:] - corners[:2]).prod()
-        return Mixture(_partners(count, generator), 1 - area, corners)
+        corners = torch.cat([centre - side / 2, centre + side / 2]).round().clamp(0, size)
+        area = ((corners[2:] - corners[:2]) / size).prod()
+        return Mixture(_partners(count, generator), 1 - area, (corners + self.views.context) / self.views.size)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class MixUp:
         return Augmented(images, labels, maps, Mixture(partners, share), others=labels[partners])
 
 
-def shows_defect(boxes: Tensor, maps: Tensor, partners: Tensor, pasted: Tensor) -> Tensor:
+def shows_defect(boxes: Tensor, maps: Tensor, partners: Tensor, pasted: Tensor, aside: float = 0.0) -> Tensor:
     """Whether pictures show at least half of some defect, their own or a pasted one; (B,) bool.
 
     Args:
@@ -90,9 +92,10 @@ def shows_defect(boxes: Tensor, maps: Tensor, partners: Tensor, pasted: Tensor) 
         maps: (B, 2, 3) from pictures to samples.
         partners: (B,) the picture that each one was pasted from.
         pasted: (4,) where, ``x1 y1 x2 y2`` in shares of the picture's side.
+        aside: Share of that side, all round, that surrounds the sample itself.
     """
     covered = shares_shown(boxes, maps, pasted)
-    own = shares_shown(boxes, maps, whole_view(maps.device)) - covered
+    own = shares_shown(boxes, maps, own_region(maps.device, aside)) - covered
     return (own >= HALF).any(1) | (covered[partners] >= HALF).any(1)
 
 

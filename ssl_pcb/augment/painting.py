@@ -17,9 +17,8 @@ from ssl_pcb.imaging.tiling import ENOUGH
 
 
 def painted_views(
-    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator, context: int,
-    *, slivers: bool = True,
-) -> tuple[Tensor, Painted, Tensor]:  # fmt: skip
+    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator, *, slivers: bool = True
+) -> tuple[Tensor, Painted, Tensor]:
     """One random view of each sample with a defect or none: painted after geometry, before light, blur and noise.
 
     Args:
@@ -27,7 +26,6 @@ def painted_views(
         pixels: (B, C, H, H) uint8, stored.
         config: What is painted.
         generator: Source of randomness.
-        context: Pixels of each side of a view that surround the sample itself.
         slivers: Keep defects of which the sample shows something, but less than half, so that it is neither Defective
             nor good; otherwise nothing is painted there.
 
@@ -36,9 +34,9 @@ def painted_views(
     """
     draw = views.draw(len(pixels), pixels.shape[1], generator)
     moved = views.move(pixels, draw.maps)
-    painted = paint_defects(moved, config, generator, context)
+    painted = paint_defects(moved, config, generator, views.context)
     if not slivers:
-        share = painted.share_inside(context)
+        share = painted.share_inside(views.context)
         painted = painted.undone((share > 0) & (share < ENOUGH), moved)
     return relight(painted.images, draw.light), painted, draw.maps
 
@@ -53,14 +51,11 @@ class Painting:
 
     views: ViewMaker
     config: PaintedConfig
-    context: int
 
     def __call__(
         self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
     ) -> Augmented:
         """See :class:`~ssl_pcb.augment.augmented.Augment`."""
-        images, painted, maps = painted_views(
-            self.views, pixels, self.config.defect, generator, self.context, slivers=False
-        )
-        shows = painted.share_inside(self.context) > 0
+        images, painted, maps = painted_views(self.views, pixels, self.config.defect, generator, slivers=False)
+        shows = painted.share_inside(self.views.context) > 0
         return Augmented(images, labels.masked_fill(shows, 1), maps, painted=shows)

@@ -31,10 +31,17 @@ class ViewMaker:
     Attributes:
         config: Strengths.
         size: Side of sample and view, in pixels.
+        context: Pixels of it on each side that surround the sample itself.
     """
 
     config: ViewConfig
     size: int
+    context: int = 0
+
+    @property
+    def aside(self) -> float:
+        """Share of a view's side, on each side of it, that surrounds the sample itself."""
+        return self.context / self.size
 
     def draw(self, count: int, channels: int, generator: torch.Generator) -> ViewDraw:
         """Draw ``count`` views for samples of ``channels`` channels, on the generator's device."""

@@ -25,10 +25,10 @@ class DefectConfig(Section):
         "blended in), scar (a scratch)",
     )
     min_size: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="shortest longer side, in pixels of image_size; none = 10 % of it"
+        None, description="shortest longer side, in pixels; none = 10 % of the sample's side"
     )
     max_size: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="longest longer side, in pixels of image_size; none = 35 % of it"
+        None, description="longest longer side, in pixels; none = 35 % of the sample's side"
     )
     min_aspect: float = Field(0.3, gt=0, le=1, description="most elongated defect, shorter to longer side")
     min_contrast: float = Field(0.5, gt=0, le=1, description="faintest defect: its share in what it covers")

@@ -12,6 +12,11 @@ Operation = Literal[
 ]  # fmt: skip
 """The papers' operations, and two of the same kind that shrink the picture so that all of it stays in view."""
 
+MOVING: tuple[Operation, ...] = (
+    "rotate_inside", "shear_inside", "rotate", "shear_x", "shear_y", "translate_x", "translate_y",
+)  # fmt: skip
+"""Those that put a sample's edge elsewhere in the picture."""
+
 LIGHT: tuple[Operation, ...] = ("autocontrast", "brightness", "contrast", "color", "sharpness")
 """Those of light that keep a defect's contrast at the levels that are drawn."""
 

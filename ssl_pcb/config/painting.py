@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ssl_pcb.config.augment import SUPERVISED_VIEW, AugmentSection, ViewConfig
+from ssl_pcb.config.augment import ONLY_SYMMETRIES, AugmentSection, ViewConfig
 from ssl_pcb.config.defects import ALONG_THE_PATTERN, DefectConfig
 
 
@@ -18,7 +18,7 @@ class PaintedConfig(AugmentSection):
     defect: DefectConfig = Field(
         DefectConfig(generators=ALONG_THE_PATTERN, null_share=0.5), description="what is painted, and on how many"
     )
-    view: ViewConfig = Field(SUPERVISED_VIEW, description="how a sample is shown")
+    view: ViewConfig = Field(ONLY_SYMMETRIES, description="how a sample is shown")
 
     @model_validator(mode="after")
     def _paints(self) -> "PaintedConfig":

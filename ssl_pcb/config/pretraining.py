@@ -45,6 +45,12 @@ class PretrainConfig(Section):
     _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
 
     @model_validator(mode="after")
+    def _surroundings_are_told_apart(self) -> "PretrainConfig":
+        if self.data.context and self.method.name == "autoencoder":
+            raise ValueError("data.context: an autoencoder codes the whole picture; set it to 0")
+        return self
+
+    @model_validator(mode="after")
     def _golden_images_have_a_use(self) -> "PretrainConfig":
         if not self.data.references:
             return self

@@ -21,7 +21,7 @@ from ssl_pcb.config.loss_checks import (
 from ssl_pcb.config.meanings import CHECKPOINT, COMPILE, CURVE, PROFILE, TEST_BALANCE
 from ssl_pcb.config.model import AuxiliaryConfig, BackboneConfig, HeadConfig, LinearHeadConfig, refuse_two_beginnings
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
-from ssl_pcb.config.policy import AugmentConfig
+from ssl_pcb.config.policy import AugmentConfig, refuse_moved_edges
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
 from ssl_pcb.config.sampler_checks import refuse_odd_batch
@@ -97,6 +97,7 @@ class SupervisedConfig(Section):
 
     @model_validator(mode="after")
     def _augment_fits(self) -> "SupervisedConfig":
+        refuse_moved_edges(self.augment, self.data.context)
         if self.augment.name == "painted" and self.data.references:
             raise ValueError(
                 "augment.name: painted would paint the golden images too; set data.references=false, or another "

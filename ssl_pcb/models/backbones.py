@@ -30,6 +30,7 @@ class Backbone(nn.Module):
         antialias: Whether it blurs before it skips pixels.
         strides: Pixels per step of the maps that are pooled; empty = the network's own end.
         context: Pixels of each side of an image that surround the sample itself: seen, and not pooled.
+        cell: Pixels per step of the coarsest map that is pooled; 0 = the network's own end.
         wide_depths: Channels of each of these maps.
         neck: Fuses them into one, or ``None``.
         dim: Number of features.
@@ -54,7 +55,8 @@ class Backbone(nn.Module):
         super().__init__()
         self.name, self.channels, self.norm, self.antialias = config.name, channels, config.norm, config.antialias
         self.strides, self.pool, self.context = config.strides, config.pool, context
-        _refuse_context(config, context)
+        self.cell = (config.strides[0] if config.neck else config.strides[-1]) if config.strides else 0
+        self._refuse_context()
         network = create_network(config, channels)
         if config.init == "he":
             begin_as_he(network)
@@ -140,6 +142,19 @@ class Backbone(nn.Module):
         features: Tensor = self.network.forward_head(last)  # type: ignore[operator]
         return features
 
+    def _refuse_context(self) -> None:
+        if not self.context:
+            return
+        if not self.strides:
+            raise UserError(
+                "data.context: is told from the tile itself on the network's maps; set backbone.strides=[8,16] and "
+                "backbone.pool=avg_max, or data.context=0"
+            )
+        if self.context % self.cell:
+            raise UserError(
+                f"data.context: {self.context} px are no whole cells of {self.cell} px; give a multiple of that"
+            )
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for key, scale in (("mean", self.mean), ("std", self.std)):
             if prefix + key in state_dict:  # earlier files hold one number for all channels
@@ -177,19 +192,6 @@ class Backbone(nn.Module):
         return shape[1]
 
 
-def _refuse_context(config: BackboneConfig, context: int) -> None:
-    if not context:
-        return
-    if not config.strides:
-        raise UserError(
-            "data.context: is told from the tile itself on the network's maps; set backbone.strides=[8,16] and "
-            "backbone.pool=avg_max, or data.context=0"
-        )
-    coarsest = config.strides[0] if config.neck else config.strides[-1]
-    if context % coarsest:
-        raise UserError(f"data.context: {context} px are no whole cells of {coarsest} px; give a multiple of that")
-
-
 @torch.no_grad()
 def refuse_size(network: nn.Module, channels: int, size: int) -> None:
     """Refuse images of ``size`` pixels that ``network`` cannot take, before anything is trained.
@@ -197,6 +199,13 @@ def refuse_size(network: nn.Module, channels: int, size: int) -> None:
     Raises:
         UserError: With what the network says of it.
     """
+    if isinstance(network, Backbone) and network.context:
+        around, cell = 2 * network.context, network.cell
+        if (size - around) % cell:
+            raise UserError(
+                f"data.image_size: {size} px less {network.context} px of context on each side are no whole cells of "
+                f"{cell} px; set it to {(size - around) // cell * cell + around}"
+            )
     was_training = network.training
     try:
         network.eval()(torch.zeros(1, channels, size, size))

@@ -58,9 +58,7 @@ class DefectPretext(nn.Module):
 
     def show(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Painted]:
         """Images (B, C, S, S) in [0, 1], and what is painted on them: after geometry, before light, blur and noise."""
-        images, painted, _ = painted_views(
-            self.views, batch.inputs, self.config.defect, generator, self.backbone.context
-        )
+        images, painted, _ = painted_views(self.views, batch.inputs, self.config.defect, generator)
         return images, painted
 
     def judge(self, found: Tensor, painted: Painted) -> StepOutput:

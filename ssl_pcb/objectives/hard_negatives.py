@@ -33,17 +33,12 @@ class Trio(NamedTuple):
     painted: list[Painted]
 
 
-def trio(
-    views: ViewMaker, defect: DefectConfig, copies: int, batch: Batch, generator: torch.Generator, context: int = 0
-) -> Trio:
-    """Draw views, and paint copies of the first before the same light, blur and noise fall on both.
-
-    ``context`` pixels of each side surround the samples themselves.
-    """
+def trio(views: ViewMaker, defect: DefectConfig, copies: int, batch: Batch, generator: torch.Generator) -> Trio:
+    """Draw views, and paint copies of the first before the same light, blur and noise fall on both."""
     with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
         draw = views.draw(len(batch.inputs), batch.inputs.shape[1], generator)
         moved = views.move(batch.inputs, draw.maps)
-        painted = [paint_defects(moved, defect, generator, context) for _ in range(copies)]
+        painted = [paint_defects(moved, defect, generator, views.context) for _ in range(copies)]
         copied = [relight(each.images, draw.light) for each in painted]
         return Trio(torch.cat([relight(moved, draw.light), views(batch.inputs, generator), *copied]), painted)
 
@@ -85,7 +80,6 @@ class HardNegatives(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """One step on a batch of B samples: B * (2 + copies) images through the network at once."""
-        context = self.backbone.context
-        images, painted = trio(self.views, self.config.defect, self.config.copies, batch, generator, context)
+        images, painted = trio(self.views, self.config.defect, self.config.copies, batch, generator)
         projections = self.head(self.backbone(images))
-        return hard_nt_xent(projections, painted, self.config.temperature, context)
+        return hard_nt_xent(projections, painted, self.config.temperature, self.views.context)

@@ -8,6 +8,7 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.data.loaders import Batch
+from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.defect_pretext import DefectPretext
 from ssl_pcb.objectives.hard_negatives import hard_nt_xent, trio
@@ -25,19 +26,24 @@ class JointPretext(DefectPretext):
         """Put a map and a projection head behind ``backbone``.
 
         Raises:
-            UserError: If the backbone gives no maps.
+            UserError: If the backbone gives no maps, or not of all of them whole cells can be told from the context.
         """
         super().__init__(config, backbone, views)
+        if backbone.context % backbone.strides[-1]:
+            raise UserError(
+                f"data.context: NT-Xent pools the maps of all strides, and {backbone.context} px are no whole cells of "
+                f"{backbone.strides[-1]} px; give a multiple of that, or set method.nt_xent_weight=0"
+            )
         self.projection = SimCLRProjectionHead(
             sum(backbone.wide_depths), config.hidden_dim, config.output_dim, batch_norm=config.head_batch_norm
         )
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """One step on a batch of B samples: 3B images through the network at once."""
-        images, painted = trio(self.views, self.config.defect, 1, batch, generator, self.backbone.context)
+        images, painted = trio(self.views, self.config.defect, 1, batch, generator)
         maps = self.backbone.wide_maps(images)
         pooled = self.projection(self.backbone.pooled(self.backbone.own_cells(maps)))
-        contrast = hard_nt_xent(pooled, painted, self.config.temperature, self.backbone.context)
+        contrast = hard_nt_xent(pooled, painted, self.config.temperature, self.views.context)
         found = self.backbone.fused([each[-len(batch.labels) :] for each in maps])
         with torch.autocast(batch.inputs.device.type, enabled=False):
             judged = self.judge(found.float(), painted[0])

@@ -62,7 +62,7 @@ def audit_norms(config: FinetuneConfig, also: Sequence[str], steps: int, out: Pa
         UserError: On whatever the user can mend.
     """
     refuse_used_folder(out)
-    refuse_incomparable(config.backbone, also)
+    refuse_incomparable(config, also)
     samples, data = load_samples(config.data)
     config = config.model_copy(update={"data": data, "training": config.training.model_copy(update={"epochs": 1})})
     size, seed = config.training.batch_size, config.runtime.seed

@@ -30,7 +30,10 @@ def findings_of_policy(name: str, audit: PolicyAudit, config: AugmentConfig) -> 
         yield _finding(what, "share of the label mass", audit.label_noise, 0.0, _mend(config))
     if audit.neighbours is not None and audit.neighbours.hits:
         what = f"{name} shows neighbours' defects in views of clean samples"
-        mend = "set augment.view.geometry.surroundings=false"
+        mend = (
+            "set augment.view.geometry.surroundings=false, and where data.context is not 0 rotation, translation and "
+            "shrink to 0"
+        )
         yield _finding(what, "share of these views", audit.neighbours, 0.0, mend)
 
 

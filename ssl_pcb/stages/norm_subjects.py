@@ -45,24 +45,24 @@ class Subject:
     fabric: Fabric
 
 
-def refuse_incomparable(backbone: BackboneConfig, also: Sequence[str]) -> None:
+def refuse_incomparable(config: FinetuneConfig, also: Sequence[str]) -> None:
     """Refuse, before any data are read, networks that cannot be had, and a first one without batch norm.
 
     Args:
-        backbone: Of the network whose norm is replaced.
+        config: Of a finetuning; the norm of its network is replaced.
         also: timm model names.
 
     Raises:
         UserError: At the first of them.
     """
-    bare = backbone.model_copy(update={"norm": "own", "weights": "none"})
-    if norm_of(Backbone(bare, 3)) != "batch":
+    bare = config.backbone.model_copy(update={"norm": "own", "weights": "none"})
+    if norm_of(Backbone(bare, 3, config.data.context)) != "batch":
         raise UserError(
-            f"backbone.name: '{backbone.name}' has no batch norm whose cost could be told; name one that has with "
+            f"backbone.name: '{bare.name}' has no batch norm whose cost could be told; name one that has with "
             "--backbone, and this one with --also"
         )
     for name in also:
-        Backbone(bare.model_copy(update={"name": name}), 3)
+        Backbone(bare.model_copy(update={"name": name}), 3, config.data.context)
 
 
 def subjects_of(
@@ -117,7 +117,7 @@ def train_subject(subject: Subject, dataset: ArrayDataset, sampler: Endless, con
 
 def _prepare(backbone: BackboneConfig, channels: int, counts: NDArray[np.int64], config: FinetuneConfig) -> Subject:
     torch.manual_seed(derive_seed(config.runtime.seed, "init"))
-    network, size = Backbone(backbone, channels), config.data.image_size
+    network, size = Backbone(backbone, channels, config.data.context), config.data.image_size
     refuse_size(network, channels, size)
     runtime = resolve_runtime(config.runtime, Workload.of(network, size))
     model, fabric = build_classifier(config, network, counts), alone(runtime)

@@ -80,7 +80,7 @@ def _write(found: Robustness, findings: Sequence[Finding], asked: Validation, ou
         "run": str(asked.run), "split": "val", "samples": found.judged, "defective": found.defective,
         "unit": found.unit, "intervals_over": found.clustered, "seed": asked.seed, "threshold": found.threshold,
         "test_balance": asked.balance,
-        "image_size": asked.judge.model.size, "surroundings_px": asked.samples.store.spec.margin,
+        "image_size": asked.judge.model.size, "surroundings_px": asked.samples.store.spec.ring,
     }  # fmt: skip
     said = list(sentences(found))
     write_json(out / f"{AUDIT}.json", {"settings": settings, "data": data, "said": said, "rows": rows})
@@ -106,8 +106,8 @@ def _say(found: Robustness, asked: Validation) -> None:
             log.info("    %s: left out, the pictures are grey", each.name)
     for line in shift_lines(found):
         log.info("    %s", line)
-    margin = asked.samples.store.spec.margin
-    seen = f"{margin} px of real surroundings, then" if margin else "no surroundings to show, only"
+    ring = asked.samples.store.spec.ring
+    seen = f"{ring} px of real surroundings, then" if ring else "no surroundings to show, only"
     log.info("    a shift brings in what lies beside the %s: %s its mirror image", found.unit, seen)
     for sentence in sentences(found):
         log.info("%s", sentence)

@@ -122,13 +122,13 @@ def _warn_of_scale(folder: Path, spec: StoreSpec) -> None:
     stage = read_run(folder).get("stage") if folder.is_dir() else None
     if stage is None:
         return
-    data = read_config(folder, stage).data
-    then = data.image_size - 2 * data.context
-    if (then, data.context) != (spec.own, spec.context):
-        around = f" and {data.context} px around them" if data.context else ""
+    then = read_config(folder, stage).data
+    now = then.model_copy(update={"image_size": spec.size, "context": spec.context})
+    if then.scale != now.scale:
         log.warning(
-            "%s learned from samples of %d px%s, and here they have %d px; set data.image_size=%d and data.context=%d "
-            "to show them as it knows them", folder, then, around, spec.own, data.image_size, data.context,
+            "%s learned from samples seen at %s, and here they are seen at %s; set data.image_size=%d and "
+            "data.context=%d to show them as it knows them",
+            folder, then.scale, now.scale, then.image_size, then.context,
         )  # fmt: skip
 
 

@@ -159,6 +159,31 @@ def test_no_neighbour_enters_views_that_do_not_reach_beyond_the_sample(neighbour
     assert (audit.label_noise is None) == (not geometry.surroundings)
 
 
+def test_what_is_seen_around_a_tile_is_no_neighbours_defect_in_its_place(neighbours):
+    """The defect is seen beside the clean tile in every view; only where the tile shrinks does it come to lie in it."""
+    within = DATA.model_copy(update={"image_size": 96, "context": 16, "margin": 0.0})
+    still = audit_augmentations(neighbours, within, ViewConfig(geometry=STILL), views=20)
+    assert (still.label_noise.hits, still.label_noise.total) == (0, 20)
+    assert still.passed
+    smaller = ViewConfig(geometry=GeometryConfig(shrink=0.5, rotation=0, translation=0, surroundings=False))
+    assert audit_augmentations(neighbours, within, smaller, views=100).label_noise.value > 0.5
+
+
+def test_a_defect_that_a_crop_leaves_beside_the_tiles_place_is_lost(tmp_path):
+    """A crop of the whole picture, made 1.5 times as large, leaves a box at the tile's edge among its surroundings."""
+    save(tmp_path, "a.png", [(0, 0, 8, 8)], size=128)
+    row = {"path": "a.png", "label": "Defective", "crop": "0 0 64 64", "boxes": "0 0 8 8"}
+    within = DATA.model_copy(update={"image_size": 96, "context": 16})
+    view = crops(min_area=4 / 9, max_area=4 / 9, max_aspect=1)
+    geometry = view.geometry.model_copy(update={"symmetries": False})
+    view = view.model_copy(update={"geometry": geometry})
+    audit = audit_augmentations(Manifest.build([row], tmp_path), within, view, views=400)
+    # It starts at 16 px of 96, and a crop of 64 px anywhere from 0 to 32: seen at (16 - start) * 1.5, and in the tile's
+    # place if that is at least 16, of starts up to 5 1/3; and less 5 % of it, of either axis or of both together.
+    low, high = audit.in_view.interval(0.999)
+    assert low - 0.02 < (16 / 3 / 32) ** 2 < high
+
+
 def test_what_a_clean_sample_shows_of_a_defect_itself_is_no_fault_of_its_views(neighbours):
     frame = neighbours.frame.assign(crop=["5 0 69 64", "64 0 128 64"])
     inside = Manifest.build(frame, neighbours.root)

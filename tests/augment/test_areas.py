@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_pcb.augment.areas import shares_shown, whole_view
+from ssl_pcb.augment.areas import own_region, shares_shown
 from ssl_pcb.augment.geometric import SYMMETRIES, draw_maps
 from ssl_pcb.config.augment import GeometryConfig, RandomCropConfig
 
@@ -77,7 +77,7 @@ def test_a_mirrored_sample_shows_its_box_on_the_other_side():
 
 def test_without_a_box_or_a_region_there_is_nothing_to_show():
     boxes = torch.tensor([[[0.1, 0.1, 0.3, 0.2], [torch.nan] * 4]])
-    shares = shares_shown(boxes, torch.eye(2, 3)[None], whole_view(torch.device("cpu")))
+    shares = shares_shown(boxes, torch.eye(2, 3)[None], own_region(torch.device("cpu"), 0.0))
     assert shares[0, 0] == 1
     assert shares[0, 1].isnan()
     assert shares_shown(boxes, torch.eye(2, 3)[None], torch.tensor([0.2, 0.2, 0.2, 0.2]))[0, 0] == 0

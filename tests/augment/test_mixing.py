@@ -71,6 +71,17 @@ def test_boxes_lie_inside_on_whole_pixels_and_as_wide_as_high_where_nothing_is_c
     assert (sides >= 0).all()
 
 
+def test_within_surroundings_the_tiles_own_place_is_pasted_into_and_counts():
+    context, config = 8, CutMixConfig(view=AS_IT_IS, probability=1, labels="area")
+    mixer, source = CutMix(ViewMaker(AS_IT_IS, SIZE, context), config), generator(3)
+    for _ in range(300):
+        mixture = mixer.draw(COUNT, source)
+        x1, y1, x2, y2 = (mixture.pasted * SIZE).tolist()
+        assert context - 1e-4 <= min(x1, y1) <= max(x2, y2) <= SIZE - context + 1e-4
+        own = (SIZE - 2 * context) ** 2
+        assert mixture.share.item() == pytest.approx(1 - (x2 - x1) * (y2 - y1) / own, abs=1e-5)
+
+
 def test_the_area_that_is_drawn_is_that_of_the_beta_before_it_is_clipped():
     """A square of side s and uniform centre keeps s - s^2 / 4 of each side on average."""
     shares = torch.stack([mixture.share for mixture in draws(CutMixConfig(probability=1, alpha=1))])

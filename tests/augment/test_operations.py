@@ -8,7 +8,7 @@ import torch
 import torchvision.transforms.v2.functional as F
 from PIL import Image, ImageEnhance, ImageOps
 
-from ssl_pcb.augment.areas import shares_shown, whole_view
+from ssl_pcb.augment.areas import own_region, shares_shown
 from ssl_pcb.augment.geometric import boxes_in_view, warp
 from ssl_pcb.augment.operations.apply import chained, change, change_at_random
 from ssl_pcb.augment.operations.light import LIGHTS
@@ -119,7 +119,7 @@ def test_what_is_not_left_out_by_default_keeps_every_corner_in_view(name, streng
     """Defects of 4 px in all corners, at full strength; the audit's measure."""
     spots = [(x, y, x + 0.1, y + 0.1) for x in (0, 0.9) for y in (0, 0.9)]
     _, maps = change(torch.zeros(1, 1, SIZE, SIZE), torch.tensor([strength]), name)
-    shares = shares_shown(torch.tensor([spots]), maps, whole_view(torch.device("cpu")))
+    shares = shares_shown(torch.tensor([spots]), maps, own_region(torch.device("cpu"), 0.0))
     assert (shares.min() > 1 - 1e-5) == (name not in CAN_PUSH_OUT)
     assert not CAN_PUSH_OUT & DEFAULTS
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ssl_pcb import load_classifier
+from ssl_pcb.audit.label_sheet import samples_sheet
 from ssl_pcb.audit.pixels import PixelSource
 from ssl_pcb.augment.views import centre
 from ssl_pcb.cli.stages import run_stage
@@ -24,7 +25,7 @@ KEYS = {
     "data.manifest": "tiles.csv", "data.image_size": SEEN, "data.context": CONTEXT, "backbone.name": "resnet18",
     "backbone.strides": [4], "training.batch_size": 32, "training.epochs": 1, "runtime.threads": 1,
     "runtime.precision": "fp32", "runtime.layout": "contiguous", "runtime.device": "cpu", "resamples": 100,
-    "checkpoint": "none", "runtime.out": "run",
+    "checkpoint": "none", "runtime.out": "run", "augment.name": "symmetries",
 }  # fmt: skip
 
 
@@ -68,6 +69,24 @@ def test_what_surrounds_a_tile_is_seen_and_its_defects_are_no_business_of_its(ru
     assert torch.equal(network.scores(pixels), network.scores(far))
 
 
+def test_a_sheet_of_labels_shows_what_they_are_about(run):
+    data = deploy(run, "cpu", None).judge.config.data
+    alone = data.model_copy(update={"image_size": OWN, "context": 0})
+    sheets = [samples_sheet(load_samples(each)[0], np.arange(6), "tiles").tobytes() for each in (data, alone)]
+    assert sheets[0] == sheets[1]
+
+
+def test_the_audit_of_norms_takes_networks_that_see_surroundings_and_no_others(run, ssl_pcb_cli):
+    keys = {"data.context": CONTEXT, "augment.name": "symmetries"}
+    flags = ["--data", "tiles.csv", "--image-size", SEEN, "--backbone", "resnet18", "--batch-size", 8, "--steps", 2,
+             "--out", "norms", *(part for key in keys for part in ("--set", f"{key}={keys[key]}"))]  # fmt: skip
+    ended = ssl_pcb_cli("audit", "norms", *flags, "--set", "backbone.strides=[]")
+    assert (ended.code, Path("norms").exists()) == (2, False)
+    assert "data.context: is told from the tile itself on the network's maps" in ended.err
+    ended = ssl_pcb_cli("audit", "norms", *flags, "--set", "backbone.strides=[4]")
+    assert ended.code == 0, ended.err
+
+
 def test_boxes_and_heat_lie_on_the_tile_itself(run):
     row = {"path": "a.png", "label": "Defective", "crop": "20 20 60 60", "boxes": "30 40 90 50"}
     (found,) = defect_boxes(Manifest.build([row], Path()), np.array([0]), np.array([[80, 80]], np.int32), 60, 10)
@@ -103,7 +122,7 @@ def test_such_a_run_is_exported_evaluated_and_reported(run, ssl_pcb_cli):
 
 def test_painted_defects_around_a_tile_teach_the_map_and_the_features_are_the_tiles(run):
     neck = {"backbone.strides": [4], "backbone.neck": 10, "backbone.pool": "max"}
-    own = {key: KEYS[key] for key in KEYS if key not in ("resamples", "runtime.out", "checkpoint")}
+    own = {key: KEYS[key] for key in KEYS if key not in ("resamples", "runtime.out", "checkpoint", "augment.name")}
     pretraining = own | neck | {"method.name": "defect_pretext", "training.batch_size": 8, "runtime.out": "painted"}
     run_stage("pretrain", None, pretraining, resume=False)
     probing = own | neck | {"checkpoint": "painted", "runtime.out": "probe", "fractions": [1.0], "resamples": 100}
@@ -117,10 +136,10 @@ def test_a_checkpoint_that_knows_tiles_otherwise_is_said(run, caplog):
     for name, keys in (("same", {}), ("other", {"data.image_size": OWN, "data.context": 0})):
         caplog.clear()
         run_stage("finetune", None, KEYS | keys | {"checkpoint": "run", "runtime.out": name}, resume=False)
-        said = [line for line in caplog.messages if "run learned from samples of" in line]
+        said = [line for line in caplog.messages if "run learned from samples seen at" in line]
         assert len(said) == (name == "other")
     assert said[0].startswith(
-        "run learned from samples of 32 px and 8 px around them, and here they have 32 px; set data."
+        "run learned from samples seen at 32 px and 8 px around it, and here they are seen at 32 px; set data."
     )
 
 
@@ -136,6 +155,18 @@ def test_a_checkpoint_that_knows_tiles_otherwise_is_said(run, caplog):
             "data.context: is told from the tile itself on the network's maps; set backbone.str",
         ),
         ({"data.context": 6}, "data.context: 6 px are no whole cells of 4 px; give a multiple of that"),
+        (
+            {"data.image_size": 50},
+            "data.image_size: 50 px less 8 px of context on each side are no whole cells of 4 px; set it to 48",
+        ),
+        (
+            {"augment.name": "standard"},
+            "augment.view.geometry: within data.context a turned, moved or smaller tile lets neighbours' defects into",
+        ),
+        (
+            {"augment.name": "randaugment"},
+            "augment.operations: within data.context rotate_inside lets neighbours' defects into a tile's place",
+        ),
         ({"data.context": 16}, "context: leaves less than half of the 48 px to the tile itself"),
         (
             {"downsizer.checkpoint": "none"},
@@ -151,6 +182,28 @@ def test_what_it_does_not_go_with(run, ssl_pcb_cli, keys, line):
     ]
     ended = ssl_pcb_cli("finetune", *flags)
     assert (ended.code, Path("refused").exists()) == (2, False)
+    assert line in ended.err
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"method.name": "autoencoder"}, "data.context: an autoencoder codes the whole picture; set it to 0"),
+        (
+            {
+                "method.name": "defect_pretext", "method.nt_xent_weight": 0.1, "backbone.strides": [8, 16],
+                "backbone.pool": "max", "backbone.neck": 7,
+            },
+            "data.context: NT-Xent pools the maps of all strides, and 8 px are no whole cells of 16 px; give a "
+            "multiple of that, or set method.nt_xent_weight=0",
+        ),
+    ],
+)  # fmt: skip
+def test_pretrainings_that_it_does_not_go_with(run, ssl_pcb_cli, keys, line):
+    own = {key: KEYS[key] for key in ("data.manifest", "data.image_size", "data.context", "backbone.name")}
+    flags = [part for key, value in (own | keys).items() for part in ("--set", f"{key}={value}")]
+    ended = ssl_pcb_cli("pretrain", *flags, "--out", "refused")
+    assert (ended.code, Path("refused").exists()) == (2, False), ended.err
     assert line in ended.err
 
 
