@@ -85,7 +85,9 @@ def audit_policies(configs: Sequence[FinetuneConfig], out: Path, *, samples: int
     out.mkdir(parents=True, exist_ok=True)
     policy_sheet(source, policies, out / SHEET, seed=seed)
     findings = [
-        finding for policy, config in policies.items() for finding in findings_of_policy(policy, audits[policy], config)
+        finding
+        for policy, config in policies.items()
+        for finding in findings_of_policy(policy, audits[policy], config, source.data.context)
     ]
     return _report(audits, findings, source.describe(name), out)
 

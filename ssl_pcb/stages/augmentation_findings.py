@@ -23,17 +23,19 @@ def findings_of_views(audit: AugmentationAudit) -> list[Finding]:
     return [_finding("the views cut defects away", measure, audit.in_view, 1.0, WITHOUT_CROPS.format(""))]
 
 
-def findings_of_policy(name: str, audit: PolicyAudit, config: AugmentConfig) -> Iterator[Finding]:
-    """Whether an augmentation of a finetuning makes labels wrong, by itself or by neighbours' defects."""
+def findings_of_policy(name: str, audit: PolicyAudit, config: AugmentConfig, context: int) -> Iterator[Finding]:
+    """Whether an augmentation of a finetuning makes labels wrong, by itself or by neighbours' defects.
+
+    ``context`` pixels of each side of its pictures surround the samples themselves.
+    """
     if audit.label_noise.hits:
         what = f"{name} puts labels on the class that a picture does not show"
         yield _finding(what, "share of the label mass", audit.label_noise, 0.0, _mend(config))
     if audit.neighbours is not None and audit.neighbours.hits:
         what = f"{name} shows neighbours' defects in views of clean samples"
-        mend = (
-            "set augment.view.geometry.surroundings=false, and where data.context is not 0 rotation, translation and "
-            "shrink to 0"
-        )
+        mend = "set augment.view.geometry.surroundings=false"
+        if context:
+            mend = "set rotation, translation and shrink of augment.view.geometry to 0: data.context shows neighbours"
         yield _finding(what, "share of these views", audit.neighbours, 0.0, mend)
 
 
