@@ -7,7 +7,7 @@
 # configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or imagenet (IMAGENET names a
 # file of resnet18's weights), or tuning (the rates and augmentations of finetuning, a sweep of its own). With _context
 # behind it the network also sees what surrounds a tile, an eighth of its side on each side (exact_context,
-# scratch_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on 2
+# scratch_context, golden_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on 2
 # cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
 # records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
@@ -39,7 +39,7 @@ if [ $# = 0 ]; then
         row=${file##*few_labels_}
         set -- "$@" "${row%.yaml}"
     done
-    set -- scratch scratch_context golden "$@" exact_context
+    set -- scratch scratch_context golden golden_context "$@" exact_context
 fi
 for row in "$@"; do
     run="$runs/$row-$size-$seed" start=${row%_context}
@@ -63,8 +63,8 @@ for row in "$@"; do
         python scripts/results_sweep.py configs/sweeps/few_labels.yaml "$runs/tuning" few_labels_tuning
         continue
     fi
-    if [ "$row" = golden ]; then
-        probe_row "$run" own_end none --references
+    if [ "$start" = golden ]; then
+        probe_row "$run" neck none --references
         finetune_row "$run" neck none --references
         continue
     fi

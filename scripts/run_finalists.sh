@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Reproduce the test rows of results/few_labels.csv: what results/README.md froze for the test boards of DeepPCB.
+#
+#   bash scripts/run_finalists.sh PATH/TO/DEEPPCB
+#
+# PATH holds DeepPCB's official layout (PCBData/group*/...). Seeds 0, 1 and 2, or those that SEEDS in the environment
+# names; SIZE=128 changes the image size. Each run looks at the test boards once and records it in
+# results/test_ledger.csv. At 64 px a seed takes about two hours of one core. Finished runs are kept; an interrupted one
+# is resumed.
+source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
+runs=runs/few_labels
+source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
+
+size=${SIZE:-64}
+deeppcb_tiles "$source_folder"
+
+look() { # look STAGE RUN NETWORK CHECKPOINT [FLAG...]: judged on the validation and the test boards
+    stage "$1" "$runs/$2" --config "configs/${1/-/_}/few_labels_$3.yaml" --checkpoint "$4" "${common[@]}" \
+        --set test=true "${@:5}"
+}
+
+for seed in ${SEEDS:-0 1 2}; do
+    common=(
+        --data "$runs/tiles.csv" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed"
+    )
+    at=context-$size-$seed
+    stage pretrain "$runs/exact_$at" --config configs/pretrain/few_labels_exact.yaml "${common[@]}"
+    painted=("$runs/exact_$at" --set backbone.neck=7)
+    look linear-eval "exact_$at-probes" neck "${painted[@]}" --set "fractions=[1.0]"
+    look finetune "exact_$at-painting-0.01" painted "${painted[@]}" --set head_start=probe --set fraction=0.01
+    look finetune "exact_$at-finetune-1.0" neck "${painted[@]}" --set head_start=probe
+    look finetune "scratch_neck_$at-finetune-1.0" neck none
+    look finetune "golden_$at-finetune-1.0" neck none --references
+    if [ "$seed" = 0 ]; then # no seed changes the plain difference
+        look linear-eval "golden_$at-probes" neck none --references --set "fractions=[1.0]"
+    fi
+done
+python scripts/results_few_labels.py "$runs"
