@@ -7,7 +7,8 @@
 # configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or imagenet (IMAGENET names a
 # file of resnet18's weights), or tuning (the rates and augmentations of finetuning, a sweep of its own). With _context
 # behind it the network also sees what surrounds a tile, an eighth of its side on each side (exact_context,
-# scratch_context, golden_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on 2
+# scratch_context, golden_context), and with _golden before that golden images as channels beside the painted ones
+# (exact_golden_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on 2
 # cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
 # records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
@@ -39,10 +40,10 @@ if [ $# = 0 ]; then
         row=${file##*few_labels_}
         set -- "$@" "${row%.yaml}"
     done
-    set -- scratch scratch_context golden golden_context "$@" exact_context
+    set -- scratch scratch_context golden golden_context "$@" exact_context exact_golden_context
 fi
 for row in "$@"; do
-    run="$runs/$row-$size-$seed" start=${row%_context}
+    run="$runs/$row-$size-$seed" start=${row%_context} references=()
     common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
     if [ "$start" != "$row" ]; then
         common=(--data "$runs/tiles.csv" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed")
@@ -73,13 +74,16 @@ for row in "$@"; do
         finetune_row "$run" maps "$IMAGENET"
         continue
     fi
+    if [ "${start%_golden}" != "$start" ]; then references=(--references); fi
+    start=${start%_golden}
     config="configs/pretrain/few_labels_$start.yaml"
     network=own_end neck=$(sed -n 's/^  neck: //p' "$config")
     if grep -q "^  - 8$" "$config"; then network=maps; fi
     if [ "$neck" != 0 ]; then network=neck; fi
-    stage pretrain "$run" --config "$config" "${common[@]}"
-    probe_row "$run" "$network" "$run" --set "backbone.neck=$neck"
-    finetune_row "$run" "$network" "$run" --set "backbone.neck=$neck"
-    if [ "$start" = exact ]; then finetune_row "$run" painted "$run" --set "backbone.neck=$neck"; fi
+    flags=(--set "backbone.neck=$neck" ${references[@]+"${references[@]}"})
+    stage pretrain "$run" --config "$config" "${common[@]}" ${references[@]+"${references[@]}"}
+    probe_row "$run" "$network" "$run" "${flags[@]}"
+    finetune_row "$run" "$network" "$run" "${flags[@]}"
+    if [ "$start" = exact ]; then finetune_row "$run" painted "$run" "${flags[@]}"; fi
 done
 python scripts/results_few_labels.py "$runs"

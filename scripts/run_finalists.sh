@@ -5,7 +5,7 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). Seeds 0, 1 and 2, or those that SEEDS in the environment
 # names; SIZE=128 changes the image size. Each run looks at the test boards once and records it in
-# results/test_ledger.csv. At 64 px a seed takes about two hours of one core. Finished runs are kept; an interrupted one
+# results/test_ledger.csv. At 64 px a seed takes about four hours of one core. Finished runs are kept; an interrupted one
 # is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 runs=runs/few_labels
@@ -31,6 +31,11 @@ for seed in ${SEEDS:-0 1 2}; do
     look finetune "exact_$at-finetune-1.0" neck "${painted[@]}" --set head_start=probe
     look finetune "scratch_neck_$at-finetune-1.0" neck none
     look finetune "golden_$at-finetune-1.0" neck none --references
+    both=("$runs/exact_golden_$at" --references --set backbone.neck=7)
+    stage pretrain "$runs/exact_golden_$at" --config configs/pretrain/few_labels_exact.yaml --references "${common[@]}"
+    look linear-eval "exact_golden_$at-probes" neck "${both[@]}" --set "fractions=[1.0]"
+    look finetune "exact_golden_$at-painting-0.01" painted "${both[@]}" --set head_start=probe --set fraction=0.01
+    look finetune "exact_golden_$at-finetune-1.0" neck "${both[@]}" --set head_start=probe
     if [ "$seed" = 0 ]; then # no seed changes the plain difference
         look linear-eval "golden_$at-probes" neck none --references --set "fractions=[1.0]"
     fi

@@ -34,8 +34,11 @@ class OneView:
         return Augmented(images, labels, maps)
 
 
-def build_augment(config: AugmentConfig, size: int, context: int = 0) -> Augment:
-    """What ``config`` names, for views of ``size`` pixels, of which ``context`` on each side surround the sample."""
+def build_augment(config: AugmentConfig, size: int, context: int = 0, *, references: bool = False) -> Augment:
+    """What ``config`` names, for views of ``size`` pixels, of which ``context`` on each side surround the sample.
+
+    With ``references`` the second half of the channels is the golden image.
+    """
     views = ViewMaker(config.view, size, context)
     match config:
         case NoAugmentConfig() | SymmetriesConfig() | StandardConfig():
@@ -49,4 +52,4 @@ def build_augment(config: AugmentConfig, size: int, context: int = 0) -> Augment
         case RandAugmentConfig():
             return RandAugment(views, config)
         case PaintedConfig():
-            return Painting(views, config)
+            return Painting(views, config, references)

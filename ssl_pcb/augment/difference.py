@@ -9,6 +9,9 @@ from torch import Tensor
 SLACK = 1
 """Pixels by which an edge may lie elsewhere without counting as a difference."""
 
+SAME, DIFFERENT = 0.1, 0.3
+"""Largest difference in a place that counts as none, and the least that counts as one, of full scale."""
+
 SMOOTHED = 3
 """Side of the square over which differences are averaged: single pixels are noise."""
 

@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ssl_pcb.augment.augmented import Augmented
 from ssl_pcb.augment.defects.paint import Painted, paint_defects
-from ssl_pcb.augment.photometric import relight
+from ssl_pcb.augment.photometric import draw_light, relight
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.defects import DefectConfig
 from ssl_pcb.config.painting import PaintedConfig
 from ssl_pcb.imaging.tiling import ENOUGH
 
 
+class PaintedViews(NamedTuple):
+    """Views of samples with a defect or none.
+
+    Attributes:
+        images: (B, C, S, S) in [0, 1]; where samples have golden images (B, 2C, S, S), these last.
+        painted: What is painted, before light, blur and noise.
+        maps: (B, 2, 3) from the views to their samples.
+        golden: (B, C, S, S) golden images before light, blur and noise; ``None`` = there are none.
+    """
+
+    images: Tensor
+    painted: Painted
+    maps: Tensor
+    golden: Tensor | None
+
+
 def painted_views(
-    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator, *, slivers: bool = True
-) -> tuple[Tensor, Painted, Tensor]:
+    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator,
+    *, slivers: bool = True, references: bool = False,
+) -> PaintedViews:  # fmt: skip
     """One random view of each sample with a defect or none: painted after geometry, before light, blur and noise.
+
+    A golden image is moved as its sample is, never painted on, and has a light of its own, as it was taken on another
+    day.
 
     Args:
         views: Make the views.
-        pixels: (B, C, H, H) uint8, stored.
+        pixels: (B, C, H, H) uint8, stored; with golden images (B, 2C, H, H), these last.
         config: What is painted.
         generator: Source of randomness.
         slivers: Keep defects of which the sample shows something, but less than half, so that it is neither Defective
             nor good; otherwise nothing is painted there.
-
-    Returns:
-        Images (B, C, S, S) in [0, 1], what is painted on them, and the maps (B, 2, 3) from them to their samples.
+        references: Whether the samples have golden images.
     """
-    draw = views.draw(len(pixels), pixels.shape[1], generator)
-    moved = views.move(pixels, draw.maps)
+    count, channels = len(pixels), pixels.shape[1] // (2 if references else 1)
+    draw = views.draw(count, channels, generator)
+    moved, golden = views.move(pixels, draw.maps).tensor_split([channels], 1)
     painted = paint_defects(moved, config, generator, views.context)
     if not slivers:
         share = painted.share_inside(views.context)
         painted = painted.undone((share > 0) & (share < ENOUGH), moved)
-    return relight(painted.images, draw.light), painted, draw.maps
+    images = relight(painted.images, draw.light)
+    if not references:
+        return PaintedViews(images, painted, draw.maps, None)
+    light = draw_light(views.config.photometry, (count, channels, views.size, views.size), generator)
+    return PaintedViews(torch.cat([images, relight(golden, light)], 1), painted, draw.maps, golden)
 
 
 @dataclass(frozen=True)
@@ -47,15 +71,23 @@ class Painting:
 
     So a network that has few defective samples does not learn them by heart. Those of the other class that are
     retouched in their own colours stay good: the trace of painting is not what is to be learnt.
+
+    Attributes:
+        views: Make the pictures that are painted on.
+        config: What is painted.
+        references: Whether the pictures have golden images beside them, which stay as they are.
     """
 
     views: ViewMaker
     config: PaintedConfig
+    references: bool = False
 
     def __call__(
         self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
     ) -> Augmented:
         """See :class:`~ssl_pcb.augment.augmented.Augment`."""
-        images, painted, maps = painted_views(self.views, pixels, self.config.defect, generator, slivers=False)
+        images, painted, maps, _ = painted_views(
+            self.views, pixels, self.config.defect, generator, slivers=False, references=self.references
+        )
         shows = painted.share_inside(self.views.context) > 0
         return Augmented(images, labels.masked_fill(shows, 1), maps, painted=shows)

@@ -115,10 +115,11 @@ def run_stage(
         checkpoint = str(everything.get("checkpoint", schema.model_fields["checkpoint"].default))
         if checkpoint != "auto":
             found = backbone_of(checkpoint)
-        else:  # another part of the network, or other channels, have no use for those weights
+        else:  # another part of the network has no use for those weights
             apart = resume or stage == "crossval" or any(key.split(".")[0] == "downsizer" for key in everything)
             places = everything.get("data.manifest"), everything.get("runtime.out")
-            found = None if apart or everything.get("data.references") else newest_backbone(*places)
+            both = bool(everything.get("data.references"))
+            found = None if apart else newest_backbone(*places, references=both)
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
     config = load_config(schema, file, asked, beneath=[preset or {}])
     _say_dropped(preset or {}, asked, flatten(config.model_dump()))

@@ -35,8 +35,9 @@ class DataConfig(Section):
     )
     references: bool = Field(
         False,
-        description="bring each sample's aligned golden image (manifest column 'reference'): pretrain compares the "
-        "two, linear-eval adds their difference as a score, finetune sees both at once. Both are re-encoded alike",
+        description="bring each sample's aligned golden image (manifest column 'reference'): pretrain and finetune see "
+        "both at once (--method simclr compares them), linear-eval adds their difference as a score and sees what its "
+        "checkpoint does. Both are re-encoded alike",
     )
     max_pixels: int = Field(300_000_000, ge=1, description="larger images are refused as image bombs")
     skip_bad: bool = Field(False, description="leave unreadable images out, counted, instead of stopping at the first")

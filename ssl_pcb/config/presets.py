@@ -65,7 +65,7 @@ def recipe_for(stage: str, asked: Mapping[str, Any], *, with_file: bool) -> Mapp
     keys = {key for key in asked if key.startswith("method.") and key != "method.name"}
     own = all(key.startswith(OWN) for key in keys)
     named = asked.get("method.name", RECIPE["method.name"] if own else "")
-    another = with_file or asked.get("data.references") or asked.get("checkpoint", "none") != "none"
+    another = with_file or asked.get("checkpoint", "none") != "none"
     return RECIPE if stage == "pretrain" and named == RECIPE["method.name"] and not another else {}
 
 

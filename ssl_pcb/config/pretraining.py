@@ -6,7 +6,7 @@ from ssl_pcb.config.augment import ViewConfig
 from ssl_pcb.config.base import Section
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.meanings import COMPILE, CURVE, PROFILE
-from ssl_pcb.config.method import MethodConfig, SimCLRConfig
+from ssl_pcb.config.method import DefectPretextConfig, MethodConfig, SimCLRConfig
 from ssl_pcb.config.model import BackboneConfig, refuse_two_beginnings
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
@@ -56,9 +56,15 @@ class PretrainConfig(Section):
             return self
         if self.shards is not None:
             raise ValueError("data.references: shards hold no golden images; name a manifest with --data instead")
-        if not isinstance(self.method, SimCLRConfig) or self.method.hard_negatives != "none":
-            raise ValueError(
-                "data.references: golden images are compared by --method simclr without hard negatives alone; choose "
-                "that, or leave --references out"
-            )
-        return self
+        match self.method:
+            case DefectPretextConfig(nt_xent_weight=0) | SimCLRConfig(hard_negatives="none"):
+                return self
+        raise ValueError(
+            "data.references: golden images are for painted defects (--method defect_pretext) without NT-Xent, and for "
+            "--method simclr without hard negatives; choose one of these, or leave --references out"
+        )
+
+    @property
+    def sees_references(self) -> bool:
+        """Whether the network itself sees golden images, as channels beside each image's own."""
+        return self.data.references and isinstance(self.method, DefectPretextConfig)

@@ -98,11 +98,6 @@ class SupervisedConfig(Section):
     @model_validator(mode="after")
     def _augment_fits(self) -> "SupervisedConfig":
         refuse_moved_edges(self.augment, self.data.context)
-        if self.augment.name == "painted" and self.data.references:
-            raise ValueError(
-                "augment.name: painted would paint the golden images too; set data.references=false, or another "
-                "augmentation"
-            )
         return self
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ from ssl_pcb.objectives.hard_negatives import HardNegatives
 from ssl_pcb.objectives.joint_pretext import JointPretext
 from ssl_pcb.objectives.moco import MoCo
 from ssl_pcb.objectives.reference_contrast import ReferenceContrast
+from ssl_pcb.objectives.reference_pretext import ReferencePretext
 from ssl_pcb.objectives.simclr import SimCLR
 from ssl_pcb.objectives.simsiam import SimSiam
 from ssl_pcb.objectives.vicreg import VICReg
@@ -67,6 +68,8 @@ def build_objective(
             return BYOL(config, backbone, views)
         case AutoencoderConfig():
             return Autoencoding(config, backbone, views)
+        case DefectPretextConfig() if references:
+            return ReferencePretext(config, backbone, views)
         case DefectPretextConfig(nt_xent_weight=0):
             return DefectPretext(config, backbone, views)
         case DefectPretextConfig():

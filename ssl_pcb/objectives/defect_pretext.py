@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,20 @@ from ssl_pcb.objectives.separation import pairwise_auroc
 
 FILLED = 0.25
 """Share of a cell from which a defect in it counts in full."""
+
+
+class Shown(NamedTuple):
+    """What the network is shown.
+
+    Attributes:
+        images: (B, C, S, S) in [0, 1].
+        painted: What is painted on them.
+        unsure: (B, 1, S, S) bool, where nobody can say that there is no defect; ``None`` = nowhere.
+    """
+
+    images: Tensor
+    painted: Painted
+    unsure: Tensor | None = None
 
 
 class DefectPretext(nn.Module):
@@ -51,28 +67,32 @@ class DefectPretext(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:
         """One step on a batch of stored pixels, under one random view each and one painted defect or none."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
-            images, painted = self.show(batch, generator)
-        found = self.backbone.fused(self.backbone.wide_maps(images))  # what surrounds a tile teaches as well
+            shown = self.show(batch, generator)
+        found = self.backbone.fused(self.backbone.wide_maps(shown.images))  # what surrounds a tile teaches as well
         with torch.autocast(batch.inputs.device.type, enabled=False):
-            return self.judge(found.float(), painted)
+            return self.judge(found.float(), shown.painted, shown.unsure)
 
-    def show(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Painted]:
-        """Images (B, C, S, S) in [0, 1], and what is painted on them: after geometry, before light, blur and noise."""
-        images, painted, _ = painted_views(self.views, batch.inputs, self.config.defect, generator)
-        return images, painted
+    def show(self, batch: Batch, generator: torch.Generator) -> Shown:
+        """Images, and what is painted on them: after geometry, before light, blur and noise."""
+        made = painted_views(self.views, batch.inputs, self.config.defect, generator)
+        return Shown(made.images, made.painted)
 
-    def judge(self, found: Tensor, painted: Painted) -> StepOutput:
-        """The loss of log-odds (B, 1 + generators, h, w)."""
+    def judge(self, found: Tensor, painted: Painted, unsure: Tensor | None = None) -> StepOutput:
+        """The loss of log-odds (B, 1 + generators, h, w); see :class:`Shown`."""
         clear = painted.clear.float()
         target = (F.adaptive_avg_pool2d(clear, (found.shape[2], found.shape[3]))[:, 0] / FILLED).clamp(max=1)
         of_kind = F.one_hot(painted.kinds.clamp(min=0), found.shape[1] - 1)[:, :, None, None] * target[:, None]
-        counted = self._counted(found[:, :1], target[:, None])
+        counted, suspicion = self._counted(found[:, :1], target[:, None]), found[:, 0].detach()
+        if unsure is not None:
+            cells = F.adaptive_max_pool2d(unsure.float(), (found.shape[2], found.shape[3]))[:, 0]
+            doubtful = (cells > 0) & (target == 0)
+            counted, suspicion = counted.masked_fill(doubtful[:, None], 0), suspicion.masked_fill(doubtful, -torch.inf)
         where, which = (
             self._unlikely(odds, wanted, counted)
             for odds, wanted in ((found[:, :1], target[:, None]), (found[:, 1:], of_kind))
         )
         scores, defective, null = (
-            found[:, 0].detach().flatten(1).amax(1),
+            suspicion.flatten(1).amax(1),
             clear.flatten(1).any(1),
             painted.kinds == NULL,
         )

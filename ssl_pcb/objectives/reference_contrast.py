@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 
-from ssl_pcb.augment.difference import difference
+from ssl_pcb.augment.difference import DIFFERENT, SAME, difference
 from ssl_pcb.augment.geometric import draw_maps
 from ssl_pcb.augment.photometric import draw_light, relight
 from ssl_pcb.augment.views import ViewMaker
@@ -18,9 +18,6 @@ from ssl_pcb.losses.nt_xent import nt_xent
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.output import StepOutput
 from ssl_pcb.objectives.separation import pairwise_auroc
-
-SAME, DIFFERENT = 0.1, 0.3
-"""Largest difference in a place that counts as none, and the least that counts as one, of full scale."""
 
 PLACES = 4
 """Places of each image that are compared, half of them differing ones where there are as many."""

@@ -39,5 +39,5 @@ def build_classifier(
         begin_as_he(head)
     classifier = FeatureClassifier(head, build_loss(config.loss, head.layer.in_features), counts)
     auxiliary = build_auxiliary(config.auxiliary, config.loss, backbone, counts)
-    augment = build_augment(config.augment, size, config.data.context)
+    augment = build_augment(config.augment, size, config.data.context, references=config.data.references)
     return ImageClassifier(backbone, classifier, augment, size, auxiliary)

@@ -34,7 +34,7 @@ from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.reports.run import read_config, read_run
 from ssl_pcb.stages.autoencoding import load_autoencoder
 from ssl_pcb.stages.downsizing import load_finetuned
-from ssl_pcb.training.checkpoint import load_backbone, weights_file
+from ssl_pcb.training.checkpoint import channels_of, load_backbone, weights_file
 from ssl_pcb.training.lineage import TrainedOn
 from ssl_pcb.training.processes import alone
 from ssl_pcb.training.runtime import memory_format
@@ -83,9 +83,8 @@ def open_coder(folder: Path, device: str) -> Coder:
         raise UserError(f"{folder}: is no folder of a finished run; name one that pretrain or finetune has made")
     if record.get("stage") not in STAGES:
         raise UserError(f"{folder}: holds a run of no known stage; name one that pretrain or finetune has made")
-    weights_file(folder)  # a cross-validation has none of its own
     config = read_config(folder, record["stage"])
-    if isinstance(config, FinetuneConfig) and config.data.references:
+    if (channels_of(folder) or 0) > int(config.data.channels):  # refuses a cross-validation, which has none of its own
         raise UserError(f"{folder}: its network sees golden images too, and embed brings none; name another run")
     network = _network(config, folder)
     runtime = config.runtime.model_copy(update={"device": device})

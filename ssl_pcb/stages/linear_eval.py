@@ -24,7 +24,7 @@ from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_te
 from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
 from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.refitting import compare_refitted
-from ssl_pcb.stages.weights import describe_backbone, start_from, trained_on
+from ssl_pcb.stages.weights import as_seen, describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
 from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.processes import alone, make_fabric, resolve_together
@@ -42,14 +42,14 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         UserError: On whatever the user can mend.
     """
     paired, data = load_samples(config.data)
-    samples = paired.without_references  # the frozen network sees an image by itself
+    samples = as_seen(config.checkpoint, config.backbone, paired, run.folder)
     refuse_changed_data(run, paired.name, paired.describe())
     refuse_shared_images(samples)
     samples.supervised("train")
     splits = splits_to_judge(samples, config.test)
     if config.test:
         open_ledger(config.runtime.ledger)
-    channels, size = samples.store.spec.channels, data.image_size
+    channels, size = samples.channels, data.image_size
     start = start_from(
         config.checkpoint, config.backbone, channels, config.runtime, context=data.context, samples=samples,
         transductive=config.transductive, beside=run.folder,

@@ -35,9 +35,10 @@ def picture_defects(objective: DefectPretext, excerpt: ArrayDataset, folder: Pat
     was_training = objective.training
     objective.eval()
     batch = excerpt.__getitems__(list(range(min(SHOWN, len(excerpt))))).to(fabric.device)
-    images, painted = objective.show(batch, make_generator(fabric.device, seed, "picture"))
+    shown = objective.show(batch, make_generator(fabric.device, seed, "picture"))
+    images, painted = shown.images[:, : shown.painted.images.shape[1]], shown.painted  # without golden images
     with fabric.autocast():
-        found = objective.backbone.fused(objective.backbone.wide_maps(images))
+        found = objective.backbone.fused(objective.backbone.wide_maps(shown.images))
     objective.train(was_training)
     generators = objective.config.defect.generators
     names = [

@@ -55,11 +55,12 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     refuse_changed_data(run, pool.name, pool.describe())
     batch_size = config.training.batch_size
     refuse_small(pool.name, len(pool), batch_size, fabric.world_size)
+    channels = pool.channels * (2 if config.sees_references else 1)
     start = start_from(
-        config.checkpoint, config.backbone, pool.channels, config.runtime,
+        config.checkpoint, config.backbone, channels, config.runtime,
         context=config.data.context, samples=samples, transductive=None, beside=run.folder,
     )  # fmt: skip
-    refuse_size(start.backbone, pool.channels, pool.size)
+    refuse_size(start.backbone, channels, pool.size)
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
     views = ViewMaker(config.view, pool.size, config.data.context)
     objective = build_objective(config.method, start.backbone, views, references=config.data.references)
@@ -72,12 +73,15 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     fabric = make_fabric(runtime)
     steps = len(pool) // batch_size * config.training.epochs
     shown = pool.excerpt(config.monitor_samples, runtime.seed)
+    looked_at = shown, samples
+    if not config.sees_references:
+        looked_at = shown.without_references, samples and samples.without_references
 
     with run:
         run.save_config(config)
         run.note(
             data=pool.describe(),
-            backbone=describe_backbone(config.backbone, pool.channels),
+            backbone=describe_backbone(config.backbone, channels),
             checkpoint=start.checkpoint,
         )
         log.info(
@@ -94,8 +98,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
             if progress.epoch % config.monitor_every == 0 or progress.epoch == config.training.epochs:
-                unpaired = samples and samples.without_references
-                progress.kept = look_at(start.backbone, shown.without_references, unpaired, config, fabric)
+                progress.kept = look_at(start.backbone, *looked_at, config, fabric)
                 logs |= progress.kept
             run.log_metrics({"epoch": progress.epoch, **logs})
 

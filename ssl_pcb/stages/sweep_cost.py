@@ -66,7 +66,7 @@ def announce_sweep(runs: Sequence[Planned]) -> None:
         except UserError as error:
             log.warning("%s: its cost is not known (%s)", run.entry or "pretraining", error)
             continue
-        _refuse_unknown_network(run, opened[data][0].channels)
+        _refuse_unknown_network(run, _channels(run.config, opened[data][0]))
         try:
             found[keys] += _run_seconds(run.config, *opened[data], fastest)
         except (UserError, RuntimeError) as error:
@@ -84,13 +84,20 @@ def _refuse_unknown_network(run: Planned, channels: int) -> None:
         raise UserError(f"runs.{run.entry or 'pretraining'}: {error}") from None
 
 
+def _channels(config: StageConfig, samples: Samples) -> int:
+    """Input channels of the network of ``config``; a probe's are taken for those of images alone."""
+    both = config.sees_references if isinstance(config, PretrainConfig) else isinstance(config, SupervisedConfig)
+    return samples.channels if both else samples.store.spec.channels
+
+
 def _without_seed(run: Planned) -> str:
     return json.dumps([run.stage, run.config.model_dump(mode="json", exclude={"runtime", "checkpoint"})])
 
 
 def _run_seconds(config: StageConfig, samples: Samples, data: DataConfig, fastest: Fastest) -> float:
     config = config.model_copy(update={"data": data})
-    backbone = Backbone(config.backbone.model_copy(update={"weights": "none"}), samples.channels, data.context)
+    network = config.backbone.model_copy(update={"weights": "none"})
+    backbone = Backbone(network, _channels(config, samples), data.context)
     work = Workload.of(backbone, data.image_size)
     asked = (config.runtime, work.name, work.size)
     if asked not in fastest:
@@ -135,5 +142,5 @@ def _repeated_seconds(config: CrossvalConfig, samples: Samples, fabric: Fabric) 
     if repeated is None:
         return 0.0
     network = repeated.backbone.model_copy(update={"weights": "none"})
-    backbone = Backbone(network, samples.channels, repeated.data.context)
+    backbone = Backbone(network, _channels(repeated, samples), repeated.data.context)
     return (1 - 1 / config.folds) * _pretraining_seconds(repeated, backbone, samples, fabric)

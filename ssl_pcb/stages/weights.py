@@ -20,7 +20,7 @@ from ssl_pcb.data.synthetic.embedded import EMBEDDED
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.reports.run import read_config, read_run
-from ssl_pcb.training.checkpoint import load_backbone, weights_file
+from ssl_pcb.training.checkpoint import channels_of, load_backbone, weights_file
 from ssl_pcb.training.lineage import TrainedOn, find_leak
 from ssl_pcb.training.runtime import derive_seed
 
@@ -79,8 +79,7 @@ def start_from(
         UserError: If the checkpoint does not fit, or saw what it will be judged on.
     """
     if checkpoint == "auto":
-        roots = {Path("runs").resolve(), beside.resolve().parent}
-        checkpoint = "none" if samples is None else _newest_compatible(config, samples, roots)
+        checkpoint = "none" if samples is None else _newest_compatible(config, samples, _roots(beside))
     if checkpoint != "none":
         config = config.model_copy(update={"weights": "none"})  # they would be overwritten, so spare the download
     elif config.norm == "frozen" and config.weights == "none":
@@ -140,7 +139,7 @@ def backbone_of(checkpoint: str) -> BackboneConfig | None:
     return read_config(folder, stage).backbone.model_copy(update=given) if stage else None
 
 
-def newest_backbone(manifest: object, out: object) -> BackboneConfig | None:
+def newest_backbone(manifest: object, out: object, *, references: bool) -> BackboneConfig | None:
     """The network of the newest finished pretraining on a manifest, which ``auto`` will then find.
 
     ``None`` if there is no such run.
@@ -148,12 +147,14 @@ def newest_backbone(manifest: object, out: object) -> BackboneConfig | None:
     Args:
         manifest: Path; ``None`` = the embedded synthetic boards.
         out: The run folder to be, beside which such a run may lie too; ``None`` = one below ``runs``.
+        references: Whether it is to see golden images.
     """
     wanted = Path(str(manifest or EMBEDDED)).resolve()
     roots = {Path("runs").resolve(), *([Path(str(out)).resolve().parent] if out else [])}
     for _, folder, record in sorted(_pretrainings(roots), key=lambda each: each[0], reverse=True):
         name = record.get("data", {}).get("manifest")  # streams have none
-        if name is None or Path(name).resolve() != wanted:
+        both = record["backbone"]["channels"] % 2 == 0  # twice 1 or 3
+        if name is None or Path(name).resolve() != wanted or both != references:
             continue
         try:
             return backbone_of(str(folder))
@@ -179,7 +180,36 @@ def trained_on(samples: Samples, rows: NDArray[np.int64]) -> TrainedOn:
     return TrainedOn.of(*samples.seen(rows))
 
 
-def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> str:
+def as_seen(checkpoint: str, config: BackboneConfig, paired: Samples, beside: Path) -> Samples:
+    """``paired`` as a frozen network sees them: with golden images only if it has learned with them.
+
+    Args:
+        checkpoint: As of :func:`start_from`.
+        config: The backbone.
+        paired: Samples, perhaps with golden images.
+        beside: The run folder.
+
+    Raises:
+        UserError: If the checkpoint is missing.
+    """
+    if paired.references is None or checkpoint == "none":
+        return paired.without_references
+    if checkpoint == "auto":
+        return paired if _compatible(config, paired, _roots(beside))[0] else paired.without_references
+    return paired if channels_of(Path(checkpoint)) == paired.channels else paired.without_references
+
+
+def _roots(beside: Path) -> set[Path]:
+    """Where ``auto`` looks."""
+    return {Path("runs").resolve(), beside.resolve().parent}
+
+
+Ended = tuple[str, Path]
+"""When a run ended, and its folder."""
+
+
+def _compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> tuple[list[Ended], list[Ended]]:
+    """Pretrainings on these images: those of this network, and all."""
     images = samples.fingerprint(labels=False)
     wanted = describe_backbone(config, samples.channels)
     on_it = [
@@ -188,8 +218,13 @@ def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path
         if record.get("data", {}).get("images_fingerprint") == images
     ]
     found = [(ended, run) for ended, run, record in on_it if (BEFORE | record["backbone"]) == wanted]
+    return found, [(ended, run) for ended, run, _ in on_it]
+
+
+def _newest_compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> str:
+    found, on_it = _compatible(config, samples, roots)
     if not found and on_it:
-        newest = max(on_it, key=lambda each: each[0])[1]
+        newest = max(on_it)[1]
         log.warning(
             "%s was pretrained on this data with another network than this one; to start from it, name it with "
             "--checkpoint and leave backbone keys out", newest,

@@ -111,6 +111,8 @@ def _refuse_other_design(backbone: Backbone, described: Mapping[str, str], path:
     """Refuse weights of a network that computes something else, as far as its file says."""
     ours = f"{backbone.name} with {backbone.channels} channel(s)"
     theirs = f"{described['backbone']} with {described.get('channels')} channel(s)"
+    if described["backbone"] == backbone.name and described.get("channels") == str(2 * backbone.channels):
+        raise UserError(f"{path}: its network sees golden images too; give --references, or another --checkpoint")
     if theirs != ours:
         raise UserError(f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint")
     had = {"norm": described.get("norm", "own"), "antialias": described.get("antialias", "false")}
@@ -143,6 +145,17 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 def copy_of(module: nn.Module) -> dict[str, Tensor]:
     """The module's state on the CPU, detached from further training."""
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+
+
+def channels_of(path: Path) -> int | None:
+    """Input channels of the network in ``path``, a run folder or a weights file, if our own and so known.
+
+    Raises:
+        UserError: If there is none.
+    """
+    file = weights_file(path)
+    found = read_weights(file)[1].get("channels") if file.suffix == ".safetensors" else None
+    return int(found) if found else None
 
 
 def _save_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None) -> None:

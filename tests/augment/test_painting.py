@@ -67,7 +67,6 @@ def test_noise_comes_after_painting_and_the_seed_decides():
         ),
         ({"loss.class_weights": "balanced"}, "set loss.name=cross_entropy without class weights"),
         ({"augment.defect.null_share": 1}, "augment: defect.null_share=1 paints nothing; set it below 1"),
-        ({"data.references": True}, "augment.name: painted would paint the golden images too"),
     ],
 )
 def test_what_it_does_not_go_with(keys, line):
@@ -75,3 +74,13 @@ def test_what_it_does_not_go_with(keys, line):
         load_config(FinetuneConfig, None, {"augment.name": "painted", **keys})
     assert line in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_golden_images_stay_as_they_are():
+    pixels, labels, _ = shown()
+    pairs = torch.cat([pixels, pixels], 1)
+    config = PaintedConfig(view=AS_IT_IS, defect=DefectConfig(null_share=0.0))
+    made = build_augment(config, SIZE, references=True)(pairs, labels, torch.Generator().manual_seed(0))
+    assert torch.equal(made.images[:, 1:], plain_view(pixels, SIZE))
+    assert ((made.images[:, :1] != made.images[:, 1:]).flatten(1).any(1) >= made.painted).all()
+    assert made.painted.float().mean() > 0.5

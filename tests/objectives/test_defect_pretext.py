@@ -139,7 +139,7 @@ def test_it_learns_to_find_what_is_painted():
         optimizer.zero_grad()
     objective.eval()
     with torch.no_grad():
-        images, truth = objective.show(boards(200), generator)
+        images, truth, _ = objective.show(boards(200), generator)
         scores = objective.backbone(images)[:, 0]
     defective = (truth.change > 0).flatten(1).any(1)
     apart = scores[defective][:, None] > scores[truth.kinds == NULL][None]

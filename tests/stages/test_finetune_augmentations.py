@@ -49,7 +49,7 @@ def test_cutmix_trains_a_classifier_whatever_its_labels_follow(paired, labels):
     assert np.isfinite(last_row(run)["loss"])
 
 
-@pytest.mark.parametrize("name", ["cutmix", "augmix"])
+@pytest.mark.parametrize("name", ["cutmix", "augmix", "painted"])
 def test_images_beside_golden_images_are_augmented_together(paired, name):
     run = start(f"golden-{name}", name, data__references=True, training__epochs=1)
     assert np.isfinite(last_row(run)["loss"])

@@ -39,7 +39,7 @@ def test_the_recipe_is_the_row_of_the_results():
     [
         ({}, False, True), ({"training.epochs": 2, "backbone.name": "densenet121"}, False, True), ({}, True, False),
         ({"method.name": "defect_pretext", "method.trim": 0.1}, False, True), ({"method.name": "simclr"}, False, False),
-        ({"method.hard_negatives": "synthetic"}, False, False), ({"data.references": True}, False, False),
+        ({"method.hard_negatives": "synthetic"}, False, False), ({"data.references": True}, False, True),
         ({"method.defect.min_size": 5}, False, True), ({"method.hidden_dim": 8}, False, False),
         ({"method.hard_negatives": "synthetic", "method.defect.min_size": 5}, False, False),
         ({"checkpoint": "runs/a"}, False, False), ({"checkpoint": "none"}, False, True),

@@ -96,6 +96,32 @@ def test_a_network_that_compared_both_embeds_images_without_any(paired):
     assert len(np.load("codes/codes.npy")) == 72
 
 
+PAINTED = {"backbone__strides": [8, 16], "backbone__pool": "max", "backbone__neck": 10}
+
+
+def test_painted_defects_beside_golden_images_from_pretraining_to_verdicts(paired, ssl_pcb_cli):
+    """Frozen and finetuned networks see both pictures, found by name or by 'auto'; what shows them one is refused."""
+    run = start("pretrain", "runs/both", method__name="defect_pretext", **PAINTED)
+    assert json.loads((run / "run.json").read_text())["backbone"]["channels"] == 6
+    assert (run / "defect_maps.png").exists()
+    for name in ("auto", str(run)):
+        probed = start("linear-eval", f"both-{name[:4]}", checkpoint=name, resamples=100, training__epochs=1, **PAINTED)
+        assert json.loads((probed / "summary.json").read_text())["checkpoint"] == "runs/both"
+        table = [json.loads(line) for line in (probed / "metrics.jsonl").read_text().splitlines()]
+        assert "defect_map" in {row["probe"] for row in table}
+    tuned = start("finetune", "both-tuned", checkpoint=str(run), resamples=100, training__epochs=1,
+                  head_start="probe", augment__name="painted", **PAINTED)  # fmt: skip
+    assert json.loads((tuned / "run.json").read_text())["backbone"]["channels"] == 6
+    with pytest.raises(UserError, match=r"its network sees golden images too; give --references, or another"):
+        start("linear-eval", "refused", checkpoint=str(run), data__references=False, **PAINTED)
+    for folder in (run, probed):
+        with pytest.raises(UserError, match="embed brings none"):
+            open_coder(folder, "cpu")
+    for ended in (ssl_pcb_cli("report", run, "-o", "both.html"), ssl_pcb_cli("report", probed, "-o", "probed.html")):
+        assert ended.code == 0, ended.err
+    assert ssl_pcb_cli("audit", "next", "m.csv", "--run", run, "-n", 3, "--out", "next").code == 2
+
+
 def test_rows_whose_golden_image_cannot_be_read_are_left_out_everywhere(paired):
     manifest = Manifest.read("m.csv")
     frame = manifest.frame.copy()
@@ -147,7 +173,11 @@ def test_a_look_at_the_test_boards_names_every_score(paired):
 @pytest.mark.parametrize(
     ("stage", "keys", "said"),
     [
-        ("pretrain", {"method__name": "byol"}, r"^data.references: golden images are compared by --method simclr"),
+        (
+            "pretrain",
+            {"method__name": "byol"},
+            r"^data.references: golden images are for painted defects",
+        ),
         ("pretrain", {"method__hard_negatives": "synthetic"}, r"^data.references: .* without hard negatives"),
         ("pretrain", {"shards": "x.tar"}, r"^data.references: shards hold no golden images"),
     ],
