@@ -39,7 +39,7 @@ def build_augment(config: AugmentConfig, size: int, context: int = 0, *, referen
 
     With ``references`` the second half of the channels is the golden image.
     """
-    views = ViewMaker(config.view, size, context)
+    views = ViewMaker(config.view, size, context, references)
     match config:
         case NoAugmentConfig() | SymmetriesConfig() | StandardConfig():
             return OneView(views)
@@ -52,4 +52,4 @@ def build_augment(config: AugmentConfig, size: int, context: int = 0, *, referen
         case RandAugmentConfig():
             return RandAugment(views, config)
         case PaintedConfig():
-            return Painting(views, config, references)
+            return Painting(views, config)

@@ -52,6 +52,12 @@ def draw_maps(config: GeometryConfig, count: int, generator: torch.Generator) ->
     return torch.cat([linear, -linear @ shift[:, :, None]], 2)
 
 
+def misaligned(maps: Tensor, most: int, size: int, generator: torch.Generator) -> Tensor:
+    """``maps`` to samples that lie elsewhere by up to ``most`` whole pixels of ``size`` along each axis."""
+    pixels = torch.randint(-most, most + 1, (len(maps), 2, 1), generator=generator, device=maps.device)
+    return torch.cat([maps[:, :, :2], maps[:, :, 2:] + pixels * (2 / size)], 2)
+
+
 def warp(pixels: Tensor, maps: Tensor, size: int, *, exact: bool = False) -> Tensor:
     """Resample every sample once through its map.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssl_pcb.augment.augmented import Augmented
 from ssl_pcb.augment.defects.paint import Painted, paint_defects
-from ssl_pcb.augment.photometric import draw_light, relight
+from ssl_pcb.augment.photometric import relight
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.defects import DefectConfig
 from ssl_pcb.config.painting import PaintedConfig
@@ -24,7 +24,8 @@ class PaintedViews(NamedTuple):
         images: (B, C, S, S) in [0, 1]; where samples have golden images (B, 2C, S, S), these last.
         painted: What is painted, before light, blur and noise.
         maps: (B, 2, 3) from the views to their samples.
-        golden: (B, C, S, S) golden images before light, blur and noise; ``None`` = there are none.
+        golden: (B, C, S, S) golden images as aligned as they are stored, before light, blur and noise; ``None`` = there
+            are none.
     """
 
     images: Tensor
@@ -34,35 +35,30 @@ class PaintedViews(NamedTuple):
 
 
 def painted_views(
-    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator,
-    *, slivers: bool = True, references: bool = False,
-) -> PaintedViews:  # fmt: skip
+    views: ViewMaker, pixels: Tensor, config: DefectConfig, generator: torch.Generator, *, slivers: bool = True
+) -> PaintedViews:
     """One random view of each sample with a defect or none: painted after geometry, before light, blur and noise.
-
-    A golden image is moved as its sample is, never painted on, and has a light of its own, as it was taken on another
-    day.
 
     Args:
         views: Make the views.
         pixels: (B, C, H, H) uint8, stored; with golden images (B, 2C, H, H), these last.
-        config: What is painted.
+        config: What is painted; on a golden image nothing ever is.
         generator: Source of randomness.
         slivers: Keep defects of which the sample shows something, but less than half, so that it is neither Defective
             nor good; otherwise nothing is painted there.
-        references: Whether the samples have golden images.
     """
-    count, channels = len(pixels), pixels.shape[1] // (2 if references else 1)
-    draw = views.draw(count, channels, generator)
-    moved, golden = views.move(pixels, draw.maps).tensor_split([channels], 1)
+    draw = views.draw(len(pixels), pixels.shape[1], generator)
+    own, beside = pixels.chunk(2, 1) if draw.golden else (pixels, None)
+    moved = views.move(own, draw.maps)
     painted = paint_defects(moved, config, generator, views.context)
     if not slivers:
         share = painted.share_inside(views.context)
         painted = painted.undone((share > 0) & (share < ENOUGH), moved)
     images = relight(painted.images, draw.light)
-    if not references:
+    if beside is None or draw.golden is None:
         return PaintedViews(images, painted, draw.maps, None)
-    light = draw_light(views.config.photometry, (count, channels, views.size, views.size), generator)
-    return PaintedViews(torch.cat([images, relight(golden, light)], 1), painted, draw.maps, golden)
+    golden = relight(views.move(beside, draw.golden.maps), draw.golden.light)
+    return PaintedViews(torch.cat([images, golden], 1), painted, draw.maps, views.move(beside, draw.maps))
 
 
 @dataclass(frozen=True)
@@ -71,23 +67,15 @@ class Painting:
 
     So a network that has few defective samples does not learn them by heart. Those of the other class that are
     retouched in their own colours stay good: the trace of painting is not what is to be learnt.
-
-    Attributes:
-        views: Make the pictures that are painted on.
-        config: What is painted.
-        references: Whether the pictures have golden images beside them, which stay as they are.
     """
 
     views: ViewMaker
     config: PaintedConfig
-    references: bool = False
 
     def __call__(
         self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
     ) -> Augmented:
         """See :class:`~ssl_pcb.augment.augmented.Augment`."""
-        images, painted, maps, _ = painted_views(
-            self.views, pixels, self.config.defect, generator, slivers=False, references=self.references
-        )
+        images, painted, maps, _ = painted_views(self.views, pixels, self.config.defect, generator, slivers=False)
         shows = painted.share_inside(self.views.context) > 0
         return Augmented(images, labels.masked_fill(shows, 1), maps, painted=shows)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.profiler import record_function
 
-from ssl_pcb.augment.geometric import draw_maps, warp
+from ssl_pcb.augment.geometric import draw_maps, misaligned, warp
 from ssl_pcb.augment.photometric import Light, draw_light, relight
 from ssl_pcb.config.augment import ViewConfig
 
@@ -18,25 +18,37 @@ GROUP_VALUES = 2**21
 
 @dataclass(frozen=True)
 class ViewDraw:
-    """The random part of a batch of views: maps (B, 2, 3) and light. Applying it is deterministic."""
+    """The random part of a batch of views. Applying it is deterministic.
+
+    Attributes:
+        maps: (B, 2, 3) from views to samples.
+        light: On them.
+        golden: The same of the golden images beside them, ``None`` = there are none.
+    """
 
     maps: Tensor
     light: Light
+    golden: ViewDraw | None = None
 
 
 @dataclass(frozen=True)
 class ViewMaker:
     """Makes random views of stored samples.
 
+    A golden image is shown as its sample is, but for a little shift, and under a light of its own: it was taken on
+    another day.
+
     Attributes:
         config: Strengths.
         size: Side of sample and view, in pixels.
         context: Pixels of it on each side that surround the sample itself.
+        references: Whether the second half of the channels is a golden image.
     """
 
     config: ViewConfig
     size: int
     context: int = 0
+    references: bool = False
 
     @property
     def aside(self) -> float:
@@ -45,13 +57,22 @@ class ViewMaker:
 
     def draw(self, count: int, channels: int, generator: torch.Generator) -> ViewDraw:
         """Draw ``count`` views for samples of ``channels`` channels, on the generator's device."""
+        if self.references:
+            channels //= 2
+        shape = count, channels, self.size, self.size
         maps = draw_maps(self.config.geometry, count, generator)
-        light = draw_light(self.config.photometry, (count, channels, self.size, self.size), generator)
-        return ViewDraw(maps, light)
+        light = draw_light(self.config.photometry, shape, generator)
+        if not self.references:
+            return ViewDraw(maps, light)
+        apart = misaligned(maps, self.config.geometry.misalignment, self.size, generator)
+        return ViewDraw(maps, light, ViewDraw(apart, draw_light(self.config.photometry, shape, generator)))
 
     def apply(self, pixels: Tensor, draw: ViewDraw) -> Tensor:
         """Make the drawn views of (B, C, H, H) uint8 pixels; returns (B, C, size, size) float in [0, 1]."""
-        return relight(self.move(pixels, draw.maps), draw.light)
+        if draw.golden is None:
+            return relight(self.move(pixels, draw.maps), draw.light)
+        pixels, golden = pixels.chunk(2, 1)
+        return torch.cat([self.apply(pixels, replace(draw, golden=None)), self.apply(golden, draw.golden)], 1)
 
     def move(self, pixels: Tensor, maps: Tensor) -> Tensor:
         """The geometry of ``maps`` alone: what stands before the camera, for painting on, before light and sensor."""

@@ -32,6 +32,9 @@ class GeometryConfig(Section):
         True,
         description="show a crop's real surroundings beyond its edge; off = its mirror image, which adds no neighbour",
     )
+    misalignment: int = Field(
+        1, ge=0, le=64, description="largest shift of a golden image beside its image, in pixels of the view either way"
+    )
     random_crop: RandomCropConfig | None = Field(
         None, description="random crops in place of rotation, translation and shrink; refused unless allow_crops"
     )
@@ -54,7 +57,7 @@ class GeometryConfig(Section):
     @property
     def still(self) -> bool:
         """Whether every view is its sample."""
-        return self.exact and not self.symmetries
+        return self.exact and not self.symmetries and not self.misalignment
 
 
 class PhotometryConfig(Section):
@@ -78,7 +81,7 @@ SUPERVISED_VIEW = ViewConfig(geometry=GeometryConfig(surroundings=False))
 """Of a labelled sample no surroundings are shown: a neighbour's defect there would make the label wrong."""
 
 AS_IT_IS = ViewConfig(
-    geometry=GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0, surroundings=False),
+    geometry=GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0, surroundings=False, misalignment=0),
     photometry=PhotometryConfig(brightness=0, contrast=0, gamma=0, blur=0, noise=0),
 )
 

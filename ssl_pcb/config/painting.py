@@ -7,6 +7,11 @@ from pydantic import Field, model_validator
 from ssl_pcb.config.augment import ONLY_SYMMETRIES, AugmentSection, ViewConfig
 from ssl_pcb.config.defects import ALONG_THE_PATTERN, DefectConfig
 
+SYMMETRIES_AND_SHIFT = ONLY_SYMMETRIES.model_copy(
+    update={"geometry": ONLY_SYMMETRIES.geometry.model_copy(update={"misalignment": 1})}
+)
+"""Of a golden image the network must not ask for more than its pretraining did."""
+
 
 class PaintedConfig(AugmentSection):
     """Synthetic defects among the real ones (after CutPaste: Li et al. 2021, arXiv 2104.04015)."""
@@ -18,7 +23,7 @@ class PaintedConfig(AugmentSection):
     defect: DefectConfig = Field(
         DefectConfig(generators=ALONG_THE_PATTERN, null_share=0.5), description="what is painted, and on how many"
     )
-    view: ViewConfig = Field(ONLY_SYMMETRIES, description="how a sample is shown")
+    view: ViewConfig = Field(SYMMETRIES_AND_SHIFT, description="how a sample is shown")
 
     @model_validator(mode="after")
     def _paints(self) -> "PaintedConfig":

@@ -19,6 +19,6 @@ class ReferencePretext(DefectPretext):
 
     def show(self, batch: Batch, generator: torch.Generator) -> Shown:
         """Images and golden images, (B, 2C, S, S) together."""
-        made = painted_views(self.views, batch.inputs, self.config.defect, generator, references=True)
+        made = painted_views(self.views, batch.inputs, self.config.defect, generator)
         assert made.golden is not None
         return Shown(made.images, made.painted, difference(made.painted.images, made.golden) >= DIFFERENT)

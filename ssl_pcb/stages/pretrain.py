@@ -62,7 +62,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
     )  # fmt: skip
     refuse_size(start.backbone, channels, pool.size)
     torch.manual_seed(derive_seed(config.runtime.seed, "head"))
-    views = ViewMaker(config.view, pool.size, config.data.context)
+    views = ViewMaker(config.view, pool.size, config.data.context, config.data.references)
     objective = build_objective(config.method, start.backbone, views, references=config.data.references)
     disk = checkpoint_bytes(objective, best=False)
     refuse_full_disk(disk, run, fabric)

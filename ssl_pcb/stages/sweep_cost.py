@@ -112,8 +112,9 @@ def _run_seconds(config: StageConfig, samples: Samples, data: DataConfig, fastes
 
 
 def _pretraining_seconds(config: PretrainConfig, backbone: Backbone, samples: Samples, fabric: Fabric) -> float:
-    views = ViewMaker(config.view, config.data.image_size, config.data.context)
-    objective = build_objective(config.method, backbone, views, references=config.data.references)
+    data = config.data
+    views = ViewMaker(config.view, data.image_size, data.context, data.references)
+    objective = build_objective(config.method, backbone, views, references=data.references)
     rows = training_rows(samples, config.use_unsplit)
     dataset, shown = samples.pixels(rows), len(rows) * config.training.epochs
     return shown * sample_seconds(objective, dataset, config.training.batch_size, fabric)

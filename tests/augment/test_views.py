@@ -113,3 +113,29 @@ def test_symmetries_alone_move_pixels_and_change_none():
 def test_nothing_to_vary_is_what_evaluation_sees():
     config = ViewConfig(geometry=GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0), photometry=DARK)
     assert torch.equal(ViewMaker(config, SIZE)(pixels(), generator()), plain_view(pixels(), SIZE))
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_a_golden_image_lies_up_to_so_many_whole_pixels_beside_its_image_and_only_there(most):
+    """Image and golden image are one picture, whose pixels are all different: the shift can be read off."""
+    side = SIZE + 2 * MARGIN
+    one = torch.arange(side)[:, None] * 3 + torch.arange(side)
+    pair = (one % 256).to(torch.uint8).expand(200, 2, side, side).contiguous()
+    geometry = GeometryConfig(rotation=0, translation=0, shrink=0, symmetries=False, misalignment=most)
+    views = ViewMaker(ViewConfig(geometry=geometry, photometry=DARK), SIZE, references=True)(pair, generator())
+    assert torch.equal(views[:, :1], plain_view(pair[:, :1], SIZE))
+    shifts = set()
+    for image, golden in zip(*(views * 255).round().long().split(1, 1), strict=True):
+        apart = (golden - image) % 256  # 3 for each pixel down, 1 for each to the right
+        [found] = apart[:, most : SIZE - most, most : SIZE - most].unique().tolist()
+        shifts.add(found)
+    assert shifts == {(3 * down + right) % 256 for down in range(-most, most + 1) for right in range(-most, most + 1)}
+
+
+def test_image_and_golden_image_have_each_a_light_of_its_own():
+    pair = pixels(channels=1).repeat(1, 2, 1, 1)
+    views = ViewMaker(ViewConfig(), SIZE, references=True)(pair, generator())
+    assert (views[:, 0] - views[:, 1]).abs().mean((1, 2)).min() > 0.005
+    dark = ViewConfig(geometry=GeometryConfig(misalignment=0), photometry=DARK)
+    first, second = ViewMaker(dark, SIZE, references=True)(pair, generator()).split(1, 1)
+    torch.testing.assert_close(first, second)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssl_pcb.augment.views import ViewMaker
-from ssl_pcb.config.augment import AS_IT_IS, ONLY_SYMMETRIES, ViewConfig
+from ssl_pcb.config.augment import AS_IT_IS, ONLY_SYMMETRIES, GeometryConfig, ViewConfig
 from ssl_pcb.config.defects import DefectConfig
 from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import DefectPretextConfig
@@ -27,7 +27,7 @@ def make(view=AS_IT_IS, null_share=0.5):
     torch.manual_seed(0)
     backbone = Backbone(BackboneConfig(name="test_resnet", strides=(8, 16), neck=10, pool="max"), 2)
     config = DefectPretextConfig(defect=DefectConfig(null_share=null_share))
-    return build_objective(config, backbone, ViewMaker(view, SIZE), references=True)
+    return build_objective(config, backbone, ViewMaker(view, SIZE, references=True), references=True)
 
 
 def pairs(hole=False):
@@ -53,8 +53,8 @@ def test_the_image_alone_is_painted_on():
 
 
 def test_image_and_golden_image_lie_alike_and_each_has_a_light_of_its_own():
-    geometry = ViewConfig(photometry=AS_IT_IS.photometry)
-    images, golden = make(geometry, null_share=1.0).show(pairs(), generator()).images.chunk(2, 1)
+    aligned = ViewConfig(geometry=GeometryConfig(misalignment=0), photometry=AS_IT_IS.photometry)
+    images, golden = make(aligned, null_share=1.0).show(pairs(), generator()).images.chunk(2, 1)
     assert (images - golden).abs().flatten(1).amax(1).median() < 0.05  # but for those that are retouched
     images, golden = make(ViewConfig(), null_share=1.0).show(pairs(), generator()).images.chunk(2, 1)
     assert (images - golden).abs().mean((1, 2, 3)).min() > 0.01
@@ -75,6 +75,15 @@ def test_where_the_image_differs_by_itself_nothing_is_taught():
         assert torch.equal(before.logs["painted_auroc"], after.logs["painted_auroc"]) == hole
 
 
+def test_a_golden_image_that_lies_a_little_elsewhere_leaves_no_place_unsure():
+    """It is compared as it is stored, so that the network is taught that such edges are no defects."""
+    moved = AS_IT_IS.model_copy(update={"geometry": AS_IT_IS.geometry.model_copy(update={"misalignment": 3})})
+    shown = make(moved, null_share=1.0).show(pairs(), generator())
+    images, golden = shown.images.chunk(2, 1)
+    assert ((images - golden).abs().flatten(1).amax(1) > 0.9).float().mean() > 0.5
+    assert not shown.unsure[~shown.painted.retouched].any()
+
+
 def test_a_painted_defect_is_taught_although_it_differs():
     objective = make(null_share=0.0)
     shown = objective.show(pairs(), generator())
@@ -90,7 +99,7 @@ def test_it_learns_that_a_difference_is_a_defect():
     torch.manual_seed(0)
     backbone = Backbone(BackboneConfig(name="test_resnet", strides=(8, 16), neck=10, pool="max"), 2)
     config = DefectPretextConfig(defect=DefectConfig(null_share=0.3, min_contrast=1.0))
-    objective = build_objective(config, backbone, ViewMaker(ONLY_SYMMETRIES, SIZE), references=True)
+    objective = build_objective(config, backbone, ViewMaker(ONLY_SYMMETRIES, SIZE, references=True), references=True)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     for seed in range(60):
         objective(pairs(hole=True), generator(seed)).loss.backward()
