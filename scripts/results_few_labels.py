@@ -54,6 +54,10 @@ def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
             network = "neck" if config.backbone.neck else "maps" if config.backbone.strides else "own end"
             if config.data.context:
                 network += ", context"
+            if config.data.references and not trained:
+                continue  # the same floor on re-encoded pictures
+            if row["probe"] == "reference_difference" and config.checkpoint != "none":
+                continue  # the same without any network
             yield {
                 "start": name["start"] if trained else f"random init, {network}", "use": PROBES[row["probe"]],
                 **measured(row, types if trained else {}),
@@ -163,6 +167,15 @@ def floors(folder: Path, config: LinearEvalConfig, commit: str) -> Iterator[dict
                     yield {"start": name, "use": PROBES["logistic"], **measured(row, {})} | facts
 
 
+def cell(rows: pd.DataFrame, metric: str, form: str) -> str:
+    """The mean over seeds with their range, or of one seed the interval."""
+    if len(rows) == 1:
+        value, low, high = (rows[f"{metric}{end}"].iloc[0] for end in ("", "_low", "_high"))
+        return f"{value:{form}} ({low:{form}} to {high:{form}})"
+    values = rows[metric]
+    return f"{values.mean():{form}} ({len(rows)} seeds, {values.min():{form}} to {values.max():{form}})"
+
+
 def markdown(frame: pd.DataFrame, split: str, size: int) -> list[str]:
     """AUROC by label share: the mean over seeds, with their range where there are several, else the interval."""
     frame = frame[frame["split"].eq(split) & frame["size"].eq(size)]
@@ -174,14 +187,19 @@ def markdown(frame: pd.DataFrame, split: str, size: int) -> list[str]:
         cells = []
         for share in shares:
             found = rows[rows["labels"].eq(share)]
-            if not len(found):
-                cells.append("-")
-            elif len(found) == 1:
-                cells.append("{auroc:.3f} ({auroc_low:.3f} to {auroc_high:.3f})".format(**found.iloc[0]))
-            else:
-                low, high = found["auroc"].min(), found["auroc"].max()
-                cells.append(f"{found['auroc'].mean():.3f} ({len(found)} seeds, {low:.3f} to {high:.3f})")
+            cells.append(cell(found, "auroc", ".3f") if len(found) else "-")
         lines.append(f"| {start} | {use} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def finalists(frame: pd.DataFrame, size: int) -> list[str]:
+    """What the test boards said, by start, use and label share."""
+    frame = frame[frame["split"].eq("test") & frame["size"].eq(size)]
+    heads = ["start", "use", "labels", "AUROC", "false calls at 5 % escape", "at 1 % escape"]
+    lines = [f"**Finalists, test boards, {size} px**", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for (use, start, share), rows in frame.groupby(["use", "start", "labels"], sort=True):
+        rates = [cell(rows, name, ".2%") for name in AT_ESCAPE]
+        lines.append(f"| {start} | {use} | {share:.0%} | {cell(rows, 'auroc', '.4f')} | {' | '.join(rates)} |")
     return [*lines, ""]
 
 
@@ -199,7 +217,11 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     frame.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
     pairs = frame[["split", "size"]].drop_duplicates().sort_values(["size", "split"]).itertuples(index=False)
-    text = "\n".join(line for split, size in pairs for line in markdown(frame, split, int(size)))
+    text = "\n".join(
+        line
+        for split, size in pairs
+        for line in (finalists(frame, int(size)) if split == "test" else markdown(frame, split, int(size)))
+    )
     (RESULTS / "few_labels.md").write_text(text, encoding="utf-8")
     print(text)
 

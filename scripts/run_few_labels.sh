@@ -85,5 +85,6 @@ for row in "$@"; do
     probe_row "$run" "$network" "$run" "${flags[@]}"
     finetune_row "$run" "$network" "$run" "${flags[@]}"
     if [ "$start" = exact ]; then finetune_row "$run" painted "$run" "${flags[@]}"; fi
+    if [ "$row" = exact_golden_context ]; then python scripts/results_misaligned.py "$run"; fi
 done
 python scripts/results_few_labels.py "$runs"
