@@ -116,7 +116,7 @@ def audit_policy(
         if not torch.equal(batch.pixels, batch.twins):
             generator.set_state(before)
             clean = augment(batch.twins, batch.labels, generator, batch.boxes)
-            kept.append(contrast_in_boxes(shown, clean, batch, size))
+            kept.append(contrast_in_boxes(shown, clean, batch, size, source.data.context))
     if not any(survived):
         raise UserError("--samples: none of those drawn shows a defect box; look at more")
     together = shown.mixture is not None

@@ -60,15 +60,18 @@ def wrong_mass(shown: Augmented, boxes: Tensor, aside: float = 0.0) -> Tensor:
     return (defective_mass(shown) - shows.float()).abs()
 
 
-def contrast_in_boxes(shown: Augmented, clean: Augmented, batch: AuditBatch, size: int) -> list[float]:
+def contrast_in_boxes(
+    shown: Augmented, clean: Augmented, batch: AuditBatch, size: int, context: int = 0
+) -> list[float]:
     """RMS difference to the twin in each box of each picture, over that in the sample; of copies, in the changed ones.
 
     A defect that a partner brings into another's box counts as that one's contrast. It is rare.
     """
     boxes, upright = batch.boxes * size, torch.eye(2, 3).expand(len(batch.boxes), -1, -1)
-    before = rms_in_boxes(torch.stack([plain_view(each, size) for each in (batch.pixels, batch.twins)]), boxes, upright)
+    pair = torch.stack([plain_view(each, size) for each in (batch.pixels, batch.twins)])
+    before = rms_in_boxes(pair, boxes, upright, context)
     pairs = zip(*(each.images.chunk(each.copies) for each in (shown, clean)), strict=True)
-    after = torch.stack([rms_in_boxes(torch.stack(pair), boxes, shown.maps) for pair in pairs])
+    after = torch.stack([rms_in_boxes(torch.stack(pair), boxes, shown.maps, context) for pair in pairs])
     if shown.copies > 1:
         after = after[1:]
     return [float(share) for share in (after / before)[:, (before > 0) & batch.marked[:, None]].flatten()]

@@ -41,19 +41,23 @@ def contrast_kept(sample: BoxedSample, maker: ViewMaker, draw: ViewDraw) -> list
         return []
     pair = torch.stack([sample.pixels, sample.twin])
     upright = torch.eye(2, 3)[None]
-    before = rms_in_boxes(plain_view(pair, maker.size)[:, None], sample.boxes, upright)[0]
+    before = rms_in_boxes(plain_view(pair, maker.size)[:, None], sample.boxes, upright, maker.context)[0]
     views = torch.stack([maker.apply(image.expand(len(draw.maps), -1, -1, -1), draw) for image in pair])
-    after = rms_in_boxes(views, sample.boxes, draw.maps)
+    after = rms_in_boxes(views, sample.boxes, draw.maps, maker.context)
     return [float(share) for share in (after / before)[:, before > 0].flatten()]
 
 
-def rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor) -> Tensor:
-    """RMS difference (V, K) of two stacked (V, C, S, S) batches in boxes (K, 4), or (V, K, 4), mapped to the views."""
+def rms_in_boxes(pair: Tensor, boxes: Tensor, maps: Tensor, context: int = 0) -> Tensor:
+    """RMS difference (V, K) of two stacked (V, C, S, S) batches in boxes (K, 4), or (V, K, 4), mapped to the views.
+
+    What lies in the ``context``, pixels of each side that surround the samples, does not count.
+    """
     squared = (pair[0] - pair[1]).square().mean(1)[:, None]
     grid = F.affine_grid(maps, [len(maps), 1, *squared.shape[-2:]], align_corners=False)
     x, y = ((grid + 1) * squared.shape[-1] / 2)[:, None].unbind(-1)
     x1, y1, x2, y2 = (each[..., None, None] for each in boxes.unbind(-1))
-    inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    seen = F.pad(torch.ones([each - 2 * context for each in x.shape[-2:]], dtype=torch.bool), [context] * 4)
+    inside = (x >= x1) & (x < x2) & (y >= y1) & (y < y2) & seen
     mean: Tensor = (squared * inside).sum((2, 3)) / inside.sum((2, 3)).clamp(min=1)
     return mean.sqrt()
 

@@ -24,13 +24,14 @@ class PaintedViews(NamedTuple):
         images: (B, C, S, S) in [0, 1]; where samples have golden images (B, 2C, S, S), these last.
         painted: What is painted, before light, blur and noise.
         maps: (B, 2, 3) from the views to their samples.
-        golden: (B, C, S, S) golden images as aligned as they are stored, before light, blur and noise; ``None`` = there
-            are none.
+        before: (B, C, S, S) the images before painting, light, blur and noise.
+        golden: The same of their golden images, as aligned as they are stored; ``None`` = there are none.
     """
 
     images: Tensor
     painted: Painted
     maps: Tensor
+    before: Tensor
     golden: Tensor | None
 
 
@@ -56,9 +57,9 @@ def painted_views(
         painted = painted.undone((share > 0) & (share < ENOUGH), moved)
     images = relight(painted.images, draw.light)
     if beside is None or draw.golden is None:
-        return PaintedViews(images, painted, draw.maps, None)
+        return PaintedViews(images, painted, draw.maps, moved, None)
     golden = relight(views.move(beside, draw.golden.maps), draw.golden.light)
-    return PaintedViews(torch.cat([images, golden], 1), painted, draw.maps, views.move(beside, draw.maps))
+    return PaintedViews(torch.cat([images, golden], 1), painted, draw.maps, moved, views.move(beside, draw.maps))
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,6 @@ class Painting:
         self, pixels: Tensor, labels: Tensor, generator: torch.Generator, boxes: Tensor | None = None
     ) -> Augmented:
         """See :class:`~ssl_pcb.augment.augmented.Augment`."""
-        images, painted, maps, _ = painted_views(self.views, pixels, self.config.defect, generator, slivers=False)
-        shows = painted.share_inside(self.views.context) > 0
-        return Augmented(images, labels.masked_fill(shows, 1), maps, painted=shows)
+        made = painted_views(self.views, pixels, self.config.defect, generator, slivers=False)
+        shows = made.painted.share_inside(self.views.context) > 0
+        return Augmented(made.images, labels.masked_fill(shows, 1), made.maps, painted=shows)

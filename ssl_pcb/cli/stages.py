@@ -120,6 +120,8 @@ def run_stage(
             places = everything.get("data.manifest"), everything.get("runtime.out")
             both = bool(everything.get("data.references"))
             found = None if apart else newest_backbone(*places, references=both)
+            if both and stage == "linear-eval" and not apart:  # a frozen network sees what it has learned from
+                found = found or newest_backbone(*places, references=False)
         asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
     config = load_config(schema, file, asked, beneath=[preset or {}])
     _say_dropped(preset or {}, asked, flatten(config.model_dump()))

@@ -1,4 +1,7 @@
-"""How strongly a view may differ from its sample. Nothing here can cut a defect away unless crops are allowed."""
+"""How strongly a view may differ from its sample. Nothing here can cut a defect away unless crops are allowed.
+
+Where a view shows what surrounds a tile (``data.context``), that holds for all of it, and not for the tile's own place.
+"""
 
 from typing import ClassVar, Literal
 
@@ -33,7 +36,11 @@ class GeometryConfig(Section):
         description="show a crop's real surroundings beyond its edge; off = its mirror image, which adds no neighbour",
     )
     misalignment: int = Field(
-        1, ge=0, le=64, description="largest shift of a golden image beside its image, in pixels of the view either way"
+        1,
+        ge=0,
+        le=64,
+        description="largest shift of a golden image beside its image, in pixels of the view either way (acts with "
+        "data.references, but for --method simclr)",
     )
     random_crop: RandomCropConfig | None = Field(
         None, description="random crops in place of rotation, translation and shrink; refused unless allow_crops"

@@ -21,7 +21,7 @@ from ssl_pcb.config.loss_checks import (
 from ssl_pcb.config.meanings import CHECKPOINT, COMPILE, CURVE, PROFILE, TEST_BALANCE
 from ssl_pcb.config.model import AuxiliaryConfig, BackboneConfig, HeadConfig, LinearHeadConfig, refuse_two_beginnings
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
-from ssl_pcb.config.policy import AugmentConfig, refuse_moved_edges
+from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
 from ssl_pcb.config.sampler_checks import refuse_odd_batch
@@ -93,11 +93,6 @@ class SupervisedConfig(Section):
         refuse_cut_gradient(self.loss, self.augment)
         if self.head_start == "probe":
             refuse_probe_in(self.loss)
-        return self
-
-    @model_validator(mode="after")
-    def _augment_fits(self) -> "SupervisedConfig":
-        refuse_moved_edges(self.augment, self.data.context)
         return self
 
     @model_validator(mode="after")

@@ -26,8 +26,8 @@ class Shown(NamedTuple):
     """What the network is shown.
 
     Attributes:
-        images: (B, C, S, S) in [0, 1].
-        painted: What is painted on them.
+        images: (B, C, S, S) in [0, 1]; golden images are further channels.
+        painted: What is painted on the images themselves.
         unsure: (B, 1, S, S) bool, where nobody can say that there is no defect; ``None`` = nowhere.
     """
 
@@ -91,16 +91,15 @@ class DefectPretext(nn.Module):
             self._unlikely(odds, wanted, counted)
             for odds, wanted in ((found[:, :1], target[:, None]), (found[:, 1:], of_kind))
         )
-        scores, defective, null = (
-            suspicion.flatten(1).amax(1),
-            clear.flatten(1).any(1),
-            painted.kinds == NULL,
-        )
+        scores, defective = suspicion.flatten(1).amax(1), clear.flatten(1).any(1)
+        known = scores > -torch.inf
         logs = {
             "where": where.detach(), "which": which.detach(),
-            "painted_auroc": pairwise_auroc(scores, defective, null),
-            "retouched_auroc": pairwise_auroc(scores, defective, painted.retouched),
+            "painted_auroc": pairwise_auroc(scores, defective & known, (painted.kinds == NULL) & known),
+            "retouched_auroc": pairwise_auroc(scores, defective & known, painted.retouched & known),
         }  # fmt: skip
+        if unsure is not None:
+            logs["left_out"] = doubtful.float().mean()
         return StepOutput(where + self.config.kind_weight * which, logs)
 
     def _counted(self, log_odds: Tensor, target: Tensor) -> Tensor:

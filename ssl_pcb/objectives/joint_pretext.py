@@ -29,11 +29,13 @@ class JointPretext(DefectPretext):
             UserError: If the backbone gives no maps, or not of all of them whole cells can be told from the context.
         """
         super().__init__(config, backbone, views)
-        if backbone.context % backbone.strides[-1]:
-            raise UserError(
-                f"data.context: NT-Xent pools the maps of all strides, and {backbone.context} px are no whole cells of "
-                f"{backbone.strides[-1]} px; give a multiple of that, or set method.nt_xent_weight=0"
-            )
+        coarsest = backbone.strides[-1]
+        for key, side in (("data.context", views.context), ("data.image_size", views.size - 2 * views.context)):
+            if views.context and side % coarsest:
+                raise UserError(
+                    f"{key}: NT-Xent pools the maps of all strides, and {side} px are no whole cells of {coarsest} px; "
+                    "give a multiple of that, or set method.nt_xent_weight=0"
+                )
         self.projection = SimCLRProjectionHead(
             sum(backbone.wide_depths), config.hidden_dim, config.output_dim, batch_norm=config.head_batch_norm
         )

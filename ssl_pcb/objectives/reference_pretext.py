@@ -21,4 +21,4 @@ class ReferencePretext(DefectPretext):
         """Images and golden images, (B, 2C, S, S) together."""
         made = painted_views(self.views, batch.inputs, self.config.defect, generator)
         assert made.golden is not None
-        return Shown(made.images, made.painted, difference(made.painted.images, made.golden) >= DIFFERENT)
+        return Shown(made.images, made.painted, difference(made.before, made.golden) >= DIFFERENT)

@@ -52,7 +52,8 @@ def audit_views(config: PretrainConfig, out: Path, *, samples: int, views: int, 
     }
     out.mkdir(parents=True, exist_ok=True)
     contact_sheet(source.manifest, source.data, policies, out / SHEET, seed=seed)
-    return _report(audits, findings_of_views(audits["configured"]), source.describe(name), out)
+    findings = findings_of_views(audits["configured"], config.view, source.data.context)
+    return _report(audits, findings, source.describe(name), out)
 
 
 def audit_policies(configs: Sequence[FinetuneConfig], out: Path, *, samples: int, views: int, seed: int) -> bool:

@@ -7,20 +7,23 @@ from collections.abc import Iterator
 from ssl_pcb.audit.augmentations import IN_VIEW, AugmentationAudit
 from ssl_pcb.audit.policies import PolicyAudit
 from ssl_pcb.audit.proportion import Proportion
+from ssl_pcb.config.augment import ViewConfig
 from ssl_pcb.config.mixing import CutMixConfig, MixUpConfig
 from ssl_pcb.config.operations import AugMixConfig, RandAugmentConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.reports.audit_result import Finding
 
+WITHIN = "set rotation, translation and shrink of {}view.geometry to 0: within data.context they move the tile's edge"
 WITHOUT_CROPS = "leave out {}view.geometry.random_crop: all other views keep the whole sample"
 
 
-def findings_of_views(audit: AugmentationAudit) -> list[Finding]:
-    """Whether the views of a pretraining cut defects away."""
+def findings_of_views(audit: AugmentationAudit, view: ViewConfig, context: int) -> list[Finding]:
+    """Whether the views of a pretraining cut defects away; ``context`` as of :func:`findings_of_policy`."""
     if audit.passed:
         return []
     measure = f"share of the defects of which at least {IN_VIEW:.0%} stays in view"
-    return [_finding("the views cut defects away", measure, audit.in_view, 1.0, WITHOUT_CROPS.format(""))]
+    mend = WITHIN.format("") if context and view.geometry.random_crop is None else WITHOUT_CROPS.format("")
+    return [_finding("the views cut defects away", measure, audit.in_view, 1.0, mend)]
 
 
 def findings_of_policy(name: str, audit: PolicyAudit, config: AugmentConfig, context: int) -> Iterator[Finding]:
@@ -30,18 +33,20 @@ def findings_of_policy(name: str, audit: PolicyAudit, config: AugmentConfig, con
     """
     if audit.label_noise.hits:
         what = f"{name} puts labels on the class that a picture does not show"
-        yield _finding(what, "share of the label mass", audit.label_noise, 0.0, _mend(config))
+        yield _finding(what, "share of the label mass", audit.label_noise, 0.0, _mend(config, context))
     if audit.neighbours is not None and audit.neighbours.hits:
         what = f"{name} shows neighbours' defects in views of clean samples"
         mend = "set augment.view.geometry.surroundings=false"
         if context:
-            mend = "set rotation, translation and shrink of augment.view.geometry to 0: data.context shows neighbours"
+            mend = WITHIN.format("augment.")
         yield _finding(what, "share of these views", audit.neighbours, 0.0, mend)
 
 
-def _mend(config: AugmentConfig) -> str:
+def _mend(config: AugmentConfig, context: int) -> str:
     if config.view.geometry.random_crop is not None:
         return WITHOUT_CROPS.format("augment.")
+    if context and not config.view.geometry.exact:
+        return WITHIN.format("augment.")
     match config:
         case CutMixConfig():
             return "set augment.labels=defect_aware: labels then follow the boxes that are seen"

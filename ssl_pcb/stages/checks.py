@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ssl_pcb.config.load import flatten
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
 from ssl_pcb.config.margin_losses import LargeMarginSoftmaxConfig
+from ssl_pcb.config.operations import MOVING, AugMixConfig, RandAugmentConfig
 from ssl_pcb.config.policy import AugmentConfig, needs_boxes
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.stages import StageConfig
@@ -59,6 +60,39 @@ def refuse_used_folder(out: Path) -> None:
         raise UserError(f"{out}: {over} is a file, so nothing can be written in it; choose another --out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; choose another --out")
+
+
+def refuse_moved_edges(augment: AugmentConfig, context: int) -> None:
+    """Refuse to move a tile's edge within what is seen around it: a neighbour's defect would get the tile's label.
+
+    Args:
+        augment: What training does to a tile.
+        context: Pixels that are seen around it on each side.
+
+    Raises:
+        UserError: If it would, unless surroundings are asked for.
+    """
+    if not context:
+        return
+    geometry = augment.view.geometry
+    if geometry.random_crop is not None and not geometry.surroundings:
+        raise UserError(
+            "augment.view.geometry.random_crop: within data.context a crop lets neighbours' defects into a tile's "
+            "place, under its label; leave it out, or set surroundings=true there to accept that"
+        )
+    if not geometry.exact and not geometry.surroundings:
+        raise UserError(
+            "augment.view.geometry: within data.context a turned, moved or smaller tile lets neighbours' defects into "
+            "its place, under its label; set rotation, translation and shrink to 0 there (augment.name=symmetries has "
+            "them so), or surroundings=true to accept that"
+        )
+    if isinstance(augment, AugMixConfig | RandAugmentConfig):
+        for operation in augment.operations:
+            if operation in MOVING:
+                raise UserError(
+                    f"augment.operations: within data.context {operation} lets neighbours' defects into a tile's "
+                    "place, under its label; leave it out"
+                )
 
 
 def refuse_boxless(samples: Samples, rows: NDArray[np.int64], augment: AugmentConfig) -> None:

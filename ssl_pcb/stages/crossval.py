@@ -25,7 +25,7 @@ from ssl_pcb.evaluation.metrics import AT_ESCAPE
 from ssl_pcb.evaluation.report import format_report
 from ssl_pcb.reports.run import Run, open_run, read_config, read_run
 from ssl_pcb.reports.saved import read_predictions
-from ssl_pcb.stages.checks import check_resumable
+from ssl_pcb.stages.checks import check_resumable, refuse_moved_edges
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, calibration_of, save_predictions
 from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.stages.start import start_stage
@@ -55,6 +55,7 @@ def crossval(config: CrossvalConfig, asked: Mapping[str, Any], *, resume: bool =
     """
     if config.runtime.devices not in ("auto", 1):
         raise UserError("runtime.devices: crossval runs its folds in one process; leave --devices out")
+    refuse_moved_edges(config.augment, config.data.context)
     run = open_run("crossval", config.runtime.out, resume=resume)
     try:
         if run.resumed:
@@ -106,6 +107,9 @@ def repeatable(config: CrossvalConfig) -> PretrainConfig | None:
         raise UserError(
             f"{folder}: is a run of {stage}, which saw labels of the boards that are to judge; name a pretraining run"
         )
+    if repeated.sees_references != config.data.references:
+        saw, mend = ("golden images too", "give") if repeated.sees_references else ("images alone", "leave out")
+        raise UserError(f"{folder}: its network has learned from {saw}; {mend} --references, or name another run")
     if repeated.shards is not None:
         raise UserError(
             f"{folder}: was pretrained from shards, which no fold can leave boards out of; pass --transductive to take "

@@ -85,7 +85,7 @@ def open_coder(folder: Path, device: str) -> Coder:
         raise UserError(f"{folder}: holds a run of no known stage; name one that pretrain or finetune has made")
     config = read_config(folder, record["stage"])
     if (channels_of(folder) or 0) > int(config.data.channels):  # refuses a cross-validation, which has none of its own
-        raise UserError(f"{folder}: its network sees golden images too, and embed brings none; name another run")
+        raise UserError(f"{folder}: its network sees golden images too, and this command brings none; name another run")
     network = _network(config, folder)
     runtime = config.runtime.model_copy(update={"device": device})
     fabric = alone(runtime)

@@ -28,6 +28,7 @@ from ssl_pcb.stages.checks import (
     refuse_boxless,
     refuse_changed_data,
     refuse_full_disk,
+    refuse_moved_edges,
     refuse_shared_images,
     refuse_small,
     warn_of_idle_loss,
@@ -58,6 +59,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     Raises:
         UserError: On whatever the user can mend.
     """
+    refuse_moved_edges(config.augment, config.data.context)
     samples, data = load_samples(config.data)
     refuse_changed_data(run, samples.name, samples.describe())
     refuse_shared_images(samples)

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 
 from ssl_pcb.augment.defects.paint import NULL
@@ -16,9 +17,34 @@ from ssl_pcb.training.runtime import make_generator
 
 log = logging.getLogger(__name__)
 
+MOST_UNSURE = 0.2
+"""Share of the places that may differ from their golden images before that is said."""
+
 PICTURE = "defect_maps.png"
-SHOWN = 12
-"""Samples in the picture."""
+LOOKED_AT, SHOWN = 256, 12
+"""Samples that are compared with their golden images, and those in the picture."""
+
+
+@torch.no_grad()
+def warn_of_other_light(objective: DefectPretext, excerpt: ArrayDataset, fabric: Fabric, seed: int) -> None:
+    """Say where images differ from their golden images nearly everywhere: what is left out there teaches nothing.
+
+    Args:
+        objective: On the device.
+        excerpt: Stored pixels to look at.
+        fabric: Device.
+        seed: The run's seed.
+    """
+    batch = excerpt.__getitems__(list(range(min(LOOKED_AT, len(excerpt))))).to(fabric.device)
+    unsure = objective.show(batch, make_generator(fabric.device, seed, "picture")).unsure
+    if unsure is None:
+        return
+    share = F.max_pool2d(unsure.float(), objective.backbone.cell).mean().item()
+    if share > MOST_UNSURE:
+        log.warning(
+            "images differ from their golden images in %.0f %% of all places, which therefore teach nothing; take both "
+            "in the same light and align them", 100 * share,
+        )  # fmt: skip
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ from ssl_pcb.stages.checks import (
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.looking import look_at
-from ssl_pcb.stages.painting import picture_defects
+from ssl_pcb.stages.painting import picture_defects, warn_of_other_light
 from ssl_pcb.stages.weights import describe_backbone, start_from
 from ssl_pcb.training.checkpoint import checkpoint_bytes, save_backbone
 from ssl_pcb.training.compiling import compile_networks
@@ -91,6 +91,8 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
         if isinstance(config.method, MoCoConfig):
             warn_of_queue(config.method.queue, len(pool), pool.unit)
         warn_of_head_norm(config, objective, start.backbone)
+        if isinstance(objective, DefectPretext):
+            warn_of_other_light(objective, shown, fabric, runtime.seed)
         if not run.resumed:
             announce_cost(objective, shown, batch_size, steps, disk, fabric)
         if config.compile:

@@ -111,8 +111,14 @@ def _refuse_other_design(backbone: Backbone, described: Mapping[str, str], path:
     """Refuse weights of a network that computes something else, as far as its file says."""
     ours = f"{backbone.name} with {backbone.channels} channel(s)"
     theirs = f"{described['backbone']} with {described.get('channels')} channel(s)"
-    if described["backbone"] == backbone.name and described.get("channels") == str(2 * backbone.channels):
-        raise UserError(f"{path}: its network sees golden images too; give --references, or another --checkpoint")
+    if described["backbone"] == backbone.name:
+        channels = int(described.get("channels", 0))
+        if channels == 2 * backbone.channels:
+            raise UserError(f"{path}: its network sees golden images too; give --references, or another --checkpoint")
+        if backbone.channels == 2 * channels:
+            raise UserError(
+                f"{path}: its network has learned from images alone; leave out --references, or change --checkpoint"
+            )
     if theirs != ours:
         raise UserError(f"{path}: holds a {theirs}, but the config asks for {ours}; change --backbone or --checkpoint")
     had = {"norm": described.get("norm", "own"), "antialias": described.get("antialias", "false")}
@@ -154,8 +160,8 @@ def channels_of(path: Path) -> int | None:
         UserError: If there is none.
     """
     file = weights_file(path)
-    found = read_weights(file)[1].get("channels") if file.suffix == ".safetensors" else None
-    return int(found) if found else None
+    described = read_weights(file)[1]
+    return int(described["channels"]) if "backbone" in described else None
 
 
 def _save_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None) -> None:

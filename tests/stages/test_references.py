@@ -80,7 +80,7 @@ def test_finetuning_sees_both_as_channels(paired):
     run = start("finetune", "two", checkpoint="none", resamples=100)
     record = json.loads((run / "run.json").read_text())
     assert record["backbone"]["channels"] == 6
-    with pytest.raises(UserError, match="embed brings none"):
+    with pytest.raises(UserError, match="brings none; name another"):
         open_coder(run, "cpu")
 
 
@@ -115,11 +115,18 @@ def test_painted_defects_beside_golden_images_from_pretraining_to_verdicts(paire
     with pytest.raises(UserError, match=r"its network sees golden images too; give --references, or another"):
         start("linear-eval", "refused", checkpoint=str(run), data__references=False, **PAINTED)
     for folder in (run, probed):
-        with pytest.raises(UserError, match="embed brings none"):
+        with pytest.raises(UserError, match="brings none; name another"):
             open_coder(folder, "cpu")
     for ended in (ssl_pcb_cli("report", run, "-o", "both.html"), ssl_pcb_cli("report", probed, "-o", "probed.html")):
         assert ended.code == 0, ended.err
-    assert ssl_pcb_cli("audit", "next", "m.csv", "--run", run, "-n", 3, "--out", "next").code == 2
+    refused = ssl_pcb_cli("audit", "next", "m.csv", "--run", run, "-n", 3, "--out", "next")
+    assert (refused.code, Path("next").exists()) == (2, False)
+    assert "its network sees golden images too, and this command brings none" in refused.err
+    for references, said in ((False, "golden images too; give --references"), (True, "images alone; leave out")):
+        folder = run if not references else start("pretrain", "runs/alone", data__references=False, training__epochs=1)
+        with pytest.raises(UserError, match=said):
+            start("crossval", "cv", checkpoint=str(folder), data__references=references)
+        assert not Path("cv").exists()
 
 
 def test_rows_whose_golden_image_cannot_be_read_are_left_out_everywhere(paired):
