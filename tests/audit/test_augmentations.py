@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from scipy.stats import beta
 
@@ -13,6 +14,7 @@ from ssl_pcb.audit.contact_sheet import contact_sheet
 from ssl_pcb.audit.drawing import CUT, GAP, KEPT, TILE
 from ssl_pcb.audit.policy_rows import APART
 from ssl_pcb.audit.proportion import Proportion
+from ssl_pcb.audit.view_measures import rms_in_boxes
 from ssl_pcb.config.augment import GeometryConfig, PhotometryConfig, RandomCropConfig, ViewConfig
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.manifest import Manifest
@@ -167,6 +169,17 @@ def test_what_is_seen_around_a_tile_is_no_neighbours_defect_in_its_place(neighbo
     assert still.passed
     smaller = ViewConfig(geometry=GeometryConfig(shrink=0.5, rotation=0, translation=0, surroundings=False))
     assert audit_augmentations(neighbours, within, smaller, views=100).label_noise.value > 0.5
+
+
+def test_contrast_outside_the_tiles_place_does_not_count():
+    """A defect that a view moves among the tile's surroundings is seen there, and not by the head."""
+    maps, box = torch.eye(2, 3)[None].clone(), torch.tensor([[16.0, 40.0, 20.0, 44.0]])
+    maps[0, 0, 2] = 8 * 2 / 96  # the sample lies 8 px further left
+    pair = torch.zeros(2, 1, 1, 96, 96)
+    pair[0, ..., 40:44, 8:12] = 1.0
+    assert rms_in_boxes(pair, box, maps).item() == pytest.approx(1)
+    assert rms_in_boxes(pair, box, maps, context=16).item() == 0
+    assert rms_in_boxes(pair, box, maps, context=10).item() == pytest.approx(1)
 
 
 def test_a_defect_that_a_crop_leaves_beside_the_tiles_place_is_lost(tmp_path):

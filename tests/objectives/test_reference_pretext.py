@@ -1,5 +1,6 @@
 """Painted defects beside golden images: what the network is shown, and of which places nobody can say anything."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,10 +11,13 @@ from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.pretraining import PretrainConfig
-from ssl_pcb.data.loaders import Batch
+from ssl_pcb.config.runtime import RuntimeConfig
+from ssl_pcb.data.loaders import ArrayDataset, Batch
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.build import build_objective
+from ssl_pcb.stages.painting import warn_of_other_light
+from ssl_pcb.training.processes import alone
 from ssl_pcb.training.runtime import make_generator
 
 B, SIZE = 16, 64
@@ -112,3 +116,12 @@ def test_nt_xent_is_for_images_alone():
     keys = {"data.references": True, "method.name": "defect_pretext", "method.nt_xent_weight": 0.1}
     with pytest.raises(UserError, match=r"data.references: golden images are for painted defects .* without NT-Xent"):
         load_config(PretrainConfig, overrides=keys)
+
+
+@pytest.mark.parametrize(("darker", "said"), [(1.0, False), (0.5, True)])
+def test_golden_images_in_another_light_are_said(darker, said, caplog):
+    inputs = pairs().inputs.permute(0, 2, 3, 1).numpy().copy()
+    inputs[..., 1] = (inputs[..., 1] * darker).astype(inputs.dtype)
+    data = ArrayDataset(inputs, np.full(B, -1), np.arange(B))
+    warn_of_other_light(make(), data, alone(RuntimeConfig(device="cpu", precision="fp32")), 0)
+    assert ("images differ from their golden images in" in caplog.text) == said
