@@ -17,16 +17,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 
-from ssl_pcb.augment.difference import difference
 from ssl_pcb.augment.views import centre
 from ssl_pcb.data.loaders import batches
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.evaluation.metrics import AT_ESCAPE, classification_metrics
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.reports.run import read_config, read_run
-from ssl_pcb.stages.label_free import SEEN
+from ssl_pcb.stages.label_free import greatest_difference
 from ssl_pcb.training.checkpoint import load_backbone
 
 RESULTS = Path("results")
@@ -45,7 +43,7 @@ def scores(network: Backbone, samples: Samples, right: int, down: int) -> dict[s
         golden = centre(golden, spec.size) / 255
         found["defect map"].append(network(torch.cat([images, golden], 1))[:, 0])
         own = [centre(each, spec.own) for each in (images, golden)]
-        found["plain difference"].append(F.avg_pool2d(difference(*own), SEEN, 1).amax((1, 2, 3)))
+        found["plain difference"].append(greatest_difference(*own))
     return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}
 
 

@@ -25,14 +25,12 @@ class PaintedViews(NamedTuple):
         painted: What is painted, before light, blur and noise.
         maps: (B, 2, 3) from the views to their samples.
         before: (B, C, S, S) the images before painting, light, blur and noise.
-        golden: The same of their golden images, as aligned as they are stored; ``None`` = there are none.
     """
 
     images: Tensor
     painted: Painted
     maps: Tensor
     before: Tensor
-    golden: Tensor | None
 
 
 def painted_views(
@@ -57,9 +55,9 @@ def painted_views(
         painted = painted.undone((share > 0) & (share < ENOUGH), moved)
     images = relight(painted.images, draw.light)
     if beside is None or draw.golden is None:
-        return PaintedViews(images, painted, draw.maps, moved, None)
+        return PaintedViews(images, painted, draw.maps, moved)
     golden = relight(views.move(beside, draw.golden.maps), draw.golden.light)
-    return PaintedViews(torch.cat([images, golden], 1), painted, draw.maps, moved, views.move(beside, draw.maps))
+    return PaintedViews(torch.cat([images, golden], 1), painted, draw.maps, moved)
 
 
 @dataclass(frozen=True)

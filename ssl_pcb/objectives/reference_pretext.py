@@ -20,5 +20,5 @@ class ReferencePretext(DefectPretext):
     def show(self, batch: Batch, generator: torch.Generator) -> Shown:
         """Images and golden images, (B, 2C, S, S) together."""
         made = painted_views(self.views, batch.inputs, self.config.defect, generator)
-        assert made.golden is not None
-        return Shown(made.images, made.painted, difference(made.before, made.golden) >= DIFFERENT)
+        aligned = self.views.move(batch.inputs.chunk(2, 1)[1], made.maps)  # as stored, and not as shown
+        return Shown(made.images, made.painted, difference(made.before, aligned) >= DIFFERENT)

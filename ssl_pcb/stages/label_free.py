@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ssl_pcb.augment.difference import difference
 from ssl_pcb.augment.views import plain_view
@@ -36,6 +37,11 @@ def one_class(features: Features) -> Probed:
     return Probed("one_class", f"k={min(NEAREST, len(bank))}", scores)
 
 
+def greatest_difference(images: Tensor, references: Tensor) -> Tensor:
+    """(B,) how far (B, C, S, S) images differ from their golden images, in the place where they do most."""
+    return F.avg_pool2d(difference(images, references), SEEN, 1).amax((1, 2, 3))
+
+
 def reference_difference(samples: Samples, splits: list[str]) -> Iterator[Probed]:
     """The place of each image that differs most from its golden image, where there are golden images; no network.
 
@@ -48,8 +54,7 @@ def reference_difference(samples: Samples, splits: list[str]) -> Iterator[Probed
         rows, found = samples.rows(split, labelled=True), []
         for batch in batches(samples.pixels(rows), np.arange(len(rows)), AT_ONCE, drop_last=False):
             view = plain_view(batch.inputs, size)
-            apart = difference(view[:, :channels], view[:, channels:])
-            found.append(F.avg_pool2d(apart, SEEN, 1).amax((1, 2, 3)))
+            found.append(greatest_difference(view[:, :channels], view[:, channels:]))
         scores[split] = torch.cat(found).double().numpy()
     yield Probed("reference_difference", "max", scores)
 

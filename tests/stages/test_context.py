@@ -185,6 +185,14 @@ def test_what_it_does_not_go_with(run, ssl_pcb_cli, keys, line):
     assert line in ended.err
 
 
+def test_crossval_refuses_moves_within_surroundings_before_its_first_fold(run, ssl_pcb_cli):
+    own = {key: KEYS[key] for key in ("data.manifest", "data.image_size", "data.context", "backbone.name")}
+    flags = [part for key, value in own.items() for part in ("--set", f"{key}={value}")]
+    ended = ssl_pcb_cli("crossval", *flags, "--augment", "standard", "--out", "refused")
+    assert (ended.code, Path("refused").exists()) == (2, False)
+    assert "augment.view.geometry: within data.context" in ended.err
+
+
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
