@@ -25,6 +25,7 @@ FLAGS = {
     "--method": "method.name",
     "--hard-negatives": "method.hard_negatives",
     "--backbone": "backbone.name",
+    "--tta": "backbone.tta",
     "--image-size": "data.image_size",
     "--references": "data.references",
     "--epochs": "training.epochs",
@@ -57,7 +58,7 @@ FLAGS = {
 VARIANTS = ("--method", "--augment", "--optimizer", "--schedule", "--head", "--sampler", "--loss")
 """The flags that choose among named variants."""
 
-CHOICES = ("--device", "--precision", "--layout", "--hard-negatives", "--test-balance")
+CHOICES = ("--tta", "--device", "--precision", "--layout", "--hard-negatives", "--test-balance")
 """The flags that choose among words."""
 
 INTROS = {
@@ -111,7 +112,8 @@ def run_stage(
 
     schema = STAGES[stage]
     everything = {**(flatten(read_yaml(file)) if file else {}), **(preset or {}), **flatten(asked)}
-    if not any(key.split(".")[0] == "backbone" for key in everything):  # then it is that of the weights
+    names_network = (key for key in everything if key.split(".")[0] == "backbone" and key != "backbone.tta")
+    if not any(names_network):  # then it is that of the weights
         checkpoint = str(everything.get("checkpoint", schema.model_fields["checkpoint"].default))
         if checkpoint != "auto":
             found = backbone_of(checkpoint)

@@ -29,6 +29,18 @@ def refuse_several_maps(head: HeadConfig, backbone: BackboneConfig) -> None:
         )
 
 
+def refuse_views_of_a_map(head: HeadConfig, backbone: BackboneConfig) -> None:
+    """Refuse features averaged over views where the head sees a map, which is not averaged.
+
+    Raises:
+        ValueError: In one line.
+    """
+    if head.name == "attention" and backbone.tta != "none":
+        raise ValueError(
+            "backbone.tta: averages features, and an attention head looks at a map; set it to none, or head.name=linear"
+        )
+
+
 def refuse_cut_networks(
     auxiliary: AuxiliaryConfig | None, backbone: BackboneConfig, downsizer: DownsizerConfig | None
 ) -> None:

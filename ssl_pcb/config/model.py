@@ -47,6 +47,11 @@ class BackboneConfig(Section):
     neck: int = Field(
         0, ge=0, description="channels into which a small network fuses the maps of strides before pooling; 0 = none"
     )
+    tta: Literal["none", "symmetries"] = Field(
+        "none",
+        description="test-time augmentation: an image is judged by one view, or by the mean of its features over its "
+        "eight turns and mirror images, at eight times the cost; training is the same, and weights fit either",
+    )
 
     @model_validator(mode="after")
     def _one_beginning(self) -> "BackboneConfig":

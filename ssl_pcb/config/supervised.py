@@ -8,7 +8,12 @@ from ssl_pcb.config.augment import StandardConfig
 from ssl_pcb.config.base import Section, Words
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.downsizer import DownsizerConfig
-from ssl_pcb.config.head_checks import refuse_cut_networks, refuse_probe_for, refuse_several_maps
+from ssl_pcb.config.head_checks import (
+    refuse_cut_networks,
+    refuse_probe_for,
+    refuse_several_maps,
+    refuse_views_of_a_map,
+)
 from ssl_pcb.config.loss import CrossEntropyConfig, LossConfig
 from ssl_pcb.config.loss_checks import (
     refuse_cut_gradient,
@@ -100,6 +105,7 @@ class SupervisedConfig(Section):
         if self.head_start == "probe":
             refuse_probe_for(self.head)
         refuse_several_maps(self.head, self.backbone)
+        refuse_views_of_a_map(self.head, self.backbone)
         refuse_cut_networks(self.auxiliary, self.backbone, self.downsizer)
         return self
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.models.symmetries import AS_IT_IS, SYMMETRIES
 from ssl_pcb.objectives.classification import ImageClassifier
 
 
@@ -17,7 +18,7 @@ def heat_maps(classifier: ImageClassifier, images: Tensor) -> Tensor:
     lies in the defects most often (``results/heat_maps.md``), in proportion to the image's own probability.
 
     No single cell need hold all that an image is judged by: behind maxima of several maps, the best cell of a sure
-    defect may have a probability of 0.1.
+    defect may have a probability of 0.1. Where the classifier judges by the mean over the symmetries, so do the cells.
 
     Args:
         classifier: In eval mode.
@@ -28,8 +29,8 @@ def heat_maps(classifier: ImageClassifier, images: Tensor) -> Tensor:
         images show what surrounds a sample, of the sample alone.
     """
     net = _Split(classifier)
-    maps = net.maps(images)
-    cells, own = _cells(net, maps, images), torch.sigmoid(net.end(maps)).float()
+    cells, seen = _cells(net, images)
+    own = torch.sigmoid(net.scores(seen)).float()
     return own[:, None, None] * cells / cells.amax((1, 2), keepdim=True).clamp(min=torch.finfo().tiny)
 
 
@@ -43,16 +44,21 @@ def cell_scores(classifier: ImageClassifier, images: Tensor) -> Tensor:
     Returns:
         (N, H, W) float32 in [0, 1]; see :func:`heat_maps`.
     """
-    net = _Split(classifier)
-    return _cells(net, net.maps(images), images)
+    return _cells(_Split(classifier), images)[0]
 
 
-def _cells(net: _Split, maps: list[Tensor], images: Tensor) -> Tensor:
-    side = maps[0].shape[2:]
-    wide = [F.interpolate(each, side, mode="bilinear", align_corners=False) for each in maps]
-    cells = [each.permute(0, 2, 3, 1).reshape(-1, each.shape[1], 1, 1) for each in wide]
-    scores = net.end(cells).view(len(images), 1, *side)
-    return net.to_pixels(torch.sigmoid(scores), images)
+def _cells(net: _Split, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities of the cells, (N, H, W), and what the head sees of the images, both means over the views."""
+    views, seen = [], []
+    for symmetry in SYMMETRIES if net.classifier.backbone.tta else [AS_IT_IS]:
+        maps = net.maps(symmetry.of(images))
+        side = maps[0].shape[2:]
+        wide = [F.interpolate(each, side, mode="bilinear", align_corners=False) for each in maps]
+        cells = [each.permute(0, 2, 3, 1).reshape(-1, each.shape[1], 1, 1) for each in wide]
+        scores = net.end(cells).view(len(images), 1, *side)
+        views.append(symmetry.undone(net.to_pixels(torch.sigmoid(scores), images)))
+        seen.append(net.seen(maps))
+    return torch.stack(views).mean(0), torch.stack(seen).mean(0)
 
 
 def grad_cam(classifier: ImageClassifier, images: Tensor, layer: nn.Module | None = None) -> Tensor:
@@ -92,10 +98,17 @@ class _Split(nn.Module):
 
     def end(self, maps: list[Tensor]) -> Tensor:
         """Log-odds of Defective (N,) of such maps, of any size."""
+        return self.scores(self.seen(maps))
+
+    def seen(self, maps: list[Tensor]) -> Tensor:
+        """What the head sees of such maps: features (N, D), or the last map."""
         if self.classifier.classifier.head.on_map:
-            return self.classifier.classifier.scores(maps[-1])
-        pooled = self.inner.pooled(maps) if self.inner.strides else self.inner.pooled_end(maps[0])
-        return self.classifier.classifier.scores(pooled)
+            return maps[-1]
+        return self.inner.pooled(maps) if self.inner.strides else self.inner.pooled_end(maps[0])
+
+    def scores(self, seen: Tensor) -> Tensor:
+        """Log-odds of Defective (N,) of what the head sees."""
+        return self.classifier.classifier.scores(seen)
 
     def to_pixels(self, maps: Tensor, images: Tensor) -> Tensor:
         """Maps (N, 1, h, w) as (N, H, W), in the pixels that show the samples of images."""

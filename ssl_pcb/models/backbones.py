@@ -15,6 +15,7 @@ from ssl_pcb.models.initialisation import begin_as_he
 from ssl_pcb.models.neck import Neck
 from ssl_pcb.models.norms import with_norm
 from ssl_pcb.models.pooling import pool_map
+from ssl_pcb.models.symmetries import mean_over_symmetries
 
 
 class Backbone(nn.Module):
@@ -33,6 +34,7 @@ class Backbone(nn.Module):
         cell: Pixels per step of the coarsest map that is pooled; 0 = the network's own end.
         wide_depths: Channels of each of these maps.
         neck: Fuses them into one, or ``None``.
+        tta: Whether features in eval mode are means over the eight symmetries.
         dim: Number of features.
     """
 
@@ -55,6 +57,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.name, self.channels, self.norm, self.antialias = config.name, channels, config.norm, config.antialias
         self.strides, self.pool, self.context = config.strides, config.pool, context
+        self.tta = config.tta == "symmetries"
         self.cell = (config.strides[0] if config.neck else config.strides[-1]) if config.strides else 0
         self._refuse_context()
         network = create_network(config, channels)
@@ -77,7 +80,8 @@ class Backbone(nn.Module):
         """What the weights do not tell of the network: two of one design with the same weights compute the same."""
         strides = ",".join(map(str, self.strides)) or "end"
         within = f" within {self.context}" if self.context else ""
-        return f"{self.name} {self.norm} {strides} {self.pool}{within}" + " antialiased" * self.antialias
+        design = f"{self.name} {self.norm} {strides} {self.pool}{within}" + " antialiased" * self.antialias
+        return design + " over symmetries" * self.tta
 
     def scale_as_timm(self) -> None:
         """Scale images as timm's weights of this network expect them; other than three channels all by the mean."""
@@ -87,7 +91,13 @@ class Backbone(nn.Module):
             scale.copy_((value if len(value) == self.channels else value.mean()).reshape(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (B, dim) of images (B, C, H, W) in [0, 1]."""
+        """Features (B, dim) of images (B, C, H, W) in [0, 1]; in eval mode perhaps means over the symmetries."""
+        if self.tta and not self.training:
+            return mean_over_symmetries(self.features, images)
+        return self.features(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (B, dim) of images (B, C, H, W) in [0, 1], from one view of each."""
         if self.strides:
             return self.pooled(self.maps(images))
         features: Tensor = self.network(self._scaled(images))

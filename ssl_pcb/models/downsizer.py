@@ -11,6 +11,7 @@ from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
+from ssl_pcb.models.symmetries import mean_over_symmetries
 
 
 class Downsizer(nn.Module):
@@ -70,6 +71,7 @@ class DownsizedBackbone(nn.Module):
         channels: Input channels, 1 or 3.
         norm: Of the classifier's backbone.
         antialias: Of the classifier's backbone.
+        tta: Of the classifier's backbone: views of the image, not of what the encoder makes of it.
         dim: Number of features.
         design: What the weights do not tell of both networks.
     """
@@ -94,13 +96,19 @@ class DownsizedBackbone(nn.Module):
         )
         self.backbone = Backbone(classifier, config.channels)
         self.norm, self.antialias, self.dim = self.backbone.norm, self.backbone.antialias, self.backbone.dim
+        self.tta = self.backbone.tta
         frozen = "frozen" if config.frozen else "trained"
         self.design = f"{self.backbone.design} behind {encoder.design} {frozen} at {config.stride}"
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (B, dim) of images (B, C, S, S) in [0, 1]."""
-        features: Tensor = self.backbone(self.small(images))
-        return features
+        """Features (B, dim) of images (B, C, S, S) in [0, 1]; in eval mode perhaps means over the symmetries."""
+        if self.tta and not self.training:
+            return mean_over_symmetries(self.features, images)
+        return self.features(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (B, dim) of images (B, C, S, S) in [0, 1], from one view of each."""
+        return self.backbone.features(self.small(images))
 
     def feature_map(self, images: Tensor) -> Tensor:
         """The last feature map (B, D, h, w), before pooling, of images (B, C, S, S) in [0, 1]."""

@@ -19,6 +19,7 @@ NETWORKS = {
     "neck, avg_max": NECK | {"backbone.pool": "avg_max"},
     "two maps": {"backbone.name": "resnet18", "backbone.strides": [8, 16], "backbone.pool": "gem"},
     "mlp": NECK | {"head.name": "mlp"},
+    "over symmetries": NECK | {"backbone.tta": "symmetries"},
     "attention": {"backbone.name": "test_resnet", "head.name": "attention", "head.heads": 2},
 }
 

@@ -47,6 +47,7 @@ SHARED = {
     "backbone.pool": ["avg", "max", "gem"],
     "backbone.init": ["own", "he"],
     "backbone.norm": ["own", "group"],
+    "backbone.tta": ["none", "symmetries"],
     "test_balance": ["natural", "balanced"],
 }
 SUPERVISED = SHARED | {

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from ssl_pcb import load_classifier
 from ssl_pcb.augment.views import centre
@@ -132,6 +133,22 @@ def test_run_and_file_say_the_same_of_every_image(exported):
         assert ours.probability == pytest.approx(theirs.probability, abs=1e-4)
         assert ours.unfamiliar == theirs.unfamiliar
         assert (ours.model, ours.threshold) == (theirs.model, theirs.threshold)
+
+
+def test_what_is_judged_over_symmetries_is_so_in_a_file_too(runs, ssl_pcb_cli):
+    run_stage("finetune", None, KEYS | {"runtime.out": "over", "backbone.tta": "symmetries"}, resume=False)
+    assert ssl_pcb_cli("evaluate", "over", "--out", "over-evaluated").code == 0
+    ended = ssl_pcb_cli("export", "over", "-o", "over.onnx")
+    assert ended.code == 0, ended.err
+    path = Path(next(iter(Manifest.read("m.csv"))).path)
+    with Image.open(path) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save("turned.png")
+    both = [path, Path("turned.png")]
+    (straight, turned), (said, _) = (load_classifier(each)(both) for each in ("over.onnx", "over"))
+    assert straight.score == pytest.approx(turned.score, abs=1e-4)
+    assert straight.score == pytest.approx(said.score, abs=1e-4)
+    one, other = load_classifier("images")(both)
+    assert abs(one.score - other.score) > 1e-3  # a network by itself minds the turn
 
 
 def test_run_and_file_refuse_what_is_far_smaller_than_their_training_images(exported):

@@ -58,6 +58,8 @@ RUNS = {
     "auxiliary": AUXILIARY,
     "attention and auxiliary": ATTENTION | AUXILIARY | {"backbone.name": "test_convnext"},
     "antialias": {"backbone.antialias": True},
+    "over symmetries": {"backbone.tta": "symmetries"},
+    "over symmetries, downsized": {"backbone.tta": "symmetries", "downsizer.stride": 4, "data.image_size": 128},
     "normaliser-free": MLP | AUXILIARY | {"backbone.name": "test_nfnet"},
 }
 
@@ -111,6 +113,7 @@ def test_auto_takes_no_run_with_other_downsampling(workplace):
     [
         (MLP | {"head_start": "probe"}, "head_start: a probe is a linear layer, which mlp is not; set head.name"),
         (ATTENTION | {"head_start": "probe"}, "head_start: a probe is a linear layer, which attention is not"),
+        (ATTENTION | {"backbone.tta": "symmetries"}, "backbone.tta: averages features, and an attention head looks"),
         (ATTENTION | {"backbone.strides": [8, 16]}, "head.name: attention looks at one map; give backbone.strides one"),
         (AUXILIARY | {"backbone.strides": [8]}, "auxiliary: it sees a stage on the way to the network's own end"),
         (AUXILIARY | {"downsizer.stride": 4}, "auxiliary: it sees a stage"),

@@ -72,6 +72,8 @@ def test_what_comes_after_takes_the_newest_run_and_its_network(workplace, ssl_pc
     tuned, _ = run(ssl_pcb_cli, "finetune", "tuned", **rest)
     assert tuned["backbone"] == painted["backbone"]
     assert tuned["checkpoint"] == "runs/painted"
+    tuned, _ = run(ssl_pcb_cli, "finetune", "tuned-over", "--tta", "symmetries", **rest)  # is how it judges, no network
+    assert (tuned["backbone"], tuned["checkpoint"]) == (painted["backbone"] | {"tta": "symmetries"}, "runs/painted")
     plain, ended = run(ssl_pcb_cli, "pretrain", "plain", "--method", "simclr", **SETS, method__hidden_dim=8)
     assert "as README recommends" not in ended.out
     assert (plain["method"]["name"], plain["backbone"]["neck"]) == ("simclr", 0)

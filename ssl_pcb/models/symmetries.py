@@ -1,0 +1,43 @@
+"""The eight symmetries of the square, and what a network says on average over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Symmetry(NamedTuple):
+    """Sides swapped or not, then mirrored along some axes: together a turn, a mirror image, or both.
+
+    Attributes:
+        swapped: Whether rows and columns change places first.
+        mirrored: Axes that are mirrored then; -2 are the rows.
+    """
+
+    swapped: bool
+    mirrored: tuple[int, ...]
+
+    def of(self, images: Tensor) -> Tensor:
+        """The view of images (..., H, W)."""
+        return (images.mT if self.swapped else images).flip(self.mirrored)
+
+    def undone(self, maps: Tensor) -> Tensor:
+        """Maps (..., h, w) of such a view, as they lie in the images themselves."""
+        found = maps.flip(self.mirrored)
+        return found.mT if self.swapped else found
+
+
+AS_IT_IS = Symmetry(False, ())
+SYMMETRIES = tuple(Symmetry(swapped, axes) for swapped in (False, True) for axes in ((), (-2,), (-1,), (-2, -1)))
+
+
+def mean_over_symmetries(features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Mean (B, D) of ``features`` over the eight views of images (B, C, H, W), one view at a time.
+
+    Test-time augmentation (Krizhevsky et al. 2012 averaged over crops and mirror images): a network that has learned
+    under random symmetries is not invariant to them, since it skips pixels and each view shows it others.
+    """
+    return torch.stack([features(symmetry.of(images)) for symmetry in SYMMETRIES]).mean(0)
