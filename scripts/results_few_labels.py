@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.samples import load_samples
@@ -32,7 +33,7 @@ from ssl_pcb.stages.probing import probe_all, rows_of_table
 from ssl_pcb.training.processes import alone
 
 RESULTS = Path("results")
-USES = r"(-(?P<use>probes|finetune|painting)(-(?P<labels>[\d.]+))?)?"
+USES = r"(-(?P<use>probes|finetune|painting)(-(?P<labels>[\d.]+))?(-tta)?)?"
 RUN = re.compile(rf"(?P<start>\w+)-(?P<size>\d+)-(?P<seed>\d+){USES}")
 KEYS = ["start", "use", "labels", "size", "seed", "split"]
 METRICS = ("auroc", "average_precision", *AT_ESCAPE)
@@ -41,6 +42,8 @@ PROBES = {
     "reference_difference": "plain difference to the golden image",
 }  # fmt: skip
 COMPONENTS = 256
+RATE = 1e-3
+"""Of a finetuning whose row does not say another."""
 
 
 def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -59,9 +62,14 @@ def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
             if row["probe"] == "reference_difference" and config.checkpoint != "none":
                 continue  # the same without any network
             yield {
-                "start": name["start"] if trained else f"random init, {network}", "use": PROBES[row["probe"]],
-                **measured(row, types if trained else {}),
+                "start": name["start"] if trained else f"random init, {network}",
+                "use": PROBES[row["probe"]] + views_of(config.backbone), **measured(row, types if trained else {}),
             }  # fmt: skip
+
+
+def views_of(backbone: BackboneConfig) -> str:
+    """How a use is called where images are judged by eight views."""
+    return ", eight views" if backbone.tta == "symmetries" else ""
 
 
 def measured(row: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +93,12 @@ def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
     for split, report in json.loads((folder / "summary.json").read_text())["reports"].items():
         if split != "holdout":
             use = "finetune" if name["use"] == "finetune" else "finetune, painting on"
-            if read_config(folder, "finetune").select == "last":
+            config = read_config(folder, "finetune")
+            if config.select == "last":
                 use += ", last epoch"
+            if config.optimizer.lr != RATE:
+                use += f", rate {config.optimizer.lr:g}"
+            use += views_of(config.backbone)
             row = {"start": name["start"], "use": use, "labels": float(name["labels"]), "split": split}
             for metric in METRICS:
                 entry = report["metrics"][metric]

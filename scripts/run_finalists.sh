@@ -14,11 +14,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 size=${SIZE:-64}
 deeppcb_tiles "$source_folder"
 
-look() { # look STAGE RUN NETWORK CHECKPOINT [FLAG...]: judged on the validation and the test boards
-    stage "$1" "$runs/$2" --config "configs/${1/-/_}/few_labels_$3.yaml" --checkpoint "$4" "${common[@]}" \
-        --set test=true "${@:5}"
+look() { # look STAGE RUN NETWORK CHECKPOINT [FLAG...]: judged by eight views on the validation and the test boards
+    stage "$1" "$runs/$2-tta" --config "configs/${1/-/_}/few_labels_$3.yaml" --checkpoint "$4" "${common[@]}" \
+        --tta symmetries --set test=true "${@:5}"
 }
 
+few=(--set head_start=probe --set fraction=0.01 --lr 3e-4)
 for seed in ${SEEDS:-0 1 2}; do
     common=(
         --data "$runs/tiles.csv" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed"
@@ -27,17 +28,18 @@ for seed in ${SEEDS:-0 1 2}; do
     stage pretrain "$runs/exact_$at" --config configs/pretrain/few_labels_exact.yaml "${common[@]}"
     painted=("$runs/exact_$at" --set backbone.neck=7)
     look linear-eval "exact_$at-probes" neck "${painted[@]}" --set "fractions=[1.0]"
-    look finetune "exact_$at-painting-0.01" painted "${painted[@]}" --set head_start=probe --set fraction=0.01
+    look finetune "exact_$at-painting-0.01" painted "${painted[@]}" "${few[@]}"
     look finetune "exact_$at-finetune-1.0" neck "${painted[@]}" --set head_start=probe
     look finetune "scratch_neck_$at-finetune-1.0" neck none
     look finetune "golden_$at-finetune-1.0" neck none --references
     both=("$runs/exact_golden_$at" --references --set backbone.neck=7)
     stage pretrain "$runs/exact_golden_$at" --config configs/pretrain/few_labels_exact.yaml --references "${common[@]}"
     look linear-eval "exact_golden_$at-probes" neck "${both[@]}" --set "fractions=[1.0]"
-    look finetune "exact_golden_$at-painting-0.01" painted "${both[@]}" --set head_start=probe --set fraction=0.01
+    look finetune "exact_golden_$at-painting-0.01" painted "${both[@]}" "${few[@]}"
     look finetune "exact_golden_$at-finetune-1.0" neck "${both[@]}" --set head_start=probe
-    if [ "$seed" = 0 ]; then # no seed changes the plain difference
-        look linear-eval "golden_$at-probes" neck none --references --set "fractions=[1.0]"
+    if [ "$seed" = 0 ]; then # neither a seed nor a view changes the plain difference
+        stage linear-eval "$runs/golden_$at-probes" --config configs/linear_eval/few_labels_neck.yaml \
+            --checkpoint none --references "${common[@]}" --set test=true --set "fractions=[1.0]"
     fi
 done
 python scripts/results_few_labels.py "$runs"
