@@ -221,7 +221,7 @@ def main() -> None:
     file = RESULTS / "few_labels.csv"
     known = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEYS)
     if not known["use"].eq("floor").any():
-        own = next(path for path in sorted(folder.glob("*-probes")) if (path / "summary.json").exists())
+        own = next(path for path in sorted(folder.glob("*-probes*")) if (path / "summary.json").exists())
         fresh = pd.concat(
             [fresh, pd.DataFrame(floors(folder, read_config(own, "linear-eval"), str(read_run(own).get("commit"))))]
         )

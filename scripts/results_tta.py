@@ -4,7 +4,7 @@ python scripts/results_tta.py RUN...
 
 A RUN is a finished finetuning, or a pretraining on painted defects, whose map is judged without any label. Both ways
 judge the validation boards of the run's data alone. A RUN that was measured before, perhaps on another machine, stays
-until it is measured again. The difference's interval is a paired bootstrap's over source images.
+until a folder of that name is measured again. The difference's interval is a paired bootstrap's over source images.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.features import FeatureNetwork, extract_features
 from ssl_pcb.evaluation.metrics import AT_ESCAPE, classification_metrics
 from ssl_pcb.evaluation.paired import paired_difference
@@ -38,12 +40,14 @@ Judge = Callable[[Samples, NDArray[np.int64]], NDArray[np.float64]]
 
 def opened(run: Path) -> tuple[Samples, FeatureNetwork, Judge, int]:
     """The run's data, its network, what scores by it, and its seed."""
-    if read_run(run)["stage"] == "finetune":
+    if read_run(run).get("stage") == "finetune":
         judge = load_classifier(run, "cpu")
         samples, _ = load_samples(judge.config.data)
         model, fabric, seed = judge.model, judge.fabric, judge.config.runtime.seed
         return samples, model.backbone, lambda of, rows: predict(model, of, rows, fabric), seed
     config = read_config(run, "pretrain")
+    if not isinstance(config.method, DefectPretextConfig):
+        raise UserError(f"{run}: has no map of painted defects; name a run that has, or a finetuning")
     samples, data = load_samples(config.data)
     network = Backbone(config.backbone, samples.channels, data.context)
     load_backbone(network, run)
@@ -60,6 +64,7 @@ def measured(run: Path) -> dict[str, Any]:
     samples, network, judge, seed = opened(run)
     rows = samples.rows("val", labelled=True)
     labels, found, seconds = samples.labels[rows], {}, {}
+    judge(samples, rows[:64])  # the first pass also pays for cold pages
     for name, network.tta in (("one", False), ("eight", True)):
         began = time.perf_counter()
         found[name] = judge(samples, rows)

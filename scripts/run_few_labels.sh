@@ -59,9 +59,7 @@ for row in "$@"; do
         finetune_row "$runs/scratch_neck_context-$size-$seed" neck none
         continue
     fi
-    if [ "$row" = tuning ]; then # starts from a pretraining of its own row, seed 0
-        stage pretrain "$runs/exact_context-64-0" --config configs/pretrain/few_labels_exact.yaml \
-            --data "$runs/tiles.csv" --image-size 80 --set data.context=8 --seed 0
+    if [ "$row" = tuning ]; then
         ssl-pcb sweep configs/sweeps/few_labels.yaml --out "$runs/tuning"
         python scripts/results_sweep.py configs/sweeps/few_labels.yaml "$runs/tuning" few_labels_tuning
         continue

@@ -124,7 +124,8 @@ def run_stage(
             found = None if apart else newest_backbone(*places, references=both)
             if both and stage == "linear-eval" and not apart:  # a frozen network sees what it has learned from
                 found = found or newest_backbone(*places, references=False)
-        asked = (flatten({"backbone": found.model_dump()}) if found else {}) | dict(asked)
+        # How that run is judged is no part of its network, and may stand in this one's file.
+        asked = (flatten({"backbone": found.model_dump(exclude={"tta"})}) if found else {}) | dict(asked)
     config = load_config(schema, file, asked, beneath=[preset or {}])
     _say_dropped(preset or {}, asked, flatten(config.model_dump()))
     if isinstance(config, CrossvalConfig):

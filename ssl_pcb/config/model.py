@@ -50,7 +50,7 @@ class BackboneConfig(Section):
     tta: Literal["none", "symmetries"] = Field(
         "none",
         description="test-time augmentation: an image is judged by one view, or by the mean of its features over its "
-        "eight turns and mirror images, at eight times the cost; training is the same, and weights fit either",
+        "eight turns and mirror images, at eight times the cost; training and its best epoch are those of one view",
     )
 
     @model_validator(mode="after")

@@ -51,6 +51,12 @@ class PretrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _codes_are_of_one_view(self) -> "PretrainConfig":
+        if self.backbone.tta != "none" and self.method.name == "autoencoder":
+            raise ValueError("backbone.tta: an autoencoder codes the picture as it lies; set it to none")
+        return self
+
+    @model_validator(mode="after")
     def _golden_images_have_a_use(self) -> "PretrainConfig":
         if not self.data.references:
             return self

@@ -51,18 +51,19 @@ def _cells(net: _Split, images: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities of the cells, (N, H, W), and what the head sees of the images, both means over the views."""
     views, seen = [], []
     for symmetry in SYMMETRIES if net.classifier.backbone.tta else [AS_IT_IS]:
-        maps = net.maps(symmetry.of(images))
+        view = symmetry.of(images)
+        maps = net.maps(view)
         side = maps[0].shape[2:]
         wide = [F.interpolate(each, side, mode="bilinear", align_corners=False) for each in maps]
         cells = [each.permute(0, 2, 3, 1).reshape(-1, each.shape[1], 1, 1) for each in wide]
         scores = net.end(cells).view(len(images), 1, *side)
-        views.append(symmetry.undone(net.to_pixels(torch.sigmoid(scores), images)))
+        views.append(symmetry.undone(net.to_pixels(torch.sigmoid(scores), view)))
         seen.append(net.seen(maps))
     return torch.stack(views).mean(0), torch.stack(seen).mean(0)
 
 
 def grad_cam(classifier: ImageClassifier, images: Tensor, layer: nn.Module | None = None) -> Tensor:
-    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of the score of Defective, by captum.
+    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of the score of Defective, by captum; always of one view.
 
     Args:
         classifier: In eval mode.

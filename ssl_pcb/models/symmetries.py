@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +39,24 @@ def mean_over_symmetries(features: Callable[[Tensor], Tensor], images: Tensor) -
     """Mean (B, D) of ``features`` over the eight views of images (B, C, H, W), one view at a time.
 
     Test-time augmentation (Krizhevsky et al. 2012 averaged over crops and mirror images): a network that has learned
-    under random symmetries is not invariant to them, since it skips pixels and each view shows it others.
+    under random symmetries is not invariant to them. Nothing forces its filters to be, and as it skips pixels, each
+    view shows it others.
     """
-    return torch.stack([features(symmetry.of(images)) for symmetry in SYMMETRIES]).mean(0)
+    # Cloned, because a CUDA graph writes the next view's features where this one's are.
+    return torch.stack([features(symmetry.of(images)).clone() for symmetry in SYMMETRIES]).mean(0)
+
+
+class Judging(Protocol):
+    """A network that may judge by eight views."""
+
+    tta: bool
+
+
+@contextmanager
+def one_view(network: Judging) -> Iterator[None]:
+    """Let ``network`` judge by one view inside: what training chooses by must not cost more than training itself."""
+    asked, network.tta = network.tta, False
+    try:
+        yield
+    finally:
+        network.tta = asked

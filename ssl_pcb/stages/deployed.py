@@ -81,7 +81,7 @@ def _facts(saved: Saved, judge: Classifier, operating: Operating) -> ModelFacts:
     data, tile = judge.config.data, tile_side(saved.frame.get("crop", ()))
     return ModelFacts(
         model=_name(saved.run),
-        network=judge.model.backbone.name,
+        network=judge.model.backbone.name + ", by eight views of each" * judge.model.backbone.tta,
         unit="image" if tile is None else "tile",
         tile=tile,
         image_size=data.image_size,

@@ -21,6 +21,7 @@ from ssl_pcb.errors import DivergedError
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.models.backbones import refuse_size
 from ssl_pcb.models.depths import layer_scales
+from ssl_pcb.models.symmetries import one_view
 from ssl_pcb.objectives.classification import ImageClassifier
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
@@ -113,7 +114,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         if not run.resumed:
             announce_cost(model, dataset, batch_size, steps, disk, fabric, at_most=config.patience is not None)
         if config.head_start == "probe" and not run.resumed:
-            start_from_probe(model, samples, rows, val_rows, fabric)
+            with one_view(backbone):
+                start_from_probe(model, samples, rows, val_rows, fabric)
         average = average_of(model, config.ema)
         judged: ImageClassifier = model if average is None else average.module
         if config.compile:
@@ -121,7 +123,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         val_labels = samples.labels[val_rows]
 
         def after_epoch(progress: Progress, logs: dict[str, float]) -> None:
-            scores = predict(judged, samples, val_rows, fabric)
+            with one_view(judged.backbone):
+                scores = predict(judged, samples, val_rows, fabric)
             logs["val_auroc"] = float(roc_auc_score(val_labels, scores))
             logs["val_average_precision"] = float(average_precision_score(val_labels, scores))
             keep_best(judged, progress, logs, config)

@@ -79,7 +79,7 @@ def subjects_of(
     Raises:
         UserError: If one of them cannot be had.
     """
-    plain = config.backbone.model_copy(update={"norm": "own"})
+    plain = config.backbone.model_copy(update={"norm": "own", "tta": "none"})  # as training sees: both modes alike
     first = _prepare(plain, channels, counts, config)
     yield first
     # In another precision its memory would tell nothing of the norm.

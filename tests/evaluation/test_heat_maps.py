@@ -49,6 +49,16 @@ def test_maps_are_of_the_images_pixels_and_change_nothing(keys, way, images):
     assert torch.equal(way(model, images[1:2])[0], way(model, images[1:2])[0])
 
 
+@pytest.mark.parametrize("way", [heat_maps, cell_scores])
+def test_over_symmetries_a_map_turns_with_its_image(way, images):
+    over, one = classifier(NETWORKS["over symmetries"]), classifier(NECK)
+    for turn in (lambda pictures: pictures.mT, lambda pictures: pictures.flip(-1)):
+        torch.testing.assert_close(way(over, turn(images)), turn(way(over, images)), atol=1e-5, rtol=1e-4)
+        assert not torch.allclose(way(one, turn(images)), turn(way(one, images)), atol=1e-3)
+    wide = images[..., :32, :]
+    torch.testing.assert_close(way(over, wide.mT), way(over, wide).mT, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("keys", NETWORKS.values(), ids=NETWORKS)
 def test_the_brightest_place_has_the_images_own_probability(keys, images):
     """Behind maxima of several maps no cell need have it."""

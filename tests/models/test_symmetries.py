@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.models.symmetries import AS_IT_IS, SYMMETRIES
+from ssl_pcb.models.downsizer import DownsizedBackbone
+from ssl_pcb.models.symmetries import AS_IT_IS, SYMMETRIES, one_view
 
 NETWORKS = {
     "own end": {"name": "test_resnet"},
@@ -50,6 +52,28 @@ def test_judged_over_symmetries_features_are_means_that_no_symmetry_changes(keys
         torch.testing.assert_close(found, sum(views) / 8)
         for symmetry in SYMMETRIES:
             torch.testing.assert_close(over(symmetry.of(images)), found)
+
+
+@pytest.mark.parametrize("keys", NETWORKS.values(), ids=NETWORKS)
+def test_behind_a_downsizer_it_is_the_image_that_is_turned(keys, images):
+    def behind(tta):
+        torch.manual_seed(0)
+        encoder = Backbone(BackboneConfig(name="test_resnet"), 1)
+        return DownsizedBackbone(encoder, BackboneConfig(tta=tta, **keys), DownsizerConfig(stride=4))
+
+    images = torch.cat([images] * 4, 2).reshape(3, 1, 96, 96)
+    one, over = behind("none").eval(), behind("symmetries").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(over(images), sum(one(symmetry.of(images)) for symmetry in SYMMETRIES) / 8)
+        assert torch.equal(behind("symmetries").train()(images), behind("none").train()(images))
+
+
+def test_what_training_chooses_by_is_one_view(images):
+    one, over = (network(tta, name="test_resnet").eval() for tta in ("none", "symmetries"))
+    with torch.no_grad():
+        with one_view(over):
+            assert torch.equal(over(images), one(images))
+        assert not torch.allclose(over(images), one(images), atol=1e-4)
 
 
 @pytest.mark.parametrize("keys", NETWORKS.values(), ids=NETWORKS)

@@ -37,6 +37,13 @@ def test_a_row_for_batch_norm_for_group_norm_and_for_none(audit):
     assert {"versions", "hardware", "data", "config"} <= report.keys()
 
 
+def test_what_eight_views_change_is_no_cost_of_a_norm(audit):
+    ended = audit("--set", "backbone.tta=symmetries", "--steps", 2)
+    assert ended.code == 0, ended.err
+    rows = {row["norm"]: row for row in json.loads(Path("norms/norms.json").read_text())["rows"]}
+    assert max(rows[norm]["train_eval_gap"] for norm in ("group", "none")) < 1e-3
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [

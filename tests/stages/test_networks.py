@@ -15,8 +15,9 @@ from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.heads import build_head
 from ssl_pcb.models.trunks import input_dim
-from ssl_pcb.reports.run import read_config
+from ssl_pcb.reports.run import read_config, read_run
 from ssl_pcb.stages.embed import open_coder
+from ssl_pcb.stages.reporting.facts import facts
 from ssl_pcb.training import loop
 from ssl_pcb.training.checkpoint import load_state
 
@@ -74,6 +75,22 @@ def test_a_run_folder_gives_its_predictions_again(workplace, name):
     assert not [key for key in kept if "auxiliary" in key]
 
 
+def test_judging_by_eight_views_trains_the_network_of_one(workplace):
+    keys = {"head_start": "probe", "training.epochs": 2}
+    folders = [tune(f"views-{tta}", keys | {"backbone.tta": tta}) for tta in ("none", "symmetries")]
+    for name in ("head", "backbone"):
+        one, over = (load_file(folder / f"{name}.safetensors") for folder in folders)
+        assert all(torch.equal(one[key], over[key]) for key in one)
+    one, over = (pd.read_csv(folder / "predictions.csv")["score"] for folder in folders)
+    assert (one - over).abs().max() > 1e-3
+    assert "judges by eight views" in run_facts(folders[1])
+    assert "judges by eight views" not in run_facts(folders[0])
+
+
+def run_facts(folder):
+    return str(facts(read_run(folder), read_config(folder, "finetune")))
+
+
 def test_the_auxiliary_classifier_goes_on_where_it_was(workplace, monkeypatch):
     def stop(folder, **parts):
         saved(folder, **parts)
@@ -127,6 +144,12 @@ def test_what_does_not_go_together_is_refused_when_the_config_is_read(keys, line
         load_config(STAGES["finetune"], None, keys)
     assert str(refused.value).startswith(line)
     assert "\n" not in str(refused.value)
+
+
+def test_an_autoencoder_codes_one_view():
+    keys = {"method.name": "autoencoder", "backbone.tta": "symmetries"}
+    with pytest.raises(UserError, match="^backbone.tta: an autoencoder codes the picture as it lies; set"):
+        load_config(STAGES["pretrain"], None, keys)
 
 
 def test_what_the_network_lacks_is_refused_before_anything_is_written(workplace, ssl_pcb_cli):

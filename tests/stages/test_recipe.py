@@ -73,7 +73,11 @@ def test_what_comes_after_takes_the_newest_run_and_its_network(workplace, ssl_pc
     assert tuned["backbone"] == painted["backbone"]
     assert tuned["checkpoint"] == "runs/painted"
     tuned, _ = run(ssl_pcb_cli, "finetune", "tuned-over", "--tta", "symmetries", **rest)  # is how it judges, no network
-    assert (tuned["backbone"], tuned["checkpoint"]) == (painted["backbone"] | {"tta": "symmetries"}, "runs/painted")
+    over = painted["backbone"] | {"tta": "symmetries"}
+    assert (tuned["backbone"], tuned["checkpoint"]) == (over, "runs/painted")
+    Path("over.yaml").write_text("backbone: {tta: symmetries}\n")
+    tuned, _ = run(ssl_pcb_cli, "finetune", "tuned-by-file", "--config", "over.yaml", **rest)
+    assert (tuned["backbone"], tuned["checkpoint"]) == (over, "runs/painted")
     plain, ended = run(ssl_pcb_cli, "pretrain", "plain", "--method", "simclr", **SETS, method__hidden_dim=8)
     assert "as README recommends" not in ended.out
     assert (plain["method"]["name"], plain["backbone"]["neck"]) == ("simclr", 0)

@@ -86,7 +86,8 @@ def command(record: Mapping[str, Any]) -> str:
 def _network(record: Mapping[str, Any], config: StageConfig) -> str:
     parameters = record.get("parameters")
     name = record.get("backbone", {}).get("network", config.backbone.name)
-    return f"{name}, {parameters / 1e6:.1f} million parameters" if parameters else str(name)
+    views = ", judges by eight views" if config.backbone.tta == "symmetries" else ""
+    return f"{name}, {parameters / 1e6:.1f} million parameters{views}" if parameters else f"{name}{views}"
 
 
 def _recipe(config: StageConfig) -> str:
