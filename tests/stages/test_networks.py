@@ -148,7 +148,7 @@ def test_what_does_not_go_together_is_refused_when_the_config_is_read(keys, line
 
 def test_an_autoencoder_codes_one_view():
     keys = {"method.name": "autoencoder", "backbone.tta": "symmetries"}
-    with pytest.raises(UserError, match="^backbone.tta: an autoencoder codes the picture as it lies; set"):
+    with pytest.raises(UserError, match=r"^backbone\.tta: an autoencoder codes the picture as it lies; set"):
         load_config(STAGES["pretrain"], None, keys)
 
 
