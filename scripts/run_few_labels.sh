@@ -60,8 +60,11 @@ for row in "$@"; do
         continue
     fi
     if [ "$row" = tuning ]; then
-        ssl-pcb sweep configs/sweeps/few_labels.yaml --out "$runs/tuning"
-        python scripts/results_sweep.py configs/sweeps/few_labels.yaml "$runs/tuning" few_labels_tuning
+        for start in scratch painted; do
+            sweep=configs/sweeps/few_labels_$start.yaml
+            ssl-pcb sweep "$sweep" --out "$runs/tuning_$start"
+            python scripts/results_sweep.py "$sweep" "$runs/tuning_$start" "few_labels_tuning_$start"
+        done
         continue
     fi
     if [ "$start" = golden ]; then

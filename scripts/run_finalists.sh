@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Reproduce the test rows of results/few_labels.csv: what results/README.md froze for the test boards of DeepPCB.
+# Make the finalists of results/README.md ("How few labels"), as amended on the validation boards: judged by eight views,
+# painting on at 3e-4. What it says of the test boards goes to results/few_labels.csv.
 #
 #   bash scripts/run_finalists.sh PATH/TO/DEEPPCB
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). Seeds 0, 1 and 2, or those that SEEDS in the environment
 # names; SIZE=128 changes the image size. Each run looks at the test boards once and records it in
-# results/test_ledger.csv. At 64 px a seed takes about four hours of one core. Finished runs are kept; an interrupted one
+# results/test_ledger.csv. At 64 px a seed takes about five hours of one core. Finished runs are kept; an interrupted one
 # is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 runs=runs/few_labels
