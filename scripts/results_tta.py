@@ -4,7 +4,8 @@ python scripts/results_tta.py RUN...
 
 A RUN is a finished finetuning, or a pretraining on painted defects, whose map is judged without any label. Both ways
 judge the validation boards of the run's data alone. A RUN that was measured before, perhaps on another machine, stays
-until a folder of that name is measured again. The difference's interval is a paired bootstrap's over source images.
+until a folder of that name is measured again; its commit is that of the training. The difference's interval is a paired
+bootstrap's over source images.
 """
 
 from __future__ import annotations

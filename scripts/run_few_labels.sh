@@ -5,7 +5,7 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is a method that has a config
 # configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or imagenet (IMAGENET names a
-# file of resnet18's weights), or tuning (the rates and augmentations of finetuning, a sweep of its own). With _context
+# file of resnet18's weights), or tuning (the rates and augmentations of finetuning, sweeps of their own). With _context
 # behind it the network also sees what surrounds a tile, an eighth of its side on each side (exact_context,
 # scratch_context, golden_context), and with _golden before that golden images as channels beside the painted ones
 # (exact_golden_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on 2
@@ -60,10 +60,10 @@ for row in "$@"; do
         continue
     fi
     if [ "$row" = tuning ]; then
-        for start in scratch painted; do
-            sweep=configs/sweeps/few_labels_$start.yaml
-            ssl-pcb sweep "$sweep" --out "$runs/tuning_$start"
-            python scripts/results_sweep.py "$sweep" "$runs/tuning_$start" "few_labels_tuning_$start"
+        for kind in scratch painted; do
+            sweep=configs/sweeps/few_labels_$kind.yaml
+            ssl-pcb sweep "$sweep" --out "$runs/tuning_$kind"
+            python scripts/results_sweep.py "$sweep" "$runs/tuning_$kind" "few_labels_tuning_$kind"
         done
         continue
     fi

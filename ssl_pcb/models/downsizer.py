@@ -96,9 +96,9 @@ class DownsizedBackbone(nn.Module):
         )
         self.backbone = Backbone(classifier, config.channels)
         self.norm, self.antialias, self.dim = self.backbone.norm, self.backbone.antialias, self.backbone.dim
-        self.tta = self.backbone.tta
         frozen = "frozen" if config.frozen else "trained"
         self.design = f"{self.backbone.design} behind {encoder.design} {frozen} at {config.stride}"
+        self.tta, self.backbone.tta = self.backbone.tta, False
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, S, S) in [0, 1]; in eval mode perhaps means over the symmetries."""
@@ -108,7 +108,8 @@ class DownsizedBackbone(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, S, S) in [0, 1], from one view of each."""
-        return self.backbone.features(self.small(images))
+        features: Tensor = self.backbone(self.small(images))
+        return features
 
     def feature_map(self, images: Tensor) -> Tensor:
         """The last feature map (B, D, h, w), before pooling, of images (B, C, S, S) in [0, 1]."""
