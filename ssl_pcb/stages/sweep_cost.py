@@ -23,7 +23,7 @@ from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.depths import freeze_stages
-from ssl_pcb.models.symmetries import one_view
+from ssl_pcb.models.symmetries import SYMMETRIES, one_view
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.stages.classifier import build_classifier
 from ssl_pcb.stages.costs import duration, forward_seconds, sample_seconds
@@ -132,10 +132,10 @@ def _supervised_seconds(config: SupervisedConfig, samples: Samples, backbone: Ba
         sampler = build_sampler(config.sampler, labels, config.runtime.seed, batch_size)
         steps = round(config.fraction * len(sampler.epoch(0))) // batch_size
     step = sample_seconds(model, dataset, batch_size, fabric) * batch_size
-    last = forward_seconds(backbone, samples.store.spec.size, fabric)
     with one_view(backbone):
-        epoch = forward_seconds(backbone, samples.store.spec.size, fabric)
-    once = steps * epochs * step + judged * (epochs * epoch + last)
+        view = forward_seconds(backbone, samples.store.spec.size, fabric)
+    at_last = len(SYMMETRIES) if backbone.tta else 1
+    once = steps * epochs * step + judged * (epochs + at_last) * view
     if not isinstance(config, CrossvalConfig):
         return once
     return config.folds * (once + _repeated_seconds(config, samples, fabric))
