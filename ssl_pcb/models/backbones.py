@@ -15,10 +15,10 @@ from ssl_pcb.models.initialisation import begin_as_he
 from ssl_pcb.models.neck import Neck
 from ssl_pcb.models.norms import with_norm
 from ssl_pcb.models.pooling import pool_map
-from ssl_pcb.models.symmetries import mean_over_symmetries
+from ssl_pcb.models.symmetries import OverSymmetries
 
 
-class Backbone(nn.Module):
+class Backbone(OverSymmetries):
     """A timm network that turns images in [0, 1] into pooled features.
 
     Normalisation of the input is part of the module, so that weights and the scale that they expect travel
@@ -89,12 +89,6 @@ class Backbone(nn.Module):
         for scale, key in ((self.mean, "mean"), (self.std, "std")):
             value = torch.tensor(recipe[key])
             scale.copy_((value if len(value) == self.channels else value.mean()).reshape(-1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features (B, dim) of images (B, C, H, W) in [0, 1]; in eval mode perhaps means over the symmetries."""
-        if self.tta and not self.training:
-            return mean_over_symmetries(self.features, images)
-        return self.features(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, H, W) in [0, 1], from one view of each."""

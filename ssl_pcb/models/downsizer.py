@@ -11,7 +11,7 @@ from ssl_pcb.config.downsizer import DownsizerConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.models.symmetries import mean_over_symmetries
+from ssl_pcb.models.symmetries import OverSymmetries
 
 
 class Downsizer(nn.Module):
@@ -63,7 +63,7 @@ class Downsizer(nn.Module):
         return self
 
 
-class DownsizedBackbone(nn.Module):
+class DownsizedBackbone(OverSymmetries):
     """A classifier's backbone behind a downsizer; stands where a :class:`Backbone` stands.
 
     Attributes:
@@ -99,12 +99,6 @@ class DownsizedBackbone(nn.Module):
         frozen = "frozen" if config.frozen else "trained"
         self.design = f"{self.backbone.design} behind {encoder.design} {frozen} at {config.stride}"
         self.tta, self.backbone.tta = self.backbone.tta, False
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features (B, dim) of images (B, C, S, S) in [0, 1]; in eval mode perhaps means over the symmetries."""
-        if self.tta and not self.training:
-            return mean_over_symmetries(self.features, images)
-        return self.features(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, S, S) in [0, 1], from one view of each."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Symmetry(NamedTuple):
@@ -46,14 +46,28 @@ def mean_over_symmetries(features: Callable[[Tensor], Tensor], images: Tensor) -
     return torch.stack([features(symmetry.of(images)).clone() for symmetry in SYMMETRIES]).mean(0)
 
 
-class Judging(Protocol):
-    """A network that may judge by eight views."""
+class OverSymmetries(nn.Module):
+    """A network whose features may be means over the symmetries.
 
-    tta: bool
+    Attributes:
+        tta: Whether they are in eval mode; training always sees one view.
+    """
+
+    tta = False
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, dim) of images (B, C, H, W) in [0, 1]."""
+        if self.tta and not self.training:
+            return mean_over_symmetries(self.features, images)
+        return self.features(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (B, dim) of images (B, C, H, W) in [0, 1], from one view of each."""
+        raise NotImplementedError
 
 
 @contextmanager
-def one_view(network: Judging) -> Iterator[None]:
+def one_view(network: OverSymmetries) -> Iterator[None]:
     """Let ``network`` judge by one view inside: what training chooses by must not cost more than training itself."""
     asked, network.tta = network.tta, False
     try:
