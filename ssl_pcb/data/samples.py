@@ -152,6 +152,7 @@ class Samples:
             "manifest": self.name,
             "fingerprint": self.fingerprint(labels=True),
             "images_fingerprint": self.fingerprint(labels=False),
+            "images_alone_fingerprint": self.without_references.fingerprint(labels=False),
             "board_disjoint": self.manifest.board_disjoint,
             "unit": self.unit,
             "least_side": self.least_side,

@@ -209,13 +209,16 @@ Ended = tuple[str, Path]
 
 
 def _compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> tuple[list[Ended], list[Ended]]:
-    """Pretrainings on these images: those of this network, and all."""
+    """Pretrainings on these images: those of this network, and all.
+
+    A network that sees images alone may have learned where golden images only said what is alike.
+    """
     images = samples.fingerprint(labels=False)
     wanted = describe_backbone(config, samples.channels)
     on_it = [
         (ended, run, record)
         for ended, run, record in _pretrainings(roots)
-        if record.get("data", {}).get("images_fingerprint") == images
+        if images in (record.get("data", {}).get(f"images_{which}fingerprint") for which in ("", "alone_"))
     ]
     found = [(ended, run) for ended, run, record in on_it if (BEFORE | record["backbone"]) == wanted]
     return found, [(ended, run) for ended, run, _ in on_it]

@@ -129,6 +129,15 @@ def test_painted_defects_beside_golden_images_from_pretraining_to_verdicts(paire
         assert not Path("cv").exists()
 
 
+def test_what_learned_from_images_alone_is_found_with_and_without_golden_images(paired):
+    maps = {"backbone__strides": [4, 8], "backbone__pool": "avg_max"}
+    start("pretrain", "runs/alike", method__name="simclr", training__epochs=1, **maps)
+    for references in (False, True):
+        probed = start("linear-eval", f"probed-{references}", checkpoint="auto", data__references=references,
+                       resamples=100, training__epochs=1, fractions=[1.0], **maps)  # fmt: skip
+        assert json.loads((probed / "summary.json").read_text())["checkpoint"] == "runs/alike"
+
+
 def test_rows_whose_golden_image_cannot_be_read_are_left_out_everywhere(paired):
     manifest = Manifest.read("m.csv")
     frame = manifest.frame.copy()
