@@ -12,6 +12,9 @@ SLACK = 1
 SAME, DIFFERENT = 0.1, 0.3
 """Largest difference in a place that counts as none, and the least that counts as one, of full scale."""
 
+ELSEWHERE = 0.15
+"""Share of a place's surroundings that differ from which on the golden image shows another pattern there."""
+
 SMOOTHED = 3
 """Side of the square over which differences are averaged: single pixels are noise."""
 
@@ -32,6 +35,25 @@ def difference(images: Tensor, references: Tensor) -> Tensor:
     beyond = torch.maximum(_beyond(images, references), _beyond(references, images)).amax(1, keepdim=True)
     padded = F.pad(beyond, [SMOOTHED // 2] * 4, mode="replicate")
     return F.avg_pool2d(padded, SMOOTHED, 1)
+
+
+def different(images: Tensor, references: Tensor) -> Tensor:
+    """Where an image differs from its golden image although that shows the same pattern.
+
+    Golden images that were put together from repeats of a pattern are wrong where it has none: there almost everything
+    differs. What surrounds a place is a square of half the images' side.
+
+    Args:
+        images: As of :func:`difference`.
+        references: Likewise.
+
+    Returns:
+        (B, 1, S, S) bool.
+    """
+    apart = difference(images, references) >= DIFFERENT
+    reach = images.shape[-1] // 4
+    share = F.avg_pool2d(apart.float(), 2 * reach + 1, 1, reach, count_include_pad=False)
+    return apart & (share < ELSEWHERE)
 
 
 def _beyond(images: Tensor, others: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ssl_pcb.cli.data_golden import golden
 from ssl_pcb.cli.data_pack import pack
 from ssl_pcb.cli.data_relabel import relabel
 from ssl_pcb.cli.data_shards import shards
@@ -154,6 +155,7 @@ def _number(text: str, flag: str) -> float:
 
 
 data.add_command(relabel)
+data.add_command(golden)
 data.add_command(pack)
 data.add_command(shards)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ssl_pcb.augment.difference import DIFFERENT, difference
+from ssl_pcb.augment.difference import different
 from ssl_pcb.augment.painting import painted_views
 from ssl_pcb.data.loaders import Batch
 from ssl_pcb.objectives.defect_pretext import DefectPretext, Shown
@@ -21,4 +21,4 @@ class ReferencePretext(DefectPretext):
         """Images and golden images, (B, 2C, S, S) together."""
         made = painted_views(self.views, batch.inputs, self.config.defect, generator)
         aligned = self.views.move(batch.inputs.chunk(2, 1)[1], made.maps)  # as stored, and not as shown
-        return Shown(made.images, made.painted, difference(made.before, aligned) >= DIFFERENT)
+        return Shown(made.images, made.painted, different(made.before, aligned))

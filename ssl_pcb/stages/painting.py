@@ -10,14 +10,16 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 
 from ssl_pcb.augment.defects.paint import NULL
+from ssl_pcb.augment.difference import DIFFERENT, difference
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.objectives.defect_pretext import DefectPretext
+from ssl_pcb.objectives.reference_pretext import ReferencePretext
 from ssl_pcb.reports.defect_maps import draw_defect_maps
 from ssl_pcb.training.runtime import make_generator
 
 log = logging.getLogger(__name__)
 
-MOST_UNSURE = 0.2
+MOST_DIFFERENT = 0.2
 """Share of the places that may differ from their golden images before that is said."""
 
 PICTURE = "defect_maps.png"
@@ -26,24 +28,23 @@ LOOKED_AT, SHOWN = 256, 12
 
 
 @torch.no_grad()
-def warn_of_other_light(objective: DefectPretext, excerpt: ArrayDataset, fabric: Fabric, seed: int) -> None:
-    """Say where images differ from their golden images nearly everywhere: what is left out there teaches nothing.
+def warn_of_other_light(objective: DefectPretext, excerpt: ArrayDataset) -> None:
+    """Say where images differ from their golden images in many places: these are of no help there.
 
     Args:
-        objective: On the device.
+        objective: What is trained.
         excerpt: Stored pixels to look at.
-        fabric: Device.
-        seed: The run's seed.
     """
-    batch = excerpt.__getitems__(list(range(min(LOOKED_AT, len(excerpt))))).to(fabric.device)
-    unsure = objective.show(batch, make_generator(fabric.device, seed, "picture")).unsure
-    if unsure is None:
+    if not isinstance(objective, ReferencePretext):
         return
-    share = F.max_pool2d(unsure.float(), objective.backbone.cell).mean().item()
-    if share > MOST_UNSURE:
+    inputs = excerpt.__getitems__(list(range(min(LOOKED_AT, len(excerpt))))).inputs.float() / 255
+    differs = difference(*inputs.chunk(2, 1)) >= DIFFERENT
+    share = F.max_pool2d(differs.float(), objective.backbone.cell).mean().item()
+    if share > MOST_DIFFERENT:
         log.warning(
-            "images differ from their golden images in %.0f %% of all places, which therefore teach nothing; take both "
-            "in the same light and align them", 100 * share,
+            "images differ from their golden images in %.0f %% of all places, where it can only learn to judge by "
+            "the image alone; take both in the same light and align them, unless the golden images were put together from "
+            "repeats", 100 * share,
         )  # fmt: skip
 
 

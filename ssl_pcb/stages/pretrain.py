@@ -92,7 +92,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
             warn_of_queue(config.method.queue, len(pool), pool.unit)
         warn_of_head_norm(config, objective, start.backbone)
         if isinstance(objective, DefectPretext):
-            warn_of_other_light(objective, shown, fabric, runtime.seed)
+            warn_of_other_light(objective, shown)
         if not run.resumed:
             announce_cost(objective, shown, batch_size, steps, disk, fabric)
         if config.compile:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_pcb.augment.difference import difference
+from ssl_pcb.augment.difference import DIFFERENT, difference, different
 
 
 def board(side=24):
@@ -55,3 +55,15 @@ def test_an_image_a_pixel_off_does_not_differ(shift):
     moved = golden.roll(shift, (2, 3))
     assert difference(moved, golden)[..., 2:-2, 2:-2].max() == 0
     assert difference(golden.roll(3, 3), golden).max() > 0.5  # three are too many
+
+
+def test_another_pattern_is_no_difference_to_learn_from_but_a_spot_is():
+    """Half of the golden image shows something else; in the other half a defect differs."""
+    golden = torch.zeros(1, 1, 64, 64)
+    image = golden.clone()
+    image[..., :24] = 1  # another pattern
+    image[..., 30:36, 52:58] = 1  # a defect
+    found = different(image, golden)[0, 0]
+    assert found[30:36, 52:58].all()
+    assert not found[:, :23].any()
+    assert (difference(image, golden)[0, 0, :, :23] >= DIFFERENT).all()

@@ -11,13 +11,11 @@ from ssl_pcb.config.load import load_config
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.pretraining import PretrainConfig
-from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.loaders import ArrayDataset, Batch
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.build import build_objective
 from ssl_pcb.stages.painting import warn_of_other_light
-from ssl_pcb.training.processes import alone
 from ssl_pcb.training.runtime import make_generator
 
 B, SIZE = 16, 64
@@ -123,5 +121,5 @@ def test_golden_images_in_another_light_are_said(darker, said, caplog):
     inputs = pairs().inputs.permute(0, 2, 3, 1).numpy().copy()
     inputs[..., 1] = (inputs[..., 1] * darker).astype(inputs.dtype)
     data = ArrayDataset(inputs, np.full(B, -1), np.arange(B))
-    warn_of_other_light(make(), data, alone(RuntimeConfig(device="cpu", precision="fp32")), 0)
+    warn_of_other_light(make(), data)
     assert ("images differ from their golden images in" in caplog.text) == said

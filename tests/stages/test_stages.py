@@ -263,7 +263,8 @@ def test_the_newest_run_is_taken(choose, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [{"backbone__channels": 1}, {"backbone__name": "resnet18"}, {"backbone__norm": "group"},
-     {"data__images_fingerprint": "other", "data__images_alone_fingerprint": "other"}, {"status": "interrupted"}, {"stage": "finetune"}],
+     {"data__images_fingerprint": "other", "data__images_alone_fingerprint": "other"},
+     {"status": "interrupted"}, {"stage": "finetune"}],
     ids=str,
 )  # fmt: skip
 def test_a_newer_incompatible_run_is_not(choose, changes):

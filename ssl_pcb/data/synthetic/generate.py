@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssl_pcb.data.files import whole_folder
 from ssl_pcb.data.manifest import LABELS, Manifest, format_boxes
 from ssl_pcb.data.synthetic.defects import DEFECT_TYPES
 from ssl_pcb.data.synthetic.sample import SyntheticSample, render_sample
@@ -71,46 +68,25 @@ def synthesize(
     """
     _check(boards, images_per_board, image_size, zoom, style, defect_rate, type_rates, seed)
     out = Path(out)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out}: exists already and is not an empty folder; name a new one")
-    try:
-        with _beside(out) as part:
-            rows = []
-            for board, index in itertools.product(range(boards), range(images_per_board)):
-                sample = render_sample(
-                    seed,
-                    board,
-                    index,
-                    image_size=image_size,
-                    zoom=zoom,
-                    style=style,
-                    defect_rate=defect_rate,
-                    type_rates=type_rates,
-                )
-                rows.append(_save(sample, part, seed, board, index))
-                if progress is not None:
-                    progress(1)
-            _hold_out(rows, seed)
-            Manifest.build(rows, part).write(part / "manifest.csv")
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
+    with whole_folder(out) as part:
+        rows = []
+        for board, index in itertools.product(range(boards), range(images_per_board)):
+            sample = render_sample(
+                seed,
+                board,
+                index,
+                image_size=image_size,
+                zoom=zoom,
+                style=style,
+                defect_rate=defect_rate,
+                type_rates=type_rates,
+            )
+            rows.append(_save(sample, part, seed, board, index))
+            if progress is not None:
+                progress(1)
+        _hold_out(rows, seed)
+        Manifest.build(rows, part).write(part / "manifest.csv")
     return out / "manifest.csv"
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A folder that becomes ``out`` at the end, or vanishes if anything goes wrong."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f"{out.name}.part-", dir=out.parent))
-    try:
-        part.chmod(0o755)
-        yield part
-        if out.exists():
-            out.rmdir()  # Windows does not replace even an empty folder
-        os.replace(part, out)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def _save(sample: SyntheticSample, folder: Path, seed: int, board: int, index: int) -> dict[str, str]:

@@ -1,0 +1,41 @@
+"""``ssl-pcb data golden``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssl_pcb.cli.seed import SEED
+from ssl_pcb.cli.terminal import printable
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("manifest", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for the golden images and their manifest.")
+@click.option(
+    "--among", type=click.Choice(["board", "training"]), default="board", show_default=True,
+    help="Search on the image's own board, or on the training boards as well.",
+)  # fmt: skip
+@click.option("--block", default=128, show_default=True, help="Side of the blocks that are searched for, in pixels.")
+@click.option(
+    "--most", default=300, show_default=True, help="Images to search in, drawn at random where there are more."
+)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the draw.")
+@click.option("--max-pixels", default=300_000_000, show_default=True, help="Larger images are refused.")
+def golden(manifest: Path, out: Path, **options: Any) -> None:
+    """Put together a golden image for each image of MANIFEST from others that show the same pattern; uses no label."""
+    from tqdm import tqdm
+
+    from ssl_pcb.data.golden.find import find_golden
+    from ssl_pcb.data.manifest import Manifest
+
+    rows = Manifest.read(manifest)
+    total = rows.frame["path"].nunique()
+    with tqdm(desc="golden images", total=total, unit="image", disable=None, leave=False) as bar:
+        found = find_golden(rows, out, progress=lambda: bar.update(), **options)
+    for line in found.lines():
+        click.echo(printable(line))

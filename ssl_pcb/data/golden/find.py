@@ -1,0 +1,123 @@
+"""Golden images for a manifest that names none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ssl_pcb.data.files import whole_folder
+from ssl_pcb.data.golden.consensus import Consensus, consensus
+from ssl_pcb.data.golden.repeats import Pool
+from ssl_pcb.data.manifest import REFERENCE, Manifest
+from ssl_pcb.errors import UserError
+from ssl_pcb.imaging.decode import MAX_PIXELS, with_channels
+
+Among = Literal["board", "training"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a search.
+
+    Attributes:
+        manifest: File of the manifest that names the golden images.
+        repeated: By board, the share of its images' blocks that are repeated.
+        lacking: Images for which there is none.
+        images: All.
+    """
+
+    manifest: Path
+    repeated: dict[str, float]
+    lacking: int
+    images: int
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"manifest: {self.manifest}"
+        yield f"golden images for {self.images - self.lacking:,} of {self.images:,} images"
+        yield "share of their blocks that is repeated elsewhere, by board:"
+        for board, share in sorted(self.repeated.items(), key=lambda each: each[1]):
+            yield f"  {board or '(no board)'}: {share:.0%}"
+        yield (
+            "where a pattern is repeated nowhere the golden image shows the most alike one, which is no witness: learn "
+            "with 'ssl-pcb pretrain --references', which tells the two apart"
+        )
+
+
+def find_golden(
+    manifest: Manifest,
+    out: Path,
+    *,
+    among: Among = "board",
+    block: int = 128,
+    most: int = 300,
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    progress: Callable[[], object] | None = None,
+) -> Found:
+    """Put together a golden image for each image of ``manifest`` from others that show the same pattern.
+
+    Writes ``images/<number>.png`` and ``manifest.csv``, whose column ``reference`` names them. No label is used.
+
+    Args:
+        manifest: Images, and their boards.
+        out: Folder to make; it must not exist or must be empty.
+        among: Search on the image's own board, or on the training boards as well; never on another validation or test
+            board, nor on other images that are kept apart.
+        block: Side of the blocks that are searched for, in pixels.
+        most: Images in which a pattern is searched, besides its own; drawn at random where there are more.
+        seed: Of the draw.
+        max_pixels: Refuse larger images.
+        progress: Called after each image.
+
+    Raises:
+        UserError: On an image that cannot be read, values out of range, or if ``out`` has something in it or cannot be
+            written.
+    """
+    for name, value, least in (("--block", block, 16), ("--most", most, 1)):
+        if value < least:
+            raise UserError(f"{name} {value}: must be at least {least}")
+    frame = manifest.frame
+    images = frame.drop_duplicates("path")[["path", "group", "split"]].reset_index(drop=True)
+    paths, boards = images["path"].astype(str).tolist(), images["group"].astype(str).tolist()
+    named: dict[str, str] = {}
+    counted: dict[str, list[Consensus]] = {}
+    with whole_folder(out) as part:
+        (part / "images").mkdir()
+        for own, beside in _pools(images, among):
+            rows = [*own, *beside]
+            draw = np.random.default_rng([seed, int(own[0])])
+            shown = [number for number, row in enumerate(rows) if images["split"].iat[row] != "holdout"]
+            searched = draw.choice(shown, min(most, len(shown)), replace=False)
+            files = [manifest.root / paths[row] for row in rows]
+            pool = Pool(files, block, sorted(searched.tolist()), max_pixels)
+            for number, row in enumerate(own):
+                found = consensus(pool, number)
+                counted.setdefault(boards[row], []).append(found)
+                if found.picture is not None:
+                    named[paths[row]] = f"images/{row:06d}.png"
+                    with_channels(found.picture, found.picture.shape[2]).save(part / named[paths[row]])
+                if progress:
+                    progress()
+        golden = [str(part.resolve() / named[path]) if path in named else "" for path in frame["path"]]
+        Manifest(frame.assign(**{REFERENCE: golden}), manifest.root).write(part / "manifest.csv")
+    repeated = {
+        board: sum(each.repeated for each in found) / sum(each.blocks for each in found)
+        for board, found in counted.items()
+    }
+    return Found(out / "manifest.csv", repeated, len(images) - len(named), len(images))
+
+
+def _pools(images: pd.DataFrame, among: Among) -> Iterator[tuple[list[int], list[int]]]:
+    """Rows of images that are searched for together, and rows of those that they are searched in besides."""
+    learning = images.index[images["split"].eq("train")]
+    # Images of no known board may be of any, but never of another split.
+    keys = images["group"].where(images["group"].ne(""), "\n" + images["split"].replace("holdout", "train"))
+    for _, part in images.groupby(keys, sort=True):
+        others = learning.difference(part.index) if among == "training" else learning[:0]
+        yield part.index.tolist(), others.tolist()

@@ -1,0 +1,176 @@
+"""Where a pattern is repeated: on the same image, or on others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_pcb.imaging.decode import decode
+from ssl_pcb.imaging.orientation import Image8
+
+CELLS = 16
+"""Cells along a block's side in the first, coarse search."""
+
+AROUND = 0.125
+"""Margin around a block that must be alike too, as a share of its side: it says which of many lines a line is."""
+
+REFINED = 12
+"""Places of the coarse search, one an image, that are looked at pixel by pixel."""
+
+DECODED_BYTES = 256 << 20
+"""Decoded images that are kept."""
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A place that shows a block's pattern once more.
+
+    Attributes:
+        image: Number of the image.
+        left: Where the block begins there, in pixels.
+        top: Likewise.
+        difference: Mean squared difference to the block and its margin, of greys in 0 to 1.
+    """
+
+    image: int
+    left: int
+    top: int
+    difference: float
+
+
+class Pool:
+    """Images among which a pattern is searched; all are held at coarse resolution, few at their own.
+
+    Attributes:
+        files: Of the images.
+        sizes: (N, 2) height and width.
+        block: Side of a block, in pixels.
+        variance: Of the greys of all images, each in 0 to 1.
+    """
+
+    def __init__(self, files: Sequence[Path], block: int, searched: Sequence[int], max_pixels: int) -> None:
+        """Read all ``files``.
+
+        Args:
+            files: Of the images.
+            block: Side of a block, in pixels.
+            searched: Numbers of the images in which patterns of the others are searched too.
+            max_pixels: Refuse larger images.
+
+        Raises:
+            UserError: On an image that cannot be read.
+        """
+        self.files, self.block, self.factor = list(files), block, max(1, block // CELLS)
+        self._searched = list(searched)
+        coarse, sizes, means, squares, contents, channels = [], [], [], [], [], 1
+        for file in self.files:
+            picture = decode(file, max_pixels=max_pixels)
+            grey = _grey(picture)
+            sizes.append(picture.shape[:2])
+            contents.append(sha256(picture.tobytes()).digest())
+            channels = max(channels, picture.shape[2])
+            means.append(grey.mean())
+            squares.append(grey.square().mean())
+            coarse.append(F.avg_pool2d(grey[None], self.factor, ceil_mode=True)[0])
+        most = max(height * width * channels for height, width in sizes)
+        self._read = lru_cache(maxsize=max(REFINED, DECODED_BYTES // most))(
+            lambda file: decode(file, channels=channels, max_pixels=max_pixels)
+        )
+        self.sizes: NDArray[np.int64] = np.array(sizes, np.int64)
+        self.variance = float(torch.stack(squares).mean() - torch.stack(means).mean() ** 2)
+        height, width = (max(each.shape[side] for each in coarse) for side in (0, 1))
+        self._contents = contents
+        self._coarse = torch.stack(
+            [F.pad(each, (0, width - each.shape[1], 0, height - each.shape[0])) for each in coarse]
+        )
+        self._spectrum = torch.fft.rfft2(self._coarse)
+
+    def pixels(self, image: int) -> Image8:
+        """(H, W, C) of one image, in colour if any of them is."""
+        found: Image8 = self._read(self.files[image])
+        return found
+
+    def repeats(self, image: int, box: tuple[int, int, int, int]) -> list[Repeat]:
+        """Places that show what ``image`` shows in ``box`` (x1, y1, x2, y2), the most alike first.
+
+        One of each image at most. None overlaps the block and its margin, and none lies on a copy of the image: a
+        defect must not vouch for itself.
+        """
+        height, width = self.sizes[image]
+        margin = int(self.block * AROUND)
+        x1, y1 = max(0, box[0] - margin), max(0, box[1] - margin)
+        x2, y2 = min(width, box[2] + margin), min(height, box[3] + margin)
+        pattern = _grey(self.pixels(image)[y1:y2, x1:x2])
+        found = []
+        for other, x, y in self._candidates(image, (x1, y1, x2, y2)):
+            left, top, difference = self._refined(other, x, y, pattern)
+            found.append(Repeat(other, left + box[0] - x1, top + box[1] - y1, difference))
+        return sorted(found, key=lambda each: each.difference)
+
+    def _candidates(self, image: int, box: tuple[int, int, int, int]) -> Iterator[tuple[int, int, int]]:
+        """Image, left and top, in pixels, of the most alike place of each of the most alike images."""
+        x1, y1, x2, y2 = (side // self.factor for side in box)
+        pattern = self._coarse[image, y1:y2, x1:x2]
+        height, width = pattern.shape
+        if not height or not width:
+            return
+        others = [each for each in self._searched if self._contents[each] != self._contents[image]]
+        numbers = [*others, image]
+        apart = squared_differences(self._coarse[numbers], self._spectrum[numbers], pattern)
+        sides = (box[3] - box[1], box[2] - box[0])
+        rows, columns = ((self.sizes[numbers] - sides) // self.factor).T  # last place that lies inside each image
+        outside = torch.arange(apart.shape[1])[None, :, None] > torch.from_numpy(rows)[:, None, None]
+        outside = outside | (torch.arange(apart.shape[2])[None, None] > torch.from_numpy(columns)[:, None, None])
+        apart = apart.masked_fill(outside, torch.inf)
+        apart[-1, max(0, y1 - height + 1) : y1 + height, max(0, x1 - width + 1) : x1 + width] = torch.inf
+        least, places = apart.flatten(1).min(1)
+        for at in least.argsort()[:REFINED].tolist():
+            if least[at] < torch.inf:
+                top, left = divmod(int(places[at]), apart.shape[2])
+                yield numbers[at], left * self.factor, top * self.factor
+
+    def _refined(self, image: int, left: int, top: int, pattern: Tensor) -> tuple[int, int, float]:
+        """The most alike place within a coarse cell of ``left`` and ``top``, and its mean squared difference."""
+        (height, width), (rows, columns), slack = pattern.shape, self.sizes[image], self.factor
+        y1, x1 = (
+            max(0, min(at - slack, most - side)) for at, most, side in ((top, rows, height), (left, columns, width))
+        )
+        window = _grey(self.pixels(image)[y1 : top + slack + height, x1 : left + slack + width])[None]
+        apart = squared_differences(window, torch.fft.rfft2(window), pattern)[0]
+        y, x = divmod(int(apart.argmin()), apart.shape[1])
+        return int(x1 + x), int(y1 + y), float(apart.min()) / pattern.numel()
+
+
+def squared_differences(images: Tensor, spectrum: Tensor, pattern: Tensor) -> Tensor:
+    """Sum of squared differences between a pattern and each place of each image.
+
+    By the product of spectra, whose circular wrap reaches no place that lies wholly inside.
+
+    Args:
+        images: (N, H, W).
+        spectrum: Their ``rfft2``.
+        pattern: (h, w), no larger.
+
+    Returns:
+        (N, H - h + 1, W - w + 1).
+    """
+    (height, width), (h, w) = images.shape[1:], pattern.shape
+    product = torch.fft.irfft2(spectrum * torch.fft.rfft2(pattern, s=(height, width)).conj(), s=(height, width))
+    sums = F.pad(images.double().square().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    there = (sums[:, h:, w:] - sums[:, :-h, w:] - sums[:, h:, :-w] + sums[:, :-h, :-w]).float()
+    apart: Tensor = there - 2 * product[:, : height - h + 1, : width - w + 1] + pattern.square().sum()
+    return apart.clamp(min=0)
+
+
+def _grey(picture: Image8) -> Tensor:
+    """(H, W) in 0 to 1."""
+    return torch.from_numpy(picture).float().mean(2) / 255

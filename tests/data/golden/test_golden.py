@@ -1,0 +1,169 @@
+"""Golden images put together from repeats of a pattern."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ssl_pcb.data.golden.consensus import consensus, voters
+from ssl_pcb.data.golden.find import find_golden
+from ssl_pcb.data.golden.repeats import Pool, Repeat, squared_differences
+from ssl_pcb.data.manifest import Manifest
+
+SIDE, BLOCK = 160, 64
+
+
+def board(seed, side=400):
+    """A panel of black and white lines that no other seed has: nothing on it repeats by itself."""
+    rng = np.random.default_rng(seed)
+    panel = np.full((side, side), 255, np.uint8)
+    for _ in range(120):
+        top, left = rng.integers(0, side - 20, 2)
+        panel[top : top + rng.integers(4, 40), left : left + rng.integers(4, 40)] = rng.choice([0, 255])
+    return panel
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Views of panel 0, each a few pixels elsewhere, and one defect on each that no other has."""
+    panel = board(0)
+    rows = []
+    for number in range(9):
+        y, x = 40 + 2 * number, 90 - 3 * number
+        clean = panel[y : y + SIDE, x : x + SIDE]
+        seen = clean.copy()
+        spot = 12 + 14 * number
+        seen[spot : spot + 8, 150 - spot : 158 - spot] ^= 255
+        Image.fromarray(seen).save(tmp_path / f"{number}.png")
+        Image.fromarray(clean).save(tmp_path / f"clean-{number}.png")
+        rows.append({"path": f"{number}.png", "group": "a", "split": "train"})
+    Manifest.build(pd.DataFrame(rows), tmp_path).write(tmp_path / "m.csv")
+    return tmp_path
+
+
+def opened(file):
+    return np.asarray(Image.open(file)).astype(int)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (7, 9), (1, 1)])
+def test_squared_differences_are_those_of_a_naive_search(shape):
+    rng = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 7, 9, generator=rng)
+    pattern = torch.rand(*shape, generator=rng)
+    found = squared_differences(images, torch.fft.rfft2(images), pattern)
+    h, w = shape
+    wanted = torch.stack(
+        [
+            torch.stack([((each[y : y + h, x : x + w] - pattern) ** 2).sum() for x in range(each.shape[1] - w + 1)])
+            for each in images
+            for y in range(each.shape[0] - h + 1)
+        ]
+    ).view(found.shape)
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_repeat_is_found_to_the_pixel(folder):
+    pool = Pool([folder / f"{number}.png" for number in range(9)], BLOCK, range(9), 10**9)
+    found = {each.image: each for each in pool.repeats(4, (48, 48, 112, 112))}
+    assert 4 not in found
+    for other in (2, 3, 5, 6):
+        assert (found[other].top, found[other].left) == (48 - 2 * (other - 4), 48 + 3 * (other - 4))
+        assert found[other].difference < 0.1
+
+
+def test_repeats_on_the_same_image_count_but_not_where_they_overlap_the_block(tmp_path):
+    twice = np.tile(board(1, 96), (1, 3))
+    Image.fromarray(twice).save(tmp_path / "twice.png")
+    pool = Pool([tmp_path / "twice.png"], 64, [0], 10**9)
+    [found] = pool.repeats(0, (0, 0, 64, 64))
+    assert (found.left % 96, found.top, found.difference) == (0, 0, pytest.approx(0, abs=1e-6))
+    assert found.left >= 64
+
+
+def test_a_defect_is_outvoted_and_the_pattern_kept(folder):
+    find_golden(Manifest.read(folder / "m.csv"), folder / "g", block=BLOCK)
+    table = Manifest.read(folder / "g" / "manifest.csv")
+    for number in (3, 4, 5):
+        made = opened(table.root / table.frame["reference"][number])
+        clean, seen = opened(folder / f"clean-{number}.png"), opened(folder / f"{number}.png")
+        inner = slice(24, -24)  # at the rim fewer views show the same
+        assert (made != clean)[inner, inner].mean() < 0.01
+        assert (seen != clean)[inner, inner].mean() > 0.003
+        differs = (seen != clean) & (np.indices(clean.shape).min(0) > 24) & (np.indices(clean.shape).max(0) < SIDE - 24)
+        assert (made[differs] == clean[differs]).mean() > 0.95
+
+
+def test_an_exact_copy_is_no_witness(tmp_path):
+    for name in ("one", "copy"):
+        Image.fromarray(board(2, 128)).save(tmp_path / f"{name}.png")
+    Manifest.build([{"path": f"{name}.png", "group": "b"} for name in ("one", "copy")], tmp_path).write(
+        tmp_path / "m.csv"
+    )
+    found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
+    assert (found.lacking, found.images) == (2, 2)
+    assert Manifest.read(tmp_path / "g" / "manifest.csv").frame["reference"].eq("").all()
+    assert "golden images for 0 of 2 images" in list(found.lines())
+
+
+@pytest.mark.parametrize("among", ["board", "training"])
+def test_golden_images_show_only_what_their_split_may_see(tmp_path, among):
+    """Every image has a grey of its own, by which a golden image tells whom it was taken from."""
+    rows, greys = [], {}
+    for number, (group, split) in enumerate(
+        [("a", "train"), ("a", "train"), ("a", "holdout"), ("b", "train"), ("c", "val"), ("c", "val"), ("d", "test"),
+         ("", "test"), ("", "test")]
+    ):  # fmt: skip
+        greys[number] = 20 * number + 10
+        Image.new("L", (48, 48), greys[number]).save(tmp_path / f"{number}.png")
+        rows.append({"path": f"{number}.png", "group": group, "split": split})
+    Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
+    find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", among=among, block=32)
+    table = Manifest.read(tmp_path / "g" / "manifest.csv")
+    own = {0: {1}, 1: {0}, 2: {0, 1}, 3: set(), 4: {5}, 5: {4}, 6: set(), 7: {8}, 8: {7}}
+    for number, name in enumerate(table.frame["reference"]):
+        allowed = own[number] | ({0, 1, 3} - {number} if among == "training" else set())
+        shown = set(np.unique(opened(table.root / name)).tolist()) if name else set()
+        assert shown <= {greys[each] for each in allowed}
+        assert bool(shown) == bool(allowed)
+
+
+def test_voters_are_an_odd_number_of_good_ones_or_the_best_alone():
+    def chosen(*differences):
+        return [each.difference for each in voters([Repeat(0, 0, 0, each) for each in differences], 0.1)]
+
+    assert chosen(0.01, 0.02, 0.05, 0.09) == [0.01, 0.02, 0.05]
+    assert chosen(0.3, 0.5, 0.7) == [0.3]
+    assert len(chosen(*[0.01] * 12)) == 7
+
+
+def test_images_of_other_sizes_and_in_colour_are_searched_together(tmp_path):
+    panel = board(3)
+    Image.fromarray(panel[:200, :260]).save(tmp_path / "a.png")
+    Image.fromarray(panel[30:130, 40:170]).convert("RGB").save(tmp_path / "b.png")
+    pool = Pool([tmp_path / "a.png", tmp_path / "b.png"], 64, [0, 1], 10**9)
+    made = consensus(pool, 1)
+    assert made.picture.shape == (100, 130, 3)
+    assert made.repeated == made.blocks
+    assert (made.picture[..., 0] != panel[30:130, 40:170]).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: (folder / "3.png").write_bytes(b"no image"), "3.png: not an image"),
+        (lambda folder: (folder / "g").mkdir() or (folder / "g" / "x").touch(), "g: exists already"),
+    ],
+)
+def test_what_stops_it_leaves_nothing_behind(folder, ssl_pcb_cli, change, said):
+    change(folder)
+    before = sorted(folder.rglob("*"))
+    ended = ssl_pcb_cli("data", "golden", folder / "m.csv", "--out", folder / "g")
+    assert ended.code == 2
+    assert said in ended.err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_blocks_too_small_to_know_again_are_refused(folder, ssl_pcb_cli):
+    ended = ssl_pcb_cli("data", "golden", folder / "m.csv", "--out", folder / "g", "--block", 8)
+    assert (ended.code, ended.err) == (2, "ssl-pcb: error: --block 8: must be at least 16\n")
