@@ -43,7 +43,7 @@ def warn_of_other_light(objective: DefectPretext, excerpt: ArrayDataset) -> None
     if share > MOST_DIFFERENT:
         log.warning(
             "images differ from their golden images in %.0f %% of all places, where it can only learn to judge by "
-            "the image alone; take both in the same light and align them, unless the golden images were put together from "
+            "the image alone; take both in the same light and align them, unless they were put together from "
             "repeats", 100 * share,
         )  # fmt: skip
 
