@@ -4,12 +4,13 @@
 #   bash scripts/run_few_labels.sh PATH/TO/DEEPPCB [ROW...]
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is a method that has a config
-# configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or imagenet (IMAGENET names a
-# file of resnet18's weights), or tuning (the rates and augmentations of finetuning, sweeps of their own). With _context
-# behind it the network also sees what surrounds a tile, an eighth of its side on each side (exact_context,
-# scratch_context, golden_context), and with _golden before that golden images as channels beside the painted ones
-# (exact_golden_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on 2
-# cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
+# configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or found (golden images put
+# together from repeats on the same board in their place), or imagenet (IMAGENET names a file of resnet18's weights), or
+# tuning (the rates and augmentations of finetuning, sweeps of their own). With _context behind it the network also sees
+# what surrounds a tile, an eighth of its side on each side (exact_context, scratch_context, golden_context), and with
+# _golden or _found before that golden images as channels beside the painted ones (exact_golden_context,
+# exact_found_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on
+# 2 cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
 # records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 shift
@@ -40,13 +41,21 @@ if [ $# = 0 ]; then
         row=${file##*few_labels_}
         set -- "$@" "${row%.yaml}"
     done
-    set -- scratch scratch_context golden golden_context "$@" exact_context exact_golden_context
+    set -- scratch scratch_context golden golden_context "$@" found_context exact_context exact_golden_context \
+        exact_found_context
 fi
 for row in "$@"; do
-    run="$runs/$row-$size-$seed" start=${row%_context} references=()
-    common=(--data "$runs/tiles.csv" --image-size "$size" --seed "$seed")
+    run="$runs/$row-$size-$seed" start=${row%_context} references=() data="$runs/tiles.csv"
+    case "$start" in
+        *golden) references=(--references) ;;
+        *found) references=(--references) data="$runs/found/manifest.csv" ;;
+    esac
+    if [ "$data" != "$runs/tiles.csv" ] && ! [ -e "$data" ]; then
+        ssl-pcb data golden "$runs/tiles.csv" --out "$runs/found"
+    fi
+    common=(--data "$data" --image-size "$size" --seed "$seed")
     if [ "$start" != "$row" ]; then
-        common=(--data "$runs/tiles.csv" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed")
+        common=(--data "$data" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed")
     fi
     if [ "$row" = scratch ]; then
         for network in own_end maps neck; do
@@ -67,7 +76,7 @@ for row in "$@"; do
         done
         continue
     fi
-    if [ "$start" = golden ]; then
+    if [ "$start" = golden ] || [ "$start" = found ]; then
         probe_row "$run" neck none --references
         finetune_row "$run" neck none --references
         continue
@@ -77,8 +86,7 @@ for row in "$@"; do
         finetune_row "$run" maps "$IMAGENET"
         continue
     fi
-    if [ "${start%_golden}" != "$start" ]; then references=(--references); fi
-    start=${start%_golden}
+    start=${start%_golden} start=${start%_found}
     config="configs/pretrain/few_labels_$start.yaml"
     network=own_end neck=$(sed -n 's/^  neck: //p' "$config")
     if grep -q "^  - 8$" "$config"; then network=maps; fi
