@@ -17,8 +17,8 @@ PATH = click.Path(path_type=Path)
 @click.argument("manifest", type=PATH)
 @click.option("--out", type=PATH, required=True, help="New folder for the golden images and their manifest.")
 @click.option(
-    "--among", type=click.Choice(["board", "training"]), default="board", show_default=True,
-    help="Search on the image's own board, or on the training boards as well.",
+    "--library", type=PATH,
+    help="Manifest whose training images are searched too; it may be the same.  [default: the image's own board alone]",
 )  # fmt: skip
 @click.option("--block", default=128, show_default=True, help="Side of the blocks that are searched for, in pixels.")
 @click.option(
@@ -26,7 +26,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the draw.")
 @click.option("--max-pixels", default=300_000_000, show_default=True, help="Larger images are refused.")
-def golden(manifest: Path, out: Path, **options: Any) -> None:
+def golden(manifest: Path, out: Path, library: Path | None, **options: Any) -> None:
     """Put together a golden image for each image of MANIFEST from others that show the same pattern; uses no label."""
     from tqdm import tqdm
 
@@ -36,6 +36,7 @@ def golden(manifest: Path, out: Path, **options: Any) -> None:
     rows = Manifest.read(manifest)
     total = rows.frame["path"].nunique()
     with tqdm(desc="golden images", total=total, unit="image", disable=None, leave=False) as bar:
-        found = find_golden(rows, out, progress=lambda: bar.update(), **options)
+        known = None if library is None else Manifest.read(library)
+        found = find_golden(rows, out, library=known, progress=lambda: bar.update(), **options)
     for line in found.lines():
         click.echo(printable(line))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,6 @@ from ssl_pcb.data.golden.repeats import Pool
 from ssl_pcb.data.manifest import REFERENCE, Manifest
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import MAX_PIXELS, with_channels
-
-Among = Literal["board", "training"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def find_golden(
     manifest: Manifest,
     out: Path,
     *,
-    among: Among = "board",
+    library: Manifest | None = None,
     block: int = 128,
     most: int = 300,
     seed: int = 0,
@@ -67,8 +64,8 @@ def find_golden(
     Args:
         manifest: Images, and their boards.
         out: Folder to make; it must not exist or must be empty.
-        among: Search on the image's own board, or on the training boards as well; never on another validation or test
-            board, nor on other images that are kept apart.
+        library: Whose training images (all, where it has no split) are searched besides those of the image's own board;
+            validation and test images never are, but on their own board, and images that are kept apart by none.
         block: Side of the blocks that are searched for, in pixels.
         most: Images in which a pattern is searched, besides its own; drawn at random where there are more.
         seed: Of the draw.
@@ -85,17 +82,18 @@ def find_golden(
     frame = manifest.frame
     images = frame.drop_duplicates("path")[["path", "group", "split"]].reset_index(drop=True)
     paths, boards = images["path"].astype(str).tolist(), images["group"].astype(str).tolist()
+    besides = _teaching(library) if library is not None else []
     named: dict[str, str] = {}
     counted: dict[str, list[Consensus]] = {}
     with whole_folder(out) as part:
         (part / "images").mkdir()
-        for own, beside in _pools(images, among):
-            rows = [*own, *beside]
-            draw = np.random.default_rng([seed, int(own[0])])
-            shown = [number for number, row in enumerate(rows) if images["split"].iat[row] != "holdout"]
+        for own in _boards(images):
+            files = [manifest.root / paths[row] for row in own]
+            shown = [number for number, row in enumerate(own) if images["split"].iat[row] != "holdout"]
+            shown += range(len(own), len(own) + len(besides))
+            draw = np.random.default_rng([seed, own[0]])
             searched = draw.choice(shown, min(most, len(shown)), replace=False)
-            files = [manifest.root / paths[row] for row in rows]
-            pool = Pool(files, block, sorted(searched.tolist()), max_pixels)
+            pool = Pool([*files, *besides], block, sorted(searched.tolist()), max_pixels)
             for number, row in enumerate(own):
                 found = consensus(pool, number)
                 counted.setdefault(boards[row], []).append(found)
@@ -113,11 +111,16 @@ def find_golden(
     return Found(out / "manifest.csv", repeated, len(images) - len(named), len(images))
 
 
-def _pools(images: pd.DataFrame, among: Among) -> Iterator[tuple[list[int], list[int]]]:
-    """Rows of images that are searched for together, and rows of those that they are searched in besides."""
-    learning = images.index[images["split"].eq("train")]
+def _boards(images: pd.DataFrame) -> Iterator[list[int]]:
+    """Rows of the images of each board."""
     # Images of no known board may be of any, but never of another split.
     keys = images["group"].where(images["group"].ne(""), "\n" + images["split"].replace("holdout", "train"))
     for _, part in images.groupby(keys, sort=True):
-        others = learning.difference(part.index) if among == "training" else learning[:0]
-        yield part.index.tolist(), others.tolist()
+        yield part.index.tolist()
+
+
+def _teaching(library: Manifest) -> list[Path]:
+    """Files of its training images; of all, where it is not split."""
+    frame = library.frame
+    chosen = frame["split"].eq("train") if frame["split"].ne("").any() else frame["split"].eq("")
+    return [library.root / path for path in frame["path"][chosen].drop_duplicates()]

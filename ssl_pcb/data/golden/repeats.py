@@ -47,6 +47,39 @@ class Repeat:
     difference: float
 
 
+class Stack:
+    """Images of one size, in each place of which a pattern is compared."""
+
+    def __init__(self, images: Tensor) -> None:
+        """Keep ``images`` (N, H, W) and what is the same for all patterns."""
+        self.images = images
+        self._spectrum = torch.fft.rfft2(images)
+        self._sums = F.pad(images.double().square().cumsum(1).cumsum(2), (1, 0, 1, 0))
+        self._energies: dict[tuple[int, ...], Tensor] = {}
+
+    def squared_differences(self, pattern: Tensor) -> Tensor:
+        """Sum of squared differences between ``pattern`` (h, w), no larger than the images, and each place.
+
+        By the product of spectra, whose circular wrap reaches no place that lies wholly inside.
+
+        Returns:
+            (N, H - h + 1, W - w + 1).
+        """
+        (height, width), (h, w) = self.images.shape[1:], pattern.shape
+        spectrum = torch.fft.rfft2(pattern, s=(height, width)).conj().mul(2)
+        product = torch.fft.irfft2(self._spectrum * spectrum, s=(height, width))
+        apart: Tensor = self._energy(h, w) - product[:, : height - h + 1, : width - w + 1]
+        return apart.add_(pattern.square().sum()).clamp_(min=0)
+
+    def _energy(self, h: int, w: int) -> Tensor:
+        """Sum of squares in each place of h x w pixels."""
+        if (h, w) not in self._energies:
+            sums = self._sums
+            inside = sums[:, h:, w:] - sums[:, :-h, w:] - sums[:, h:, :-w] + sums[:, :-h, :-w]
+            self._energies[h, w] = inside.float()
+        return self._energies[h, w]
+
+
 class Pool:
     """Images among which a pattern is searched; all are held at coarse resolution, few at their own.
 
@@ -70,13 +103,12 @@ class Pool:
             UserError: On an image that cannot be read.
         """
         self.files, self.block, self.factor = list(files), block, max(1, block // CELLS)
-        self._searched = list(searched)
         coarse, sizes, means, squares, contents, channels = [], [], [], [], [], 1
         for file in self.files:
             picture = decode(file, max_pixels=max_pixels)
             grey = _grey(picture)
             sizes.append(picture.shape[:2])
-            contents.append(sha256(picture.tobytes()).digest())
+            contents.append(sha256(picture.tobytes()).hexdigest())
             channels = max(channels, picture.shape[2])
             means.append(grey.mean())
             squares.append(grey.square().mean())
@@ -88,11 +120,12 @@ class Pool:
         self.sizes: NDArray[np.int64] = np.array(sizes, np.int64)
         self.variance = float(torch.stack(squares).mean() - torch.stack(means).mean() ** 2)
         height, width = (max(each.shape[side] for each in coarse) for side in (0, 1))
-        self._contents = contents
+        self._contents = np.array(contents)
         self._coarse = torch.stack(
             [F.pad(each, (0, width - each.shape[1], 0, height - each.shape[0])) for each in coarse]
         )
-        self._spectrum = torch.fft.rfft2(self._coarse)
+        self._searched: NDArray[np.int64] = np.array(searched, np.int64)
+        self._elsewhere = Stack(self._coarse[self._searched])
 
     def pixels(self, image: int) -> Image8:
         """(H, W, C) of one image, in colour if any of them is."""
@@ -111,32 +144,38 @@ class Pool:
         x2, y2 = min(width, box[2] + margin), min(height, box[3] + margin)
         pattern = _grey(self.pixels(image)[y1:y2, x1:x2])
         found = []
-        for other, x, y in self._candidates(image, (x1, y1, x2, y2)):
+        for _, other, x, y in sorted(self._candidates(image, (x1, y1, x2, y2)))[:REFINED]:
             left, top, difference = self._refined(other, x, y, pattern)
             found.append(Repeat(other, left + box[0] - x1, top + box[1] - y1, difference))
         return sorted(found, key=lambda each: each.difference)
 
-    def _candidates(self, image: int, box: tuple[int, int, int, int]) -> Iterator[tuple[int, int, int]]:
-        """Image, left and top, in pixels, of the most alike place of each of the most alike images."""
+    def _candidates(self, image: int, box: tuple[int, int, int, int]) -> Iterator[tuple[float, int, int, int]]:
+        """Difference, image, left and top, in pixels, of the most alike place of each image."""
         x1, y1, x2, y2 = (side // self.factor for side in box)
         pattern = self._coarse[image, y1:y2, x1:x2]
         height, width = pattern.shape
         if not height or not width:
             return
-        others = [each for each in self._searched if self._contents[each] != self._contents[image]]
-        numbers = [*others, image]
-        apart = squared_differences(self._coarse[numbers], self._spectrum[numbers], pattern)
-        sides = (box[3] - box[1], box[2] - box[0])
-        rows, columns = ((self.sizes[numbers] - sides) // self.factor).T  # last place that lies inside each image
-        outside = torch.arange(apart.shape[1])[None, :, None] > torch.from_numpy(rows)[:, None, None]
-        outside = outside | (torch.arange(apart.shape[2])[None, None] > torch.from_numpy(columns)[:, None, None])
-        apart = apart.masked_fill(outside, torch.inf)
-        apart[-1, max(0, y1 - height + 1) : y1 + height, max(0, x1 - width + 1) : x1 + width] = torch.inf
-        least, places = apart.flatten(1).min(1)
-        for at in least.argsort()[:REFINED].tolist():
-            if least[at] < torch.inf:
-                top, left = divmod(int(places[at]), apart.shape[2])
-                yield numbers[at], left * self.factor, top * self.factor
+        for numbers, stack in (
+            (self._searched, self._elsewhere),
+            (np.array([image]), Stack(self._coarse[image : image + 1])),
+        ):
+            apart = stack.squared_differences(pattern)
+            if stack is self._elsewhere:
+                apart[torch.from_numpy(self._contents[numbers] == self._contents[image])] = torch.inf
+            else:
+                apart[:, max(0, y1 - height + 1) : y1 + height, max(0, x1 - width + 1) : x1 + width] = torch.inf
+            room = (self.sizes[numbers] - (box[3] - box[1], box[2] - box[0])) // self.factor
+            for axis in (1, 2):  # the last place that lies inside each image
+                last = torch.from_numpy(room[:, axis - 1])
+                if int(last.min()) < apart.shape[axis] - 1:
+                    beyond = torch.arange(apart.shape[axis]) > last[:, None]
+                    apart.masked_fill_(beyond[:, :, None] if axis == 1 else beyond[:, None], torch.inf)
+            least, places = apart.flatten(1).min(1)
+            for number, difference, place in zip(numbers.tolist(), least.tolist(), places.tolist(), strict=True):
+                if difference < torch.inf:
+                    top, left = divmod(place, apart.shape[2])
+                    yield difference, number, left * self.factor, top * self.factor
 
     def _refined(self, image: int, left: int, top: int, pattern: Tensor) -> tuple[int, int, float]:
         """The most alike place within a coarse cell of ``left`` and ``top``, and its mean squared difference."""
@@ -145,30 +184,9 @@ class Pool:
             max(0, min(at - slack, most - side)) for at, most, side in ((top, rows, height), (left, columns, width))
         )
         window = _grey(self.pixels(image)[y1 : top + slack + height, x1 : left + slack + width])[None]
-        apart = squared_differences(window, torch.fft.rfft2(window), pattern)[0]
+        apart = Stack(window).squared_differences(pattern)[0]
         y, x = divmod(int(apart.argmin()), apart.shape[1])
         return int(x1 + x), int(y1 + y), float(apart.min()) / pattern.numel()
-
-
-def squared_differences(images: Tensor, spectrum: Tensor, pattern: Tensor) -> Tensor:
-    """Sum of squared differences between a pattern and each place of each image.
-
-    By the product of spectra, whose circular wrap reaches no place that lies wholly inside.
-
-    Args:
-        images: (N, H, W).
-        spectrum: Their ``rfft2``.
-        pattern: (h, w), no larger.
-
-    Returns:
-        (N, H - h + 1, W - w + 1).
-    """
-    (height, width), (h, w) = images.shape[1:], pattern.shape
-    product = torch.fft.irfft2(spectrum * torch.fft.rfft2(pattern, s=(height, width)).conj(), s=(height, width))
-    sums = F.pad(images.double().square().cumsum(1).cumsum(2), (1, 0, 1, 0))
-    there = (sums[:, h:, w:] - sums[:, :-h, w:] - sums[:, h:, :-w] + sums[:, :-h, :-w]).float()
-    apart: Tensor = there - 2 * product[:, : height - h + 1, : width - w + 1] + pattern.square().sum()
-    return apart.clamp(min=0)
 
 
 def _grey(picture: Image8) -> Tensor:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ssl_pcb.data.golden.consensus import consensus, voters
 from ssl_pcb.data.golden.find import find_golden
-from ssl_pcb.data.golden.repeats import Pool, Repeat, squared_differences
+from ssl_pcb.data.golden.repeats import Pool, Repeat, Stack
 from ssl_pcb.data.manifest import Manifest
 
 SIDE, BLOCK = 160, 64
@@ -51,7 +51,7 @@ def test_squared_differences_are_those_of_a_naive_search(shape):
     rng = torch.Generator().manual_seed(0)
     images = torch.rand(2, 7, 9, generator=rng)
     pattern = torch.rand(*shape, generator=rng)
-    found = squared_differences(images, torch.fft.rfft2(images), pattern)
+    found = Stack(images).squared_differences(pattern)
     h, w = shape
     wanted = torch.stack(
         [
@@ -106,8 +106,8 @@ def test_an_exact_copy_is_no_witness(tmp_path):
     assert "golden images for 0 of 2 images" in list(found.lines())
 
 
-@pytest.mark.parametrize("among", ["board", "training"])
-def test_golden_images_show_only_what_their_split_may_see(tmp_path, among):
+@pytest.mark.parametrize("searched", ["board", "library"])
+def test_golden_images_show_only_what_their_split_may_see(tmp_path, searched):
     """Every image has a grey of its own, by which a golden image tells whom it was taken from."""
     rows, greys = [], {}
     for number, (group, split) in enumerate(
@@ -118,11 +118,12 @@ def test_golden_images_show_only_what_their_split_may_see(tmp_path, among):
         Image.new("L", (48, 48), greys[number]).save(tmp_path / f"{number}.png")
         rows.append({"path": f"{number}.png", "group": group, "split": split})
     Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
-    find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", among=among, block=32)
+    manifest = Manifest.read(tmp_path / "m.csv")
+    find_golden(manifest, tmp_path / "g", library=manifest if searched == "library" else None, block=32)
     table = Manifest.read(tmp_path / "g" / "manifest.csv")
     own = {0: {1}, 1: {0}, 2: {0, 1}, 3: set(), 4: {5}, 5: {4}, 6: set(), 7: {8}, 8: {7}}
     for number, name in enumerate(table.frame["reference"]):
-        allowed = own[number] | ({0, 1, 3} - {number} if among == "training" else set())
+        allowed = own[number] | ({0, 1, 3} - {number} if searched == "library" else set())
         shown = set(np.unique(opened(table.root / name)).tolist()) if name else set()
         assert shown <= {greys[each] for each in allowed}
         assert bool(shown) == bool(allowed)
