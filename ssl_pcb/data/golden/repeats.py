@@ -156,26 +156,26 @@ class Pool:
         height, width = pattern.shape
         if not height or not width:
             return
-        for numbers, stack in (
-            (self._searched, self._elsewhere),
-            (np.array([image]), Stack(self._coarse[image : image + 1])),
-        ):
-            apart = stack.squared_differences(pattern)
-            if stack is self._elsewhere:
-                apart[torch.from_numpy(self._contents[numbers] == self._contents[image])] = torch.inf
-            else:
-                apart[:, max(0, y1 - height + 1) : y1 + height, max(0, x1 - width + 1) : x1 + width] = torch.inf
-            room = (self.sizes[numbers] - (box[3] - box[1], box[2] - box[0])) // self.factor
-            for axis in (1, 2):  # the last place that lies inside each image
-                last = torch.from_numpy(room[:, axis - 1])
-                if int(last.min()) < apart.shape[axis] - 1:
-                    beyond = torch.arange(apart.shape[axis]) > last[:, None]
-                    apart.masked_fill_(beyond[:, :, None] if axis == 1 else beyond[:, None], torch.inf)
-            least, places = apart.flatten(1).min(1)
+        apart = self._elsewhere.squared_differences(pattern)
+        apart[torch.from_numpy(self._contents[self._searched] == self._contents[image])] = torch.inf
+        own = Stack(self._coarse[image : image + 1]).squared_differences(pattern)
+        own[:, max(0, y1 - height + 1) : y1 + height, max(0, x1 - width + 1) : x1 + width] = torch.inf
+        sides = (box[3] - box[1], box[2] - box[0])
+        for numbers, each in ((self._searched, apart), (np.array([image]), own)):
+            self._leave_out_beyond(each, numbers, sides)
+            least, places = each.flatten(1).min(1)
             for number, difference, place in zip(numbers.tolist(), least.tolist(), places.tolist(), strict=True):
                 if difference < torch.inf:
-                    top, left = divmod(place, apart.shape[2])
+                    top, left = divmod(place, each.shape[2])
                     yield difference, number, left * self.factor, top * self.factor
+
+    def _leave_out_beyond(self, apart: Tensor, images: NDArray[np.int64], sides: tuple[int, int]) -> None:
+        """Places where a pattern of ``sides`` pixels would stick out: images may be smaller than the largest."""
+        last = torch.from_numpy((self.sizes[images] - sides) // self.factor)
+        for axis in (1, 2):
+            if int(last[:, axis - 1].min()) < apart.shape[axis] - 1:
+                beyond = torch.arange(apart.shape[axis]) > last[:, axis - 1, None]
+                apart.masked_fill_(beyond.unsqueeze(3 - axis), torch.inf)
 
     def _refined(self, image: int, left: int, top: int, pattern: Tensor) -> tuple[int, int, float]:
         """The most alike place within a coarse cell of ``left`` and ``top``, and its mean squared difference."""
