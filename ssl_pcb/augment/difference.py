@@ -52,7 +52,8 @@ def different(images: Tensor, references: Tensor) -> Tensor:
     """
     apart = difference(images, references) >= DIFFERENT
     reach = images.shape[-1] // 4
-    share = F.avg_pool2d(apart.float(), 2 * reach + 1, 1, reach, count_include_pad=False)
+    rows = F.avg_pool2d(apart.float(), (2 * reach + 1, 1), 1, (reach, 0), count_include_pad=False)
+    share = F.avg_pool2d(rows, (1, 2 * reach + 1), 1, (0, reach), count_include_pad=False)
     return apart & (share < ELSEWHERE)
 
 
