@@ -90,10 +90,10 @@ def find_golden(
         for own in _boards(images):
             files = [manifest.root / paths[row] for row in own]
             shown = [number for number, row in enumerate(own) if images["split"].iat[row] != "holdout"]
-            shown += range(len(own), len(own) + len(besides))
-            draw = np.random.default_rng([seed, own[0]])
-            searched = draw.choice(shown, min(most, len(shown)), replace=False)
-            pool = Pool([*files, *besides], block, sorted(searched.tolist()), max_pixels)
+            some = _drawn(len(shown) + len(besides), most, [seed, own[0]])
+            further = [besides[each - len(shown)] for each in some if each >= len(shown)]
+            searched = [shown[each] for each in some if each < len(shown)] + [len(own) + n for n in range(len(further))]
+            pool = Pool([*files, *further], block, searched, max_pixels)
             for number, row in enumerate(own):
                 found = consensus(pool, number)
                 counted.setdefault(boards[row], []).append(found)
@@ -117,6 +117,12 @@ def _boards(images: pd.DataFrame) -> Iterator[list[int]]:
     keys = images["group"].where(images["group"].ne(""), "\n" + images["split"].replace("holdout", "train"))
     for _, part in images.groupby(keys, sort=True):
         yield part.index.tolist()
+
+
+def _drawn(count: int, most: int, seed: list[int]) -> list[int]:
+    """At most so many of the numbers below ``count``, in their order."""
+    found: list[int] = np.random.default_rng(seed).choice(count, min(most, count), replace=False).tolist()
+    return sorted(found)
 
 
 def _teaching(library: Manifest) -> list[Path]:

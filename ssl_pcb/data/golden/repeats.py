@@ -173,7 +173,7 @@ class Pool:
         """Places where a pattern of ``sides`` pixels would stick out: images may be smaller than the largest."""
         last = torch.from_numpy((self.sizes[images] - sides) // self.factor)
         for axis in (1, 2):
-            if int(last[:, axis - 1].min()) < apart.shape[axis] - 1:
+            if (last[:, axis - 1] < apart.shape[axis] - 1).any():
                 beyond = torch.arange(apart.shape[axis]) > last[:, axis - 1, None]
                 apart.masked_fill_(beyond.unsqueeze(3 - axis), torch.inf)
 

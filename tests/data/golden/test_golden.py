@@ -6,10 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
+from ssl_pcb.data.golden import repeats
 from ssl_pcb.data.golden.consensus import consensus, voters
 from ssl_pcb.data.golden.find import find_golden
 from ssl_pcb.data.golden.repeats import Pool, Repeat, Stack
 from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.imaging.decode import decode as decode_file
 
 SIDE, BLOCK = 160, 64
 
@@ -168,3 +170,32 @@ def test_what_stops_it_leaves_nothing_behind(folder, ssl_pcb_cli, change, said):
 def test_blocks_too_small_to_know_again_are_refused(folder, ssl_pcb_cli):
     ended = ssl_pcb_cli("data", "golden", folder / "m.csv", "--out", folder / "g", "--block", 8)
     assert (ended.code, ended.err) == (2, "ssl-pcb: error: --block 8: must be at least 16\n")
+
+
+def test_of_a_large_library_so_many_images_are_read_as_are_searched(tmp_path, monkeypatch):
+    for number in range(21):
+        Image.fromarray(board(number, 48)).save(tmp_path / f"{number}.png")
+    library = [{"path": f"{number}.png", "group": "old", "split": "train"} for number in range(20)]
+    Manifest.build(library, tmp_path).write(tmp_path / "library.csv")
+    Manifest.build([{"path": "20.png", "group": "new", "split": "test"}], tmp_path).write(tmp_path / "new.csv")
+    read = set()
+
+    def decode(file, **limits):
+        read.add(file.name)
+        return decode_file(file, **limits)
+
+    monkeypatch.setattr(repeats, "decode", decode)
+    library = Manifest.read(tmp_path / "library.csv")
+    found = find_golden(Manifest.read(tmp_path / "new.csv"), tmp_path / "g", library=library, most=5, block=48)
+    assert "20.png" in read
+    assert 4 <= len(read) - 1 <= 5  # the new image's own board counts among those that are searched
+    assert found.lacking == 0
+
+
+def test_a_board_that_is_all_kept_apart_has_no_golden_images(tmp_path):
+    for number in range(2):
+        Image.fromarray(board(number, 96)).save(tmp_path / f"{number}.png")
+    rows = [{"path": f"{number}.png", "group": "a", "split": "holdout"} for number in range(2)]
+    Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
+    found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", block=96)
+    assert (found.lacking, found.images) == (2, 2)
