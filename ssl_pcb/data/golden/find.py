@@ -83,6 +83,9 @@ def find_golden(
     images = frame.drop_duplicates("path")[["path", "group", "split"]].reset_index(drop=True)
     paths, boards = images["path"].astype(str).tolist(), images["group"].astype(str).tolist()
     besides = _teaching(library) if library is not None else []
+    if not paths or (library is not None and not besides):
+        lacking = "the manifest names no image" if not paths else "the library has no training image"
+        raise UserError(f"{lacking}; see 'ssl-pcb data split', or name another")
     named: dict[str, str] = {}
     counted: dict[str, list[Consensus]] = {}
     with whole_folder(out) as part:

@@ -167,6 +167,19 @@ def test_what_stops_it_leaves_nothing_behind(folder, ssl_pcb_cli, change, said):
     assert sorted(folder.rglob("*")) == before
 
 
+def test_a_library_without_training_images_and_a_manifest_without_any_are_refused(folder, ssl_pcb_cli):
+    rows = [{"path": "0.png", "group": "a", "split": "val"}]
+    Manifest.build(rows, folder).write(folder / "val.csv")
+    (folder / "none.csv").write_text("path\n")
+    asked = ("data", "golden", folder / "m.csv", "--out", folder / "g")
+    ended = ssl_pcb_cli(*asked, "--library", folder / "val.csv")
+    assert (ended.code, (folder / "g").exists()) == (2, False)
+    assert "the library has no training image" in ended.err
+    ended = ssl_pcb_cli("data", "golden", folder / "none.csv", "--out", folder / "g")
+    assert (ended.code, (folder / "g").exists()) == (2, False)
+    assert "the manifest names no image" in ended.err
+
+
 def test_blocks_too_small_to_know_again_are_refused(folder, ssl_pcb_cli):
     ended = ssl_pcb_cli("data", "golden", folder / "m.csv", "--out", folder / "g", "--block", 8)
     assert (ended.code, ended.err) == (2, "ssl-pcb: error: --block 8: must be at least 16\n")
