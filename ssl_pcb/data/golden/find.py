@@ -16,6 +16,9 @@ from ssl_pcb.data.manifest import REFERENCE, Manifest
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import MAX_PIXELS, with_channels
 
+KEPT_APART = ("val", "test", "holdout")
+"""Splits that no library may show to the others, whatever it says of their images."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -82,7 +85,8 @@ def find_golden(
     frame = manifest.frame
     images = frame.drop_duplicates("path")[["path", "group", "split"]].reset_index(drop=True)
     paths, boards = images["path"].astype(str).tolist(), images["group"].astype(str).tolist()
-    besides = _teaching(library) if library is not None else []
+    kept_apart = {(manifest.root / path).resolve() for path in frame["path"][frame["split"].isin(KEPT_APART)]}
+    besides = [file for file in _teaching(library) if file.resolve() not in kept_apart] if library is not None else []
     if not paths or (library is not None and not besides):
         lacking = "the manifest names no image" if not paths else "the library has no training image"
         raise UserError(f"{lacking}; see 'ssl-pcb data split', or name another")

@@ -185,6 +185,19 @@ def test_blocks_too_small_to_know_again_are_refused(folder, ssl_pcb_cli):
     assert (ended.code, ended.err) == (2, "ssl-pcb: error: --block 8: must be at least 16\n")
 
 
+def test_a_library_that_says_nothing_of_splits_does_not_undo_those_of_the_manifest(tmp_path):
+    rows = []
+    for number, split in enumerate(["train", "val", "test", "holdout", "train"]):
+        Image.new("L", (48, 48), 20 + 40 * number).save(tmp_path / f"{number}.png")
+        rows.append({"path": f"{number}.png", "group": f"g{number}", "split": split})
+    Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
+    library = Manifest.build([{"path": row["path"]} for row in rows], tmp_path)
+    find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", library=library, block=48)
+    table = Manifest.read(tmp_path / "g" / "manifest.csv")
+    for name in table.frame["reference"]:
+        assert set(np.unique(opened(table.root / name)).tolist()) <= {20, 180}
+
+
 def test_of_a_large_library_so_many_images_are_read_as_are_searched(tmp_path, monkeypatch):
     for number in range(21):
         Image.fromarray(board(number, 48)).save(tmp_path / f"{number}.png")
