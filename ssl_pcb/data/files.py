@@ -51,6 +51,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise UserError(f"{path}: exists already and is not an empty folder; name a new one")
+    path = path.resolve()  # of a link, what it leads to
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f"{path.name}.part-", dir=path.parent))

@@ -213,13 +213,16 @@ def _compatible(config: BackboneConfig, samples: Samples, roots: set[Path]) -> t
 
     A network that sees images alone may have learned where golden images only said what is alike.
     """
+
+    def learned_from_them(record: dict[str, Any]) -> bool:
+        known = [record.get("data", {}).get("images_fingerprint")]
+        if record["backbone"]["channels"] == samples.channels:
+            known.append(record.get("data", {}).get("images_alone_fingerprint"))
+        return images in known
+
     images = samples.fingerprint(labels=False)
     wanted = describe_backbone(config, samples.channels)
-    on_it = [
-        (ended, run, record)
-        for ended, run, record in _pretrainings(roots)
-        if images in (record.get("data", {}).get(f"images_{which}fingerprint") for which in ("", "alone_"))
-    ]
+    on_it = [(ended, run, record) for ended, run, record in _pretrainings(roots) if learned_from_them(record)]
     found = [(ended, run) for ended, run, record in on_it if (BEFORE | record["backbone"]) == wanted]
     return found, [(ended, run) for ended, run, _ in on_it]
 

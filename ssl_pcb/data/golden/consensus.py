@@ -13,6 +13,9 @@ from ssl_pcb.imaging.tiling import tile_grid
 VOTES = 7
 """Repeats whose median is taken, at most."""
 
+MAJORITY = 3
+"""Repeats from which on a defect that one of them shows is outvoted."""
+
 ALIKE = 0.2
 """Mean squared difference, as a share of the images' variance, up to which a place counts as a repeat."""
 
@@ -23,7 +26,7 @@ class Consensus(NamedTuple):
     Attributes:
         picture: (H, W, C) uint8, or ``None`` where a block is repeated nowhere at all.
         blocks: Blocks of the image.
-        repeated: Those with a repeat that counts as one; the others show the most alike place there is.
+        repeated: Those with as many repeats as make a majority; the others show the most alike places there are.
     """
 
     picture: Image8 | None
@@ -34,8 +37,8 @@ class Consensus(NamedTuple):
 def consensus(pool: Pool, image: int) -> Consensus:
     """The golden image of one image of ``pool``.
 
-    A defect that a repeat shows is outvoted by the others: the median of an odd number of them is taken, pixel by
-    pixel.
+    A defect that a repeat shows is outvoted by the others, where there are at least two: the median of an odd number of
+    them is taken, pixel by pixel.
     """
     pixels = pool.pixels(image)
     made, repeated = np.empty_like(pixels), 0
@@ -44,7 +47,7 @@ def consensus(pool: Pool, image: int) -> Consensus:
         found = pool.repeats(image, box)
         if not found:
             return Consensus(None, len(blocks), 0)
-        repeated += found[0].difference <= ALIKE * pool.variance
+        repeated += sum(each.difference <= ALIKE * pool.variance for each in found) >= MAJORITY
         width, height = box[2] - box[0], box[3] - box[1]
         shown = [
             pool.pixels(each.image)[each.top : each.top + height, each.left : each.left + width]
@@ -55,6 +58,6 @@ def consensus(pool: Pool, image: int) -> Consensus:
 
 
 def voters(found: list[Repeat], alike: float) -> list[Repeat]:
-    """An odd number of repeats, the most alike ones: without a good one the best alone."""
+    """An odd number of repeats: the good ones, and others no worse than twice the best."""
     good = [each for each in found if each.difference <= max(alike, 2 * found[0].difference)][:VOTES]
     return good[: len(good) - 1 + len(good) % 2]

@@ -1,23 +1,32 @@
-"""Golden images for a manifest that names none."""
+"""Golden images put together for a manifest, from repeats of what its images show."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.files import whole_folder
-from ssl_pcb.data.golden.consensus import Consensus, consensus
+from ssl_pcb.data.golden.consensus import MAJORITY, Consensus, consensus
 from ssl_pcb.data.golden.repeats import Pool
-from ssl_pcb.data.manifest import REFERENCE, Manifest
+from ssl_pcb.data.manifest import PSEUDO_GROUP, REFERENCE, Manifest
+from ssl_pcb.data.resolve import resolve
 from ssl_pcb.errors import UserError
-from ssl_pcb.imaging.decode import MAX_PIXELS, with_channels
+from ssl_pcb.imaging.decode import MAX_PIXELS, probe, with_channels
 
 KEPT_APART = ("val", "test", "holdout")
 """Splits that no library may show to the others, whatever it says of their images."""
+
+NAMED = 3
+"""Images that a line names at most."""
+
+TABLE = "golden.csv"
+MEND = "images show one board ('data import --group-from'), or name more of them with --library"
 
 
 @dataclass(frozen=True)
@@ -26,27 +35,39 @@ class Found:
 
     Attributes:
         manifest: File of the manifest that names the golden images.
-        repeated: By board, the share of its images' blocks that are repeated.
-        lacking: Images for which there is none.
-        images: All.
+        table: Columns path, group, split, blocks and repeated, a row an image.
+        lacking: Images that are repeated nowhere at all and therefore not in the manifest.
+        replaced: Rows that named another golden image.
     """
 
     manifest: Path
-    repeated: dict[str, float]
-    lacking: int
-    images: int
+    table: pd.DataFrame
+    lacking: list[str]
+    replaced: int
 
     def lines(self) -> Iterator[str]:
         """For people."""
         yield f"manifest: {self.manifest}"
-        yield f"golden images for {self.images - self.lacking:,} of {self.images:,} images"
-        yield "share of their blocks that is repeated elsewhere, by board:"
-        for board, share in sorted(self.repeated.items(), key=lambda each: each[1]):
-            yield f"  {board or '(no board)'}: {share:.0%}"
-        yield (
-            "where a pattern is repeated nowhere the golden image shows the most alike one, which is no witness: learn "
-            "with 'ssl-pcb pretrain --references', which tells the two apart"
-        )
+        images = len(self.table) + len(self.lacking)
+        yield f"golden images for {len(self.table):,} of {images:,} images (each in {self.manifest.parent / TABLE})"
+        if self.lacking:
+            more = ", ..." if len(self.lacking) > NAMED else ""
+            yield (
+                f"left out of the manifest, for nothing is repeated: {', '.join(self.lacking[:NAMED])}{more}; "
+                f"say which {MEND}"
+            )
+        if self.replaced:
+            yield f"{self.replaced:,} rows named another golden image, which these replace"
+        if self.table["split"].eq("").all():
+            yield "not split yet: split first, so that no golden image shows what is to be kept apart"
+        yield f"share of the blocks that {MAJORITY} other places repeat, by board:"
+        for board, part in self.table.groupby("group"):
+            yield f"  {str(board) or '(no board)'}: {part['repeated'].sum() / part['blocks'].sum():.0%}"
+        if self.table["repeated"].sum() < self.table["blocks"].sum():
+            yield (
+                "elsewhere the golden image shows what is most alike, which may have a defect of its own or another "
+                "pattern: learn what to make of it with 'ssl-pcb pretrain --references'"
+            )
 
 
 def find_golden(
@@ -62,68 +83,82 @@ def find_golden(
 ) -> Found:
     """Put together a golden image for each image of ``manifest`` from others that show the same pattern.
 
-    Writes ``images/<number>.png`` and ``manifest.csv``, whose column ``reference`` names them. No label is used.
+    Writes ``images/<number>.png``, ``golden.csv`` (how much of each is repeated) and ``manifest.csv``, whose column
+    ``reference`` names them. No label is used.
 
     Args:
         manifest: Images, and their boards.
         out: Folder to make; it must not exist or must be empty.
         library: Whose training images (all, where it has no split) are searched besides those of the image's own board;
             validation and test images never are, but on their own board, and images that are kept apart by none.
-        block: Side of the blocks that are searched for, in pixels.
-        most: Images in which a pattern is searched, besides its own; drawn at random where there are more.
+        block: Side of the blocks that are searched for, in pixels; at most a third of the images' shorter side.
+        most: Images in which a pattern is searched, besides its own: of its board, then of the library; drawn at random
+            where there are more.
         seed: Of the draw.
         max_pixels: Refuse larger images.
         progress: Called after each image.
 
     Raises:
-        UserError: On an image that cannot be read, values out of range, or if ``out`` has something in it or cannot be
-            written.
+        UserError: On an image that cannot be read, values out of range, if nothing is repeated, or if ``out`` has
+            something in it or cannot be written.
     """
     for name, value, least in (("--block", block, 16), ("--most", most, 1)):
         if value < least:
             raise UserError(f"{name} {value}: must be at least {least}")
     frame = manifest.frame
     images = frame.drop_duplicates("path")[["path", "group", "split"]].reset_index(drop=True)
-    paths, boards = images["path"].astype(str).tolist(), images["group"].astype(str).tolist()
-    kept_apart = {(manifest.root / path).resolve() for path in frame["path"][frame["split"].isin(KEPT_APART)]}
-    besides = [file for file in _teaching(library) if file.resolve() not in kept_apart] if library is not None else []
-    if not paths or (library is not None and not besides):
-        lacking = "the manifest names no image" if not paths else "the library has no training image"
-        raise UserError(f"{lacking}; see 'ssl-pcb data split', or name another")
-    named: dict[str, str] = {}
-    counted: dict[str, list[Consensus]] = {}
+    if not len(images):
+        raise UserError("the manifest names no image; name another")
+    depth = _bit_depth(manifest, max_pixels)
+    besides = _teaching(library, manifest) if library is not None else []
+    made: dict[int, Consensus] = {}
     with whole_folder(out) as part:
         (part / "images").mkdir()
         for own in _boards(images):
-            files = [manifest.root / paths[row] for row in own]
-            shown = [number for number, row in enumerate(own) if images["split"].iat[row] != "holdout"]
-            some = _drawn(len(shown) + len(besides), most, [seed, own[0]])
-            further = [besides[each - len(shown)] for each in some if each >= len(shown)]
-            searched = [shown[each] for each in some if each < len(shown)] + [len(own) + n for n in range(len(further))]
-            pool = Pool([*files, *further], block, searched, max_pixels)
+            files, searched = _pool(images.loc[own], manifest.root, besides, most, [seed, own[0]])
+            pool = Pool(files, block, searched, bit_depth=depth, max_pixels=max_pixels)
             for number, row in enumerate(own):
                 found = consensus(pool, number)
-                counted.setdefault(boards[row], []).append(found)
                 if found.picture is not None:
-                    named[paths[row]] = f"images/{row:06d}.png"
-                    with_channels(found.picture, found.picture.shape[2]).save(part / named[paths[row]])
+                    with_channels(found.picture, pool.channels[number]).save(part / _name(row))
+                    made[row] = found._replace(picture=None)
                 if progress:
                     progress()
-        golden = [str(part.resolve() / named[path]) if path in named else "" for path in frame["path"]]
-        Manifest(frame.assign(**{REFERENCE: golden}), manifest.root).write(part / "manifest.csv")
-    repeated = {
-        board: sum(each.repeated for each in found) / sum(each.blocks for each in found)
-        for board, found in counted.items()
-    }
-    return Found(out / "manifest.csv", repeated, len(images) - len(named), len(images))
+        if not made:
+            raise UserError(f"nothing that an image shows is repeated on another of its board; say which {MEND}")
+        table = images.loc[sorted(made)]
+        table = table.assign(blocks=[made[row].blocks for row in table.index],
+                             repeated=[made[row].repeated for row in table.index])  # fmt: skip
+        table.to_csv(part / TABLE, index=False, lineterminator="\n")
+        golden = {images["path"].iat[row]: str(part.resolve() / _name(row)) for row in made}
+        replaced = int(frame[REFERENCE].ne("").sum()) if REFERENCE in frame else 0
+        named = Manifest(frame.assign(**{REFERENCE: frame["path"].map(golden)}), manifest.root)
+        named.select(named.frame[REFERENCE].notna()).write(part / "manifest.csv")
+    lacking = images["path"].drop(list(made)).tolist()
+    return Found(out / "manifest.csv", table, lacking, replaced)
 
 
-def _boards(images: pd.DataFrame) -> Iterator[list[int]]:
-    """Rows of the images of each board."""
-    # Images of no known board may be of any, but never of another split.
-    keys = images["group"].where(images["group"].ne(""), "\n" + images["split"].replace("holdout", "train"))
-    for _, part in images.groupby(keys, sort=True):
-        yield part.index.tolist()
+def _name(row: int) -> str:
+    return f"images/{row:06d}.png"
+
+
+def _bit_depth(manifest: Manifest, max_pixels: int) -> int:
+    """As training will resolve it, so that golden images are as bright as their images."""
+    infos = {path: probe(manifest.root / path, max_pixels) for path in manifest.frame["path"].unique()}
+    found = resolve(DataConfig(channels=1, max_pixels=max_pixels), manifest, infos).bit_depth
+    assert found != "auto"
+    return found
+
+
+def _pool(
+    own: pd.DataFrame, root: Path, besides: list[Path], most: int, seed: list[int]
+) -> tuple[list[Path], list[int]]:
+    """Files of a board's images and of those of the library that are searched too; numbers of all that are searched."""
+    shown = np.flatnonzero(own["split"].ne("holdout")).tolist()
+    chosen = [shown[each] for each in _drawn(len(shown), most, seed)]
+    further = [besides[each] for each in _drawn(len(besides), most - len(chosen), seed)]
+    files = [*(root / path for path in own["path"]), *further]
+    return files, [*chosen, *range(len(own), len(files))]
 
 
 def _drawn(count: int, most: int, seed: list[int]) -> list[int]:
@@ -132,8 +167,42 @@ def _drawn(count: int, most: int, seed: list[int]) -> list[int]:
     return sorted(found)
 
 
-def _teaching(library: Manifest) -> list[Path]:
-    """Files of its training images; of all, where it is not split."""
-    frame = library.frame
-    chosen = frame["split"].eq("train") if frame["split"].ne("").any() else frame["split"].eq("")
-    return [library.root / path for path in frame["path"][chosen].drop_duplicates()]
+def _boards(images: pd.DataFrame) -> Iterator[list[int]]:
+    """Rows of the images of each board."""
+    unknown = images["group"].eq("") | images["group"].str.startswith(PSEUDO_GROUP)
+    # Images of no known board may be of any, but never of another split.
+    keys = images["group"].mask(unknown, "\n" + images["split"].replace("holdout", "train"))
+    for _, part in images.groupby(keys, sort=True):
+        yield part.index.tolist()
+
+
+def _teaching(library: Manifest, manifest: Manifest) -> list[Path]:
+    """Files of the library's training images, but for what the manifest keeps apart, under whatever name.
+
+    Raises:
+        UserError: If there are none.
+    """
+    kept_apart = {_content(manifest.root / path) for path in _paths(manifest, manifest.frame["split"].isin(KEPT_APART))}
+    splits = library.frame["split"]
+    listed = _paths(library, splits.eq("train") if splits.ne("").any() else splits.eq(""))
+    found = [library.root / path for path in listed if _content(library.root / path) not in kept_apart]
+    if not found:
+        raise UserError("the library has no training image; see 'ssl-pcb data split', or name another")
+    return found
+
+
+def _paths(manifest: Manifest, rows: pd.Series[bool]) -> list[str]:
+    return manifest.frame["path"][rows].drop_duplicates().tolist()
+
+
+def _content(file: Path) -> str:
+    """What tells a file's content from any other.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        with file.open("rb") as opened:
+            return file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror or error})") from None

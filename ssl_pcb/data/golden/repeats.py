@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_pcb.imaging.decode import decode
+from ssl_pcb.imaging.decode import decode, probe
 from ssl_pcb.imaging.orientation import Image8
 
 CELLS = 16
@@ -28,6 +28,12 @@ REFINED = 12
 
 DECODED_BYTES = 256 << 20
 """Decoded images that are kept."""
+
+SHAPES = 16
+"""Shapes of patterns whose energies are kept: an image's blocks have nine."""
+
+LARGEST = 3
+"""Blocks along an image's shorter side, at least: what is as large as the image lies in no other that is moved."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Stack:
     def _energy(self, h: int, w: int) -> Tensor:
         """Sum of squares in each place of h x w pixels."""
         if (h, w) not in self._energies:
+            if len(self._energies) == SHAPES:
+                self._energies.clear()
             sums = self._sums
             inside = sums[:, h:, w:] - sums[:, :-h, w:] - sums[:, h:, :-w] + sums[:, :-h, :-w]
             self._energies[h, w] = inside.float()
@@ -86,45 +94,54 @@ class Pool:
     Attributes:
         files: Of the images.
         sizes: (N, 2) height and width.
+        channels: (N,) of each file, 1 or 3.
         block: Side of a block, in pixels.
         variance: Of the greys of all images, each in 0 to 1.
     """
 
-    def __init__(self, files: Sequence[Path], block: int, searched: Sequence[int], max_pixels: int) -> None:
+    def __init__(
+        self, files: Sequence[Path], block: int, searched: Sequence[int], *, bit_depth: int, max_pixels: int
+    ) -> None:
         """Read all ``files``.
 
         Args:
             files: Of the images.
-            block: Side of a block, in pixels.
-            searched: Numbers of the images in which patterns of the others are searched too.
+            block: Side of a block, in pixels; less where images are small.
+            searched: Numbers of the images in which patterns of the others are searched too; of copies one is.
+            bit_depth: Of files with more than 8 bits.
             max_pixels: Refuse larger images.
 
         Raises:
             UserError: On an image that cannot be read.
         """
-        self.files, self.block, self.factor = list(files), block, max(1, block // CELLS)
-        coarse, sizes, means, squares, contents, channels = [], [], [], [], [], 1
+        self.files = list(files)
+        infos = [probe(file, max_pixels) for file in self.files]
+        self.sizes: NDArray[np.int64] = np.array([(info.height, info.width) for info in infos], np.int64)
+        self.channels = [info.channels for info in infos]
+        self.block = max(CELLS, min(block, int(np.median(self.sizes.min(1))) // LARGEST))
+        self.factor = self.block // CELLS
+
+        def read(file: Path) -> Image8:
+            return decode(file, channels=max(self.channels), bit_depth=bit_depth, max_pixels=max_pixels)
+
+        coarse, moments, contents = [], [], []
         for file in self.files:
-            picture = decode(file, max_pixels=max_pixels)
+            picture = read(file)
             grey = _grey(picture)
-            sizes.append(picture.shape[:2])
-            contents.append(sha256(picture.tobytes()).hexdigest())
-            channels = max(channels, picture.shape[2])
-            means.append(grey.mean())
-            squares.append(grey.square().mean())
+            moments.append((float(grey.mean()), float(grey.square().mean())))
+            contents.append(sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest())
             coarse.append(F.avg_pool2d(grey[None], self.factor, ceil_mode=True)[0])
-        most = max(height * width * channels for height, width in sizes)
-        self._read = lru_cache(maxsize=max(REFINED, DECODED_BYTES // most))(
-            lambda file: decode(file, channels=channels, max_pixels=max_pixels)
-        )
-        self.sizes: NDArray[np.int64] = np.array(sizes, np.int64)
-        self.variance = float(torch.stack(squares).mean() - torch.stack(means).mean() ** 2)
+        largest = int(self.sizes.prod(1).max()) * max(self.channels)
+        self._read = lru_cache(maxsize=max(2, DECODED_BYTES // largest))(read)
+        mean, square = np.mean(moments, 0)
+        self.variance = float(square - mean**2)
         height, width = (max(each.shape[side] for each in coarse) for side in (0, 1))
-        self._contents = np.array(contents)
         self._coarse = torch.stack(
             [F.pad(each, (0, width - each.shape[1], 0, height - each.shape[0])) for each in coarse]
         )
-        self._searched: NDArray[np.int64] = np.array(searched, np.int64)
+        self._contents = np.array(contents)
+        _, first = np.unique(self._contents[list(searched)], return_index=True)
+        self._searched: NDArray[np.int64] = np.array(searched, np.int64)[np.sort(first)]
         self._elsewhere = Stack(self._coarse[self._searched])
 
     def pixels(self, image: int) -> Image8:
@@ -135,8 +152,8 @@ class Pool:
     def repeats(self, image: int, box: tuple[int, int, int, int]) -> list[Repeat]:
         """Places that show what ``image`` shows in ``box`` (x1, y1, x2, y2), the most alike first.
 
-        One of each image at most. None overlaps the block and its margin, and none lies on a copy of the image: a
-        defect must not vouch for itself.
+        One of each image at most. None overlaps the block, and none lies on a copy of the image: a defect must not
+        vouch for itself.
         """
         height, width = self.sizes[image]
         margin = int(self.block * AROUND)
@@ -152,6 +169,7 @@ class Pool:
     def _candidates(self, image: int, box: tuple[int, int, int, int]) -> Iterator[tuple[float, int, int, int]]:
         """Difference, image, left and top, in pixels, of the most alike place of each image."""
         x1, y1, x2, y2 = (side // self.factor for side in box)
+        over_x, over_y = box[0] % self.factor, box[1] % self.factor
         pattern = self._coarse[image, y1:y2, x1:x2]
         height, width = pattern.shape
         if not height or not width:
@@ -167,7 +185,7 @@ class Pool:
             for number, difference, place in zip(numbers.tolist(), least.tolist(), places.tolist(), strict=True):
                 if difference < torch.inf:
                     top, left = divmod(place, each.shape[2])
-                    yield difference, number, left * self.factor, top * self.factor
+                    yield difference, number, left * self.factor + over_x, top * self.factor + over_y
 
     def _leave_out_beyond(self, apart: Tensor, images: NDArray[np.int64], sides: tuple[int, int]) -> None:
         """Places where a pattern of ``sides`` pixels would stick out: images may be smaller than the largest."""

@@ -1,5 +1,7 @@
 """Golden images put together from repeats of a pattern."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +10,12 @@ from PIL import Image
 
 from ssl_pcb.data.golden import repeats
 from ssl_pcb.data.golden.consensus import consensus, voters
-from ssl_pcb.data.golden.find import find_golden
+from ssl_pcb.data.golden.find import _pool, find_golden
 from ssl_pcb.data.golden.repeats import Pool, Repeat, Stack
 from ssl_pcb.data.manifest import Manifest
+from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import decode as decode_file
+from ssl_pcb.imaging.tiling import tile_grid
 
 SIDE, BLOCK = 160, 64
 
@@ -44,6 +48,10 @@ def folder(tmp_path):
     return tmp_path
 
 
+def opened_pool(files, block=BLOCK):
+    return Pool(files, block, range(len(files)), bit_depth=8, max_pixels=10**9)
+
+
 def opened(file):
     return np.asarray(Image.open(file)).astype(int)
 
@@ -66,7 +74,7 @@ def test_squared_differences_are_those_of_a_naive_search(shape):
 
 
 def test_a_repeat_is_found_to_the_pixel(folder):
-    pool = Pool([folder / f"{number}.png" for number in range(9)], BLOCK, range(9), 10**9)
+    pool = opened_pool([folder / f"{number}.png" for number in range(9)])
     found = {each.image: each for each in pool.repeats(4, (48, 48, 112, 112))}
     assert 4 not in found
     for other in (2, 3, 5, 6):
@@ -77,7 +85,7 @@ def test_a_repeat_is_found_to_the_pixel(folder):
 def test_repeats_on_the_same_image_count_but_not_where_they_overlap_the_block(tmp_path):
     twice = np.tile(board(1, 96), (1, 3))
     Image.fromarray(twice).save(tmp_path / "twice.png")
-    pool = Pool([tmp_path / "twice.png"], 64, [0], 10**9)
+    pool = opened_pool([tmp_path / "twice.png"])
     [found] = pool.repeats(0, (0, 0, 64, 64))
     assert (found.left % 96, found.top, found.difference) == (0, 0, pytest.approx(0, abs=1e-6))
     assert found.left >= 64
@@ -96,16 +104,103 @@ def test_a_defect_is_outvoted_and_the_pattern_kept(folder):
         assert (made[differs] == clean[differs]).mean() > 0.95
 
 
-def test_an_exact_copy_is_no_witness(tmp_path):
-    for name in ("one", "copy"):
-        Image.fromarray(board(2, 128)).save(tmp_path / f"{name}.png")
-    Manifest.build([{"path": f"{name}.png", "group": "b"} for name in ("one", "copy")], tmp_path).write(
-        tmp_path / "m.csv"
-    )
-    found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
-    assert (found.lacking, found.images) == (2, 2)
-    assert Manifest.read(tmp_path / "g" / "manifest.csv").frame["reference"].eq("").all()
-    assert "golden images for 0 of 2 images" in list(found.lines())
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_an_exact_copy_is_no_witness(tmp_path, mode):
+    seen = board(2, 128)
+    Image.fromarray(seen).save(tmp_path / "one.png")
+    Image.fromarray(seen).convert(mode).save(tmp_path / "copy.png")
+    rows = [{"path": f"{name}.png", "group": "b"} for name in ("one", "copy")]
+    Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
+    with pytest.raises(UserError, match=r"^nothing that an image shows is repeated on another of its board; say"):
+        find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
+    assert not (tmp_path / "g").exists()
+
+
+def test_copies_of_a_witness_have_one_vote(folder):
+    """One image with a defect, listed four times over, against two without it."""
+    panel = board(0)[:150, :150]
+    spoilt = panel.copy()
+    spoilt[66:74, 66:74] ^= 255
+    shown = {"judged": 1, "clean": 2, "also_clean": 3} | {f"spoilt{copy}": 0 for copy in range(4)}
+    for name, corner in shown.items():
+        picture = (panel if corner else spoilt).copy()
+        picture[:corner, :3] ^= 255  # no two but the spoilt ones are the same
+        Image.fromarray(picture).save(folder / f"{name}.png")
+    rows = [{"path": f"{name}.png", "group": "w"} for name in shown]
+    Manifest.build(rows, folder).write(folder / "w.csv")
+    find_golden(Manifest.read(folder / "w.csv"), folder / "w")
+    table = Manifest.read(folder / "w" / "manifest.csv")
+    assert (opened(table.root / table.frame["reference"][0]) == panel)[66:74, 66:74].all()
+
+
+@pytest.mark.parametrize(("block", "side"), [(128, 391), (100, 320)])
+@pytest.mark.parametrize("shift", [(0, 0), (3, 7), (5, 4)])
+def test_repeats_are_found_wherever_a_block_begins(tmp_path, block, side, shift):
+    panel = board(4, 420)
+    for name, (y, x) in (("here", (0, 0)), ("there", shift)):
+        picture = panel[y : y + side, x : x + side].copy()
+        picture[0, :9] = 90 if name == "there" else 60  # no exact copy
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    pool = opened_pool([tmp_path / "here.png", tmp_path / "there.png"], block)
+    for x1, y1, x2, y2 in tile_grid(side, side, pool.block):
+        if y1 > 24 and x1 > 24:  # with its margin on both
+            [found] = [each for each in pool.repeats(0, (x1, y1, x2, y2)) if each.image == 1]
+            assert found.difference < 1e-6
+            assert (found.top, found.left) == (y1 - shift[0], x1 - shift[1])
+
+
+def test_a_pattern_is_not_looked_for_in_images_too_small_for_it(tmp_path):
+    panel = board(5)
+    shapes = {"large": (200, 200), "other": (200, 240), "flat": (40, 240), "narrow": (240, 70)}
+    for name, (height, width) in shapes.items():
+        Image.fromarray(panel[:height, :width]).save(tmp_path / f"{name}.png")
+    pool = opened_pool([tmp_path / f"{name}.png" for name in shapes], 64)
+    for box in tile_grid(200, 200, pool.block):
+        for found in pool.repeats(0, box):
+            height, width = pool.sizes[found.image]
+            assert found.left + box[2] - box[0] <= width
+            assert found.top + box[3] - box[1] <= height
+
+
+def test_golden_images_of_12_bit_files_are_as_bright_as_training_sees_their_images(tmp_path):
+    panel = board(6)
+    for number in range(4):
+        picture = panel[number : number + 150, :150].astype(np.uint16) * 16
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    rows = [{"path": f"{number}.png", "group": "d"} for number in range(4)]
+    Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
+    find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
+    assert opened(tmp_path / "g" / "images" / "000000.png").max() == 255
+
+
+def test_images_of_no_known_board_are_searched_together_and_what_is_repeated_nowhere_is_left_out(folder):
+    """Near-duplicates that an import put together are no boards."""
+    Image.fromarray(board(9)[:20, :20]).save(folder / "tiny.png")
+    rows = [{"path": f"{number}.png", "group": f"~{number}"} for number in range(9)]
+    rows += [{"path": "tiny.png", "group": "tiny", "reference": "clean-0.png"}]
+    Manifest.build(rows, folder).write(folder / "n.csv")
+    found = find_golden(Manifest.read(folder / "n.csv"), folder / "n", block=BLOCK)
+    table = Manifest.read(folder / "n" / "manifest.csv").frame
+    assert table["path"].str.endswith("tiny.png").sum() == 0
+    assert table["reference"].ne("").all()
+    assert (len(table), found.lacking, found.replaced) == (9, ["tiny.png"], 1)
+    assert found.table["repeated"].sum() > found.table["blocks"].sum() / 2
+    said = "\n".join(found.lines())
+    assert "golden images for 9 of 10 images" in said
+    assert "tiny.png; say which images show one board" in said
+    assert "1 rows named another golden image" in said
+    assert "not split yet" in said
+
+
+def test_the_own_board_is_searched_before_the_library():
+    own = pd.DataFrame({"path": list("abcd"), "split": ["train", "train", "holdout", "train"]})
+    library = [Path(f"l{number}") for number in range(50)]
+    for seed in range(5):
+        files, searched = _pool(own, Path(), library, 5, [seed])
+        assert files[:4] == [Path(name) for name in "abcd"]
+        assert searched == [0, 1, 3, 4, 5]
+        assert set(files[4:]) <= set(library)
+        assert _pool(own, Path(), library, 2, [seed])[0] == files[:4]
 
 
 @pytest.mark.parametrize("searched", ["board", "library"])
@@ -114,7 +209,7 @@ def test_golden_images_show_only_what_their_split_may_see(tmp_path, searched):
     rows, greys = [], {}
     for number, (group, split) in enumerate(
         [("a", "train"), ("a", "train"), ("a", "holdout"), ("b", "train"), ("c", "val"), ("c", "val"), ("d", "test"),
-         ("", "test"), ("", "test")]
+         ("", "test"), ("", "test"), ("", "train"), ("", "holdout")]
     ):  # fmt: skip
         greys[number] = 20 * number + 10
         Image.new("L", (48, 48), greys[number]).save(tmp_path / f"{number}.png")
@@ -123,20 +218,27 @@ def test_golden_images_show_only_what_their_split_may_see(tmp_path, searched):
     manifest = Manifest.read(tmp_path / "m.csv")
     find_golden(manifest, tmp_path / "g", library=manifest if searched == "library" else None, block=32)
     table = Manifest.read(tmp_path / "g" / "manifest.csv")
-    own = {0: {1}, 1: {0}, 2: {0, 1}, 3: set(), 4: {5}, 5: {4}, 6: set(), 7: {8}, 8: {7}}
-    for number, name in enumerate(table.frame["reference"]):
-        allowed = own[number] | ({0, 1, 3} - {number} if searched == "library" else set())
-        shown = set(np.unique(opened(table.root / name)).tolist()) if name else set()
-        assert shown <= {greys[each] for each in allowed}
-        assert bool(shown) == bool(allowed)
+    own = {0: {1}, 1: {0}, 2: {0, 1}, 3: set(), 4: {5}, 5: {4}, 6: set(), 7: {8}, 8: {7}, 9: set(), 10: {9}}
+    made = {
+        int(Path(path).stem): name for path, name in zip(table.frame["path"], table.frame["reference"], strict=True)
+    }
+    for number, board_mates in own.items():
+        allowed = board_mates | ({0, 1, 3, 9} - {number} if searched == "library" else set())
+        assert (number in made) == bool(allowed)
+        if number in made:
+            shown = set(np.unique(opened(table.root / made[number])).tolist())
+            assert shown & {greys[each] for each in allowed}
+            assert shown <= {greys[each] for each in allowed | {number}}
 
 
-def test_voters_are_an_odd_number_of_good_ones_or_the_best_alone():
+def test_voters_are_an_odd_number_of_good_ones_and_others_no_worse_than_twice_the_best():
     def chosen(*differences):
         return [each.difference for each in voters([Repeat(0, 0, 0, each) for each in differences], 0.1)]
 
     assert chosen(0.01, 0.02, 0.05, 0.09) == [0.01, 0.02, 0.05]
-    assert chosen(0.3, 0.5, 0.7) == [0.3]
+    assert chosen(0.3, 0.7, 0.8) == [0.3]
+    assert chosen(0.3, 0.5, 0.55, 0.7) == [0.3, 0.5, 0.55]
+    assert chosen(0.06, 0.11, 0.115) == [0.06, 0.11, 0.115]
     assert len(chosen(*[0.01] * 12)) == 7
 
 
@@ -144,10 +246,9 @@ def test_images_of_other_sizes_and_in_colour_are_searched_together(tmp_path):
     panel = board(3)
     Image.fromarray(panel[:200, :260]).save(tmp_path / "a.png")
     Image.fromarray(panel[30:130, 40:170]).convert("RGB").save(tmp_path / "b.png")
-    pool = Pool([tmp_path / "a.png", tmp_path / "b.png"], 64, [0, 1], 10**9)
+    pool = opened_pool([tmp_path / "a.png", tmp_path / "b.png"])
     made = consensus(pool, 1)
     assert made.picture.shape == (100, 130, 3)
-    assert made.repeated == made.blocks
     assert (made.picture[..., 0] != panel[30:130, 40:170]).mean() < 0.01
 
 
@@ -191,11 +292,13 @@ def test_a_library_that_says_nothing_of_splits_does_not_undo_those_of_the_manife
         Image.new("L", (48, 48), 20 + 40 * number).save(tmp_path / f"{number}.png")
         rows.append({"path": f"{number}.png", "group": f"g{number}", "split": split})
     Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
-    library = Manifest.build([{"path": row["path"]} for row in rows], tmp_path)
+    for row in rows:
+        (tmp_path / f"copy-{row['path']}").write_bytes((tmp_path / row["path"]).read_bytes())
+    library = Manifest.build([{"path": name + row["path"]} for row in rows for name in ("", "copy-")], tmp_path)
     find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", library=library, block=48)
     table = Manifest.read(tmp_path / "g" / "manifest.csv")
-    for name in table.frame["reference"]:
-        assert set(np.unique(opened(table.root / name)).tolist()) <= {20, 180}
+    for name, own in zip(table.frame["reference"], (20, 60, 100, 140, 180), strict=True):
+        assert not set(np.unique(opened(table.root / name)).tolist()) & {60, 100, 140} - {own}
 
 
 def test_of_a_large_library_so_many_images_are_read_as_are_searched(tmp_path, monkeypatch):
@@ -215,13 +318,22 @@ def test_of_a_large_library_so_many_images_are_read_as_are_searched(tmp_path, mo
     found = find_golden(Manifest.read(tmp_path / "new.csv"), tmp_path / "g", library=library, most=5, block=48)
     assert "20.png" in read
     assert 4 <= len(read) - 1 <= 5  # the new image's own board counts among those that are searched
-    assert found.lacking == 0
+    assert not found.lacking
 
 
 def test_a_board_that_is_all_kept_apart_has_no_golden_images(tmp_path):
-    for number in range(2):
-        Image.fromarray(board(number, 96)).save(tmp_path / f"{number}.png")
-    rows = [{"path": f"{number}.png", "group": "a", "split": "holdout"} for number in range(2)]
+    rows = []
+    for number, group in enumerate("aabb"):
+        Image.new("L", (96, 96), 50 + 40 * number).save(tmp_path / f"{number}.png")
+        rows.append({"path": f"{number}.png", "group": group, "split": "holdout" if group == "a" else "train"})
     Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
-    found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", block=96)
-    assert (found.lacking, found.images) == (2, 2)
+    found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
+    assert found.lacking == ["0.png", "1.png"]
+
+
+def test_where_nothing_is_repeated_nothing_is_written(tmp_path, ssl_pcb_cli):
+    Image.fromarray(board(8)[:20, :20]).save(tmp_path / "0.png")
+    Manifest.build([{"path": "0.png", "group": "a"}], tmp_path).write(tmp_path / "m.csv")
+    ended = ssl_pcb_cli("data", "golden", tmp_path / "m.csv", "--out", tmp_path / "g")
+    assert (ended.code, (tmp_path / "g").exists()) == (2, False)
+    assert "say which images show one board" in ended.err
