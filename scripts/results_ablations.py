@@ -69,10 +69,11 @@ def markdown(frame: pd.DataFrame) -> Iterator[str]:
     columns = ["map", "gain", "distance", "probe_0.01", "probe_0.1", "probe_1"]
     yield "| what differs | defect map | gain | distance | probe, 1 % | probe, 10 % | probe, 100 % |"
     yield "|---" * 7 + "|"
+    no_values = pd.Series(dtype=float)
     for name, part in frame.groupby("name", sort=False):
         cells = []
         for column in columns:
-            values, sign = part[column].dropna(), "+" if column == "gain" else ""
+            values, sign = part.get(column, no_values).dropna(), "+" if column == "gain" else ""
             if not len(values):
                 cells.append("-")
             elif len(values) == 1:

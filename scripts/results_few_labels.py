@@ -64,6 +64,7 @@ def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
             yield {
                 "start": name["start"] if trained else f"random init, {network}",
                 "use": PROBES[row["probe"]] + views_of(config.backbone), **measured(row, types if trained else {}),
+                **(map_by_board(folder, row["split"]) if row["probe"] == "defect_map" else {}),
             }  # fmt: skip
 
 
@@ -106,6 +107,12 @@ def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
             judged = pd.read_csv(folder / "predictions.csv", keep_default_na=False, dtype={"group": str})
             judged = judged.query("split == @split")
             yield row | types_of(report) | by_edge(folder, judged) | by_board(judged)
+
+
+def map_by_board(folder: Path, split: str) -> dict[str, float]:
+    """The same of the defect map."""
+    judged = pd.read_csv(folder / "defect_map_predictions.csv", keep_default_na=False, dtype={"group": str})
+    return by_board(judged.query("split == @split"))
 
 
 def by_board(judged: pd.DataFrame) -> dict[str, float]:
@@ -215,8 +222,21 @@ def finalists(frame: pd.DataFrame, size: int) -> list[str]:
     return [*lines, ""]
 
 
+def repeats(folder: Path) -> None:
+    """How much of each board its golden images were put together from, where they were."""
+    file = folder / "found" / "golden.csv"
+    if not file.exists():
+        return
+    boards = pd.read_csv(file, dtype={"group": str}).groupby("group")
+    table = boards.agg(images=("path", "size"), blocks=("blocks", "sum"), repeated=("repeated", "sum"))
+    table.assign(share=table["repeated"] / table["blocks"]).to_csv(
+        RESULTS / "few_labels_repeats.csv", float_format="%.4f", lineterminator="\n"
+    )
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
+    repeats(folder)
     fresh = pd.DataFrame(runs(folder))
     file = RESULTS / "few_labels.csv"
     known = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEYS)

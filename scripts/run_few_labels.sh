@@ -11,27 +11,28 @@
 # _golden or _found before that golden images as channels beside the painted ones (exact_golden_context,
 # exact_found_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on
 # 2 cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
-# records it in results/test_ledger.csv. Finished runs are kept; an interrupted one is resumed.
+# records it in results/test_ledger.csv; TTA=symmetries judges by eight views, in run folders that end in -tta. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 shift
 runs=runs/few_labels
 source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 
 size=${SIZE:-64} seed=${SEED:-0}
-judged=(--set "test=${TEST:-false}")
+judged=(--set "test=${TEST:-false}" --tta "${TTA:-none}") views=
+if [ "${TTA:-none}" = symmetries ]; then views=-tta; fi
 
 finetune_row() { # finetune_row RUN NETWORK CHECKPOINT [FLAG...]: with 1, 10 and 100 % of the labels
     local head_start=probe use=finetune
     if [ "$3" = none ]; then head_start=random; fi
     if [ "$2" = painted ]; then use=painting; fi
     for fraction in 0.01 0.1 1.0; do
-        stage finetune "$1-$use-$fraction" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
+        stage finetune "$1-$use-$fraction$views" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
             --set "fraction=$fraction" --set "head_start=$head_start" "${common[@]}" "${judged[@]}" "${@:4}"
     done
 }
 
 probe_row() { # probe_row RUN NETWORK CHECKPOINT [FLAG...]: without labels, and with 1, 10 and 100 % of them
-    stage linear-eval "$1-probes" --config "configs/linear_eval/few_labels_$2.yaml" --checkpoint "$3" \
+    stage linear-eval "$1-probes$views" --config "configs/linear_eval/few_labels_$2.yaml" --checkpoint "$3" \
         "${common[@]}" "${judged[@]}" "${@:4}"
 }
 
