@@ -10,8 +10,9 @@
 # what surrounds a tile, an eighth of its side on each side (exact_context, scratch_context, golden_context), and with
 # _golden or _found before that golden images as channels beside the painted ones (exact_golden_context,
 # exact_found_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on
-# 2 cores. SIZE=128 and SEED=1 in the environment change image size and seed; TEST=true also looks at the test boards and
-# records it in results/test_ledger.csv; TTA=symmetries judges by eight views, in run folders that end in -tta. Finished runs are kept; an interrupted one is resumed.
+# 2 cores. SIZE=128 and SEED=1 in the environment change image size (and with it the strides of maps) and seed;
+# TEST=true also looks at the test boards and records it in results/test_ledger.csv; TTA=symmetries judges by eight views,
+# in run folders that end in -tta. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 shift
 runs=runs/few_labels
@@ -21,19 +22,27 @@ size=${SIZE:-64} seed=${SEED:-0}
 judged=(--set "test=${TEST:-false}" --tta "${TTA:-none}") views=
 if [ "${TTA:-none}" = symmetries ]; then views=-tta; fi
 
+cells_of() { # cells_of NETWORK: the strides of its maps where tiles are large, as 'ssl-pcb pretrain' has them by itself
+    cells=()
+    if [ "$1" != own_end ] && [ "$size" -ge 96 ]; then cells=(--set "backbone.strides=[16,32]"); fi
+}
+
 finetune_row() { # finetune_row RUN NETWORK CHECKPOINT [FLAG...]: with 1, 10 and 100 % of the labels
     local head_start=probe use=finetune
     if [ "$3" = none ]; then head_start=random; fi
     if [ "$2" = painted ]; then use=painting; fi
+    cells_of "$2"
     for fraction in 0.01 0.1 1.0; do
         stage finetune "$1-$use-$fraction$views" --config "configs/finetune/few_labels_$2.yaml" --checkpoint "$3" \
-            --set "fraction=$fraction" --set "head_start=$head_start" "${common[@]}" "${judged[@]}" "${@:4}"
+            --set "fraction=$fraction" --set "head_start=$head_start" ${cells[@]+"${cells[@]}"} "${common[@]}" \
+            "${judged[@]}" "${@:4}"
     done
 }
 
 probe_row() { # probe_row RUN NETWORK CHECKPOINT [FLAG...]: without labels, and with 1, 10 and 100 % of them
+    cells_of "$2"
     stage linear-eval "$1-probes$views" --config "configs/linear_eval/few_labels_$2.yaml" --checkpoint "$3" \
-        "${common[@]}" "${judged[@]}" "${@:4}"
+        ${cells[@]+"${cells[@]}"} "${common[@]}" "${judged[@]}" "${@:4}"
 }
 
 deeppcb_tiles "$source_folder"
@@ -51,9 +60,7 @@ for row in "$@"; do
         *golden) references=(--references) ;;
         *found) references=(--references) data="$runs/found/manifest.csv" ;;
     esac
-    if [ "$data" != "$runs/tiles.csv" ] && ! [ -e "$data" ]; then
-        ssl-pcb data golden "$runs/tiles.csv" --out "$runs/found"
-    fi
+    if [ "$data" != "$runs/tiles.csv" ]; then golden_from_repeats; fi
     common=(--data "$data" --image-size "$size" --seed "$seed")
     if [ "$start" != "$row" ]; then
         common=(--data "$data" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed")
@@ -93,7 +100,8 @@ for row in "$@"; do
     if grep -q "^  - 8$" "$config"; then network=maps; fi
     if [ "$neck" != 0 ]; then network=neck; fi
     flags=(--set "backbone.neck=$neck" ${references[@]+"${references[@]}"})
-    stage pretrain "$run" --config "$config" "${common[@]}" ${references[@]+"${references[@]}"}
+    cells_of "$network"
+    stage pretrain "$run" --config "$config" ${cells[@]+"${cells[@]}"} "${common[@]}" ${references[@]+"${references[@]}"}
     probe_row "$run" "$network" "$run" "${flags[@]}"
     finetune_row "$run" "$network" "$run" "${flags[@]}"
     if [ "$start" = exact ]; then finetune_row "$run" painted "$run" "${flags[@]}"; fi

@@ -14,6 +14,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 
 size=${SIZE:-64}
 deeppcb_tiles "$source_folder"
+golden_from_repeats
+cells=()
+if [ "$size" -ge 96 ]; then cells=(--set "backbone.strides=[16,32]"); fi # as 'ssl-pcb pretrain' has it by itself
 
 look() { # look STAGE RUN NETWORK CHECKPOINT [FLAG...]: judged by eight views on the validation and the test boards
     stage "$1" "$runs/$2-tta" --config "configs/${1/-/_}/few_labels_$3.yaml" --checkpoint "$4" "${common[@]}" \
@@ -22,25 +25,28 @@ look() { # look STAGE RUN NETWORK CHECKPOINT [FLAG...]: judged by eight views on
 
 few=(--set head_start=probe --set fraction=0.01 --lr 3e-4)
 for seed in ${SEEDS:-0 1 2}; do
-    common=(
-        --data "$runs/tiles.csv" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed"
-    )
     at=context-$size-$seed
-    stage pretrain "$runs/exact_$at" --config configs/pretrain/few_labels_exact.yaml "${common[@]}"
-    painted=("$runs/exact_$at" --set backbone.neck=7)
-    look linear-eval "exact_$at-probes" neck "${painted[@]}" --set "fractions=[1.0]"
-    look finetune "exact_$at-painting-0.01" painted "${painted[@]}" "${few[@]}"
-    look finetune "exact_$at-finetune-1.0" neck "${painted[@]}" --set head_start=probe
-    look finetune "scratch_neck_$at-finetune-1.0" neck none
-    look finetune "golden_$at-finetune-1.0" neck none --references
-    both=("$runs/exact_golden_$at" --references --set backbone.neck=7)
-    stage pretrain "$runs/exact_golden_$at" --config configs/pretrain/few_labels_exact.yaml --references "${common[@]}"
-    look linear-eval "exact_golden_$at-probes" neck "${both[@]}" --set "fractions=[1.0]"
-    look finetune "exact_golden_$at-painting-0.01" painted "${both[@]}" "${few[@]}"
-    look finetune "exact_golden_$at-finetune-1.0" neck "${both[@]}" --set head_start=probe
-    if [ "$seed" = 0 ]; then # neither a seed nor a view changes the plain difference
-        stage linear-eval "$runs/golden_$at-probes" --config configs/linear_eval/few_labels_neck.yaml \
-            --checkpoint none --references "${common[@]}" --set test=true --set "fractions=[1.0]"
-    fi
+    for beside in none golden found; do
+        start=exact scratch=scratch_neck data="$runs/tiles.csv" references=(--references)
+        case "$beside" in
+            none) references=() ;;
+            golden) start=exact_golden scratch=golden ;;
+            found) start=exact_found scratch=found data="$runs/found/manifest.csv" ;;
+        esac
+        common=(
+            --data "$data" --image-size $((size * 5 / 4)) --set "data.context=$((size / 8))" --seed "$seed"
+            ${cells[@]+"${cells[@]}"} ${references[@]+"${references[@]}"}
+        )
+        stage pretrain "$runs/${start}_$at" --config configs/pretrain/few_labels_exact.yaml "${common[@]}"
+        painted=("$runs/${start}_$at" --set backbone.neck=7)
+        look linear-eval "${start}_$at-probes" neck "${painted[@]}" --set "fractions=[1.0]"
+        look finetune "${start}_$at-painting-0.01" painted "${painted[@]}" "${few[@]}"
+        look finetune "${start}_$at-finetune-1.0" neck "${painted[@]}" --set head_start=probe
+        look finetune "${scratch}_$at-finetune-1.0" neck none
+        if [ "$seed$beside" = 0golden ]; then # neither a seed nor a view changes the plain difference
+            stage linear-eval "$runs/golden_$at-probes" --config configs/linear_eval/few_labels_neck.yaml \
+                --checkpoint none "${common[@]}" --set test=true --set "fractions=[1.0]"
+        fi
+    done
 done
 python scripts/results_few_labels.py "$runs"

@@ -18,3 +18,7 @@ stage() { # stage NAME OUT ...: run the stage into OUT, unless it is finished th
     if [ -e "$out/run.json" ]; then resume=(--resume); fi
     ssl-pcb "$name" --out "$out" "$@" ${resume[@]+"${resume[@]}"}
 }
+
+golden_from_repeats() { # write $runs/found/manifest.csv: $runs/tiles.csv with golden images put together from repeats
+    if ! [ -e "$runs/found/manifest.csv" ]; then ssl-pcb data golden "$runs/tiles.csv" --out "$runs/found"; fi
+}

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ssl_pcb.config.load import flatten, load_config, parse_set, read_yaml
-from ssl_pcb.config.presets import PRESETS, RECIPE, recipe_for
+from ssl_pcb.config.presets import PRESETS, recipe_for
 from ssl_pcb.config.show import Key, describe
 from ssl_pcb.config.stages import STAGES
 from ssl_pcb.config.supervised import CrossvalConfig
@@ -95,7 +95,7 @@ def stage_command(stage: str) -> click.Command:
         keys = PRESETS[preset].keys if preset else {}
         if not resume:
             keys = keys or recipe_for(stage, flatten(asked), with_file=config_file is not None)
-        if keys is RECIPE:
+        if keys and not preset:
             log.info("painted defects, as README recommends; --method simclr or another does otherwise")
         run_stage(stage, config_file, asked, resume=resume, preset=keys)
 

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ssl_pcb.config.load import load_config
-from ssl_pcb.config.presets import RECIPE
+from ssl_pcb.config.presets import recipe
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.stages import STAGES
 from ssl_pcb.data.synthetic.generate import synthesize
@@ -48,10 +48,11 @@ def run_demo(out: Path, seed: int) -> None:
     log.info("2 of 5: what the augmentations do to the defects")
     audit_views(load_config(PretrainConfig, None, job.shared), out / "augmentations", samples=100, views=2, seed=seed)
     log.info("3 of 5: learning by painted defects from all training images, without their labels")
-    job.run("pretrain", "pretrain", {**RECIPE, "training.epochs": 6})
+    learned = recipe(IMAGE_SIZE)
+    job.run("pretrain", "pretrain", {**learned, "training.epochs": 6})
     job.keep_precision()
     log.info("4 of 5: probes on the frozen network")
-    network = {key: value for key, value in RECIPE.items() if key.startswith("backbone.")}
+    network = {key: value for key, value in learned.items() if key.startswith("backbone.")}
     painted = network | {"checkpoint": str(out / "pretrain"), "test": True}
     probe = job.run("linear-eval", "linear-eval", painted | {"fractions": [0.1, 1.0]})
     log.info("5 of 5: finetuning from it, and from scratch")

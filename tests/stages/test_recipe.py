@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ssl_pcb.config.load import load_config
-from ssl_pcb.config.presets import RECIPE, recipe_for
+from ssl_pcb.config.presets import recipe, recipe_for
 from ssl_pcb.config.pretraining import PretrainConfig
 
 SETS = {
@@ -29,7 +29,7 @@ def run(cli, stage, out, *flags, **keys):
 def test_the_recipe_is_the_row_of_the_results():
     """All but what every user chooses: size, data, threads."""
     row = yaml.safe_load(Path(__file__).parents[2].joinpath("configs/pretrain/few_labels_exact.yaml").read_text())
-    made = load_config(PretrainConfig, None, beneath=[RECIPE]).model_dump(mode="json")
+    made = load_config(PretrainConfig, None, beneath=[recipe(64)]).model_dump(mode="json")
     for group in ("method", "view", "backbone", "optimizer", "training"):
         assert made[group] == row[group]
 
@@ -46,8 +46,20 @@ def test_the_recipe_is_the_row_of_the_results():
     ],
 )  # fmt: skip
 def test_whoever_chooses_a_method_does_not_get_it(asked, with_file, is_recipe):
-    assert (recipe_for("pretrain", asked, with_file=with_file) is RECIPE) == is_recipe
+    assert (recipe_for("pretrain", asked, with_file=with_file) == recipe(128)) == is_recipe
     assert recipe_for("finetune", asked, with_file=with_file) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "strides"),
+    [
+        ({}, [16, 32]), ({"data.image_size": 64}, [8, 16]), ({"data.image_size": 80, "data.context": 8}, [8, 16]),
+        ({"data.image_size": 160, "data.context": 16}, [16, 32]), ({"data.image_size": 256}, [16, 32]),
+        ({"data.context": 16}, [16, 32]), ({"data.context": 32}, [8, 16]), ({"data.image_size": "large"}, [16, 32]),
+    ],
+)  # fmt: skip
+def test_cells_of_the_map_grow_with_the_tile_that_the_network_sees(asked, strides):
+    assert recipe_for("pretrain", asked, with_file=False)["backbone.strides"] == strides
 
 
 def test_config_show_tells_the_recipe_from_the_defaults(ssl_pcb_cli):
@@ -59,8 +71,9 @@ def test_config_show_tells_the_recipe_from_the_defaults(ssl_pcb_cli):
 
 def test_the_file_that_config_show_prints_does_what_the_bare_command_does(workplace, ssl_pcb_cli):
     Path("shown.yaml").write_text(ssl_pcb_cli("config", "show", "pretrain", "--yaml").out)
-    bare, _ = run(ssl_pcb_cli, "pretrain", "bare", **SETS)
-    by_file, _ = run(ssl_pcb_cli, "pretrain", "by_file", "--config", "shown.yaml", **SETS)
+    sets = {key: value for key, value in SETS.items() if key != "data.image_size"}  # by which strides would differ
+    bare, _ = run(ssl_pcb_cli, "pretrain", "bare", **sets)
+    by_file, _ = run(ssl_pcb_cli, "pretrain", "by_file", "--config", "shown.yaml", **sets)
     assert by_file | {"runtime": None} == bare | {"runtime": None}
 
 
