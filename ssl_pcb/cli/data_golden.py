@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
     "--library", type=PATH,
     help="Manifest whose training images are searched too; it may be the same.  [default: the image's own board alone]",
 )  # fmt: skip
-@click.option("--block", default=128, show_default=True, help="Side of the blocks that are searched for, in pixels.")
+@click.option("--block", default=64, show_default=True, help="Side of the blocks that are put together, in pixels.")
 @click.option(
     "--most", default=300, show_default=True, help="Images to search in, drawn at random where there are more."
 )

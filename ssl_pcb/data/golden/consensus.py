@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from ssl_pcb.data.golden.repeats import Pool, Repeat
+from ssl_pcb.data.golden.repeats import DIFFERENT, Pool, Repeat
 from ssl_pcb.imaging.orientation import Image8
 from ssl_pcb.imaging.tiling import tile_grid
 
@@ -16,15 +17,21 @@ VOTES = 7
 MAJORITY = 3
 """Repeats from which on a defect that one of them shows is outvoted."""
 
+FEW = 0.06
+"""Share of a place's surroundings that may differ where they show the same pattern: defects, of either."""
+
+EXPLAINED = 0.125
+"""Share of what surroundings do not tell of a block that a place may lack and still show the same."""
+
 ALIKE = 0.2
-"""Mean squared difference, as a share of the images' variance, up to which a place counts as a repeat."""
+"""Mean squared difference, as a share of the images' variance, up to which a place is alike."""
 
 
 class Consensus(NamedTuple):
     """What the repeats say.
 
     Attributes:
-        picture: (H, W, C) uint8, or ``None`` where a block is repeated nowhere at all.
+        picture: (H, W, C) uint8, or ``None`` where there is no place at all that shows as much as a block.
         blocks: Blocks of the image.
         repeated: Those with as many repeats as make a majority; the others show the most alike places there are.
     """
@@ -44,20 +51,46 @@ def consensus(pool: Pool, image: int) -> Consensus:
     made, repeated = np.empty_like(pixels), 0
     blocks = tile_grid(pixels.shape[1], pixels.shape[0], pool.block)
     for box in blocks:
-        found = pool.repeats(image, box)
+        found, majority = voters(*pool.repeats(image, box), ALIKE * pool.variance)
         if not found:
             return Consensus(None, len(blocks), 0)
-        repeated += sum(each.difference <= ALIKE * pool.variance for each in found) >= MAJORITY
-        width, height = box[2] - box[0], box[3] - box[1]
+        repeated += majority
+        x1, y1, x2, y2 = box
         shown = [
-            pool.pixels(each.image)[each.top : each.top + height, each.left : each.left + width]
-            for each in voters(found, ALIKE * pool.variance)
+            pool.pixels(each.image)[y1 + each.down : y2 + each.down, x1 + each.across : x2 + each.across]
+            for each in found
         ]
-        made[box[1] : box[3], box[0] : box[2]] = np.median(shown, axis=0)
+        made[y1:y2, x1:x2] = np.median(shown, axis=0)
     return Consensus(made, len(blocks), repeated)
 
 
-def voters(found: list[Repeat], alike: float) -> list[Repeat]:
-    """An odd number of repeats: the good ones, and others no worse than twice the best."""
-    good = [each for each in found if each.difference <= max(alike, 2 * found[0].difference)][:VOTES]
-    return good[: len(good) - 1 + len(good) % 2]
+def voters(surrounded: list[Repeat], alike: list[Repeat], limit: float) -> tuple[list[Repeat], bool]:
+    """An odd number of places, and whether they are repeats that make a majority.
+
+    Those with the same surroundings, which a defect in the block has no part in choosing. Where too few of these show
+    what the block does, it may all the same be the pattern: if enough of the places that look like the block show the
+    very same. A defect's like do not, which are drawn or grown each in its own shape. Else the most alike places there
+    are.
+
+    Args:
+        surrounded: Places with surroundings like the block's.
+        alike: Places like the block as a whole.
+        limit: Difference up to which the most alike vote together; where the best has more, up to twice the best's.
+    """
+    surrounded = sorted(surrounded, key=lambda each: each.surroundings)
+    told = [each for each in surrounded if each.elsewhere <= FEW]
+    if len(told) >= MAJORITY:
+        same = [each for each in told if each.worst < DIFFERENT]
+        lacking = EXPLAINED * median(each.inside for each in told)
+        shown = [each for each in alike if each.elsewhere <= FEW and each.inside <= lacking]
+        return _odd(next(each for each in (same, shown, told) if len(each) >= MAJORITY)), True
+    every = list(dict.fromkeys([*surrounded, *alike]))
+    if not every:
+        return [], False
+    every.sort(key=lambda each: each.difference)
+    return _odd([each for each in every if each.difference <= max(limit, 2 * every[0].difference)]), False
+
+
+def _odd(found: list[Repeat]) -> list[Repeat]:
+    found = found[:VOTES]
+    return found[: len(found) - 1 + len(found) % 2]

@@ -1,5 +1,6 @@
 """Golden images put together from repeats of a pattern."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -57,15 +58,19 @@ def opened(file):
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (7, 9), (1, 1)])
-def test_squared_differences_are_those_of_a_naive_search(shape):
+@pytest.mark.parametrize("hidden", [False, True])
+def test_squared_differences_are_those_of_a_naive_search(shape, hidden):
     rng = torch.Generator().manual_seed(0)
     images = torch.rand(2, 7, 9, generator=rng)
     pattern = torch.rand(*shape, generator=rng)
-    found = Stack(images).squared_differences(pattern)
+    weight = torch.randint(0, 2, shape, generator=rng).float() if hidden else torch.ones(shape)
+    found = Stack(images).squared_differences(pattern, weight)
     h, w = shape
     wanted = torch.stack(
         [
-            torch.stack([((each[y : y + h, x : x + w] - pattern) ** 2).sum() for x in range(each.shape[1] - w + 1)])
+            torch.stack(
+                [(weight * (each[y : y + h, x : x + w] - pattern) ** 2).sum() for x in range(each.shape[1] - w + 1)]
+            )
             for each in images
             for y in range(each.shape[0] - h + 1)
         ]
@@ -75,10 +80,10 @@ def test_squared_differences_are_those_of_a_naive_search(shape):
 
 def test_a_repeat_is_found_to_the_pixel(folder):
     pool = opened_pool([folder / f"{number}.png" for number in range(9)])
-    found = {each.image: each for each in pool.repeats(4, (48, 48, 112, 112))}
+    found = {each.image: each for each in pool.repeats(4, (48, 48, 112, 112))[1]}
     assert 4 not in found
     for other in (2, 3, 5, 6):
-        assert (found[other].top, found[other].left) == (48 - 2 * (other - 4), 48 + 3 * (other - 4))
+        assert (found[other].down, found[other].across) == (-2 * (other - 4), 3 * (other - 4))
         assert found[other].difference < 0.1
 
 
@@ -86,9 +91,9 @@ def test_repeats_on_the_same_image_count_but_not_where_they_overlap_the_block(tm
     twice = np.tile(board(1, 96), (1, 3))
     Image.fromarray(twice).save(tmp_path / "twice.png")
     pool = opened_pool([tmp_path / "twice.png"])
-    [found] = pool.repeats(0, (0, 0, 64, 64))
-    assert (found.left % 96, found.top, found.difference) == (0, 0, pytest.approx(0, abs=1e-6))
-    assert found.left >= 64
+    _, [found] = pool.repeats(0, (0, 0, 64, 64))
+    assert (found.across % 96, found.down, found.difference) == (0, 0, pytest.approx(0, abs=1e-6))
+    assert found.across >= 64
 
 
 def test_a_defect_is_outvoted_and_the_pattern_kept(folder):
@@ -143,10 +148,11 @@ def test_repeats_are_found_wherever_a_block_begins(tmp_path, block, side, shift)
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     pool = opened_pool([tmp_path / "here.png", tmp_path / "there.png"], block)
     for x1, y1, x2, y2 in tile_grid(side, side, pool.block):
-        if y1 > 24 and x1 > 24:  # with its margin on both
-            [found] = [each for each in pool.repeats(0, (x1, y1, x2, y2)) if each.image == 1]
-            assert found.difference < 1e-6
-            assert (found.top, found.left) == (y1 - shift[0], x1 - shift[1])
+        if y1 > pool.block + 7 and x1 > pool.block + 7:  # with its surroundings on both
+            for places in pool.repeats(0, (x1, y1, x2, y2)):
+                [found] = [each for each in places if each.image == 1]
+                assert found.difference < 1e-4
+                assert (found.down, found.across) == (-shift[0], -shift[1])
 
 
 def test_a_pattern_is_not_looked_for_in_images_too_small_for_it(tmp_path):
@@ -156,10 +162,10 @@ def test_a_pattern_is_not_looked_for_in_images_too_small_for_it(tmp_path):
         Image.fromarray(panel[:height, :width]).save(tmp_path / f"{name}.png")
     pool = opened_pool([tmp_path / f"{name}.png" for name in shapes], 64)
     for box in tile_grid(200, 200, pool.block):
-        for found in pool.repeats(0, box):
+        for found in chain(*pool.repeats(0, box)):
             height, width = pool.sizes[found.image]
-            assert found.left + box[2] - box[0] <= width
-            assert found.top + box[3] - box[1] <= height
+            assert 0 <= box[0] + found.across <= width - box[2] + box[0]
+            assert 0 <= box[1] + found.down <= height - box[3] + box[1]
 
 
 def test_golden_images_of_12_bit_files_are_as_bright_as_training_sees_their_images(tmp_path):
@@ -231,15 +237,68 @@ def test_golden_images_show_only_what_their_split_may_see(tmp_path, searched):
             assert shown <= {greys[each] for each in allowed | {number}}
 
 
-def test_voters_are_an_odd_number_of_good_ones_and_others_no_worse_than_twice_the_best():
-    def chosen(*differences):
-        return [each.difference for each in voters([Repeat(0, 0, 0, each) for each in differences], 0.1)]
+def voted(*measures, surrounded=()):
+    """Who votes of places with these measures: difference, surroundings, elsewhere, worst, inside."""
+    places = [Repeat(number, 0, 0, *each) for number, each in enumerate(measures)]
+    found, repeated = voters([places[each] for each in surrounded], places, 0.1)
+    return [each.image for each in found], repeated
 
-    assert chosen(0.01, 0.02, 0.05, 0.09) == [0.01, 0.02, 0.05]
-    assert chosen(0.3, 0.7, 0.8) == [0.3]
-    assert chosen(0.3, 0.5, 0.55, 0.7) == [0.3, 0.5, 0.55]
-    assert chosen(0.06, 0.11, 0.115) == [0.06, 0.11, 0.115]
-    assert len(chosen(*[0.01] * 12)) == 7
+
+SAME, OTHER, ELSEWHERE = (0.02, 0.01, 0.02, 0.1, 0.01), (0.3, 0.01, 0.02, 0.9, 0.2), (0.02, 0.02, 0.3, 0.9, 0.2)
+"""Alike in all; surrounded alike but other inside; elsewhere."""
+
+
+def test_three_places_that_are_surrounded_alike_and_show_the_same_vote():
+    assert voted(OTHER, SAME, SAME, SAME, ELSEWHERE, surrounded=range(5)) == ([1, 2, 3], True)
+    assert voted(*[SAME] * 12, surrounded=range(12)) == (list(range(7)), True)
+    assert voted(*[SAME] * 4, surrounded=range(4)) == ([0, 1, 2], True)
+
+
+def test_what_stands_there_each_time_is_the_pattern_and_what_is_only_like_it_is_not():
+    like = (0.02, 0.01, 0.02, 0.1, 0.05)
+    assert voted(SAME, SAME, SAME, OTHER, OTHER, OTHER, surrounded=[3, 4, 5]) == ([0, 1, 2], True)
+    assert voted(like, like, like, OTHER, OTHER, OTHER, surrounded=[3, 4, 5]) == ([3, 4, 5], True)
+    assert voted(SAME, SAME, OTHER, OTHER, OTHER, surrounded=[2, 3, 4]) == ([2, 3, 4], True)
+    assert voted(SAME, SAME, SAME, OTHER, OTHER, surrounded=[3, 4]) == ([0, 1, 2], False)
+
+
+def test_where_nothing_is_repeated_the_most_alike_vote_and_others_no_worse_than_twice_the_best():
+    def chosen(*differences):
+        return voted(*((each, 0.5, 0.9, 0.9, 0.5) for each in differences), surrounded=[0])
+
+    assert chosen(0.02, 0.01, 0.05, 0.09) == ([1, 0, 2], False)
+    assert chosen(0.3, 0.7, 0.8) == ([0], False)
+    assert chosen(0.5, 0.3, 0.55, 0.7) == ([1, 0, 2], False)
+    assert chosen(0.06, 0.11, 0.115) == ([0, 1, 2], False)
+    assert voters([], [], 0.1) == ([], False)
+
+
+def blob(picture, at, seed):
+    """A ragged spot of some 20 px, of its own shape."""
+    rng, (y, x) = np.random.default_rng(seed), at
+    for _ in range(12):
+        top, left = y + rng.integers(0, 14), x + rng.integers(0, 14)
+        picture[top : top + 6, left : left + 6] = 0
+
+
+def test_a_defects_like_does_not_vouch_for_it_and_what_stands_there_each_time_is_the_pattern(tmp_path):
+    """On bare ground each image has a spot of its own, and a ring that all have at the same place."""
+    panel = board(7, 440)
+    panel[20:420, 20:420] = 255
+    ring = np.hypot(*np.mgrid[-14:15, -14:15])
+    panel[200:229, 280:309][(ring < 14) & (ring > 6)] = 0
+    images = [(panel[n : n + 420, n : n + 420], panel[n : n + 420, n : n + 420].copy()) for n in range(12)]
+    for number, (_, seen) in enumerate(images):
+        blob(seen, (230 + 30 * (number % 4), 80 + 60 * (number // 4)), number)
+        Image.fromarray(seen).save(tmp_path / f"{number}.png")
+    rows = [{"path": f"{number}.png", "group": "e", "split": "train"} for number in range(12)]
+    Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
+    find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
+    table = Manifest.read(tmp_path / "g" / "manifest.csv")
+    for name, (clean, seen) in zip(table.frame["reference"], images, strict=True):
+        made = opened(table.root / name)
+        assert (made == clean)[seen != clean].mean() > 0.9
+        assert (made == clean)[180:240, 260:320].mean() > 0.99
 
 
 def test_images_of_other_sizes_and_in_colour_are_searched_together(tmp_path):
