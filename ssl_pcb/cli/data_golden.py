@@ -20,7 +20,10 @@ PATH = click.Path(path_type=Path)
     "--library", type=PATH,
     help="Manifest whose training images are searched too; it may be the same.  [default: the image's own board alone]",
 )  # fmt: skip
-@click.option("--block", default=64, show_default=True, help="Side of the blocks that are put together, in pixels.")
+@click.option(
+    "--block", type=int,
+    help="Side of the blocks that are put together, in pixels.  [default: a tenth of the images' shorter side]",
+)  # fmt: skip
 @click.option(
     "--most", default=300, show_default=True, help="Images to search in, drawn at random where there are more."
 )

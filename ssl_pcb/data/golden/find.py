@@ -75,7 +75,7 @@ def find_golden(
     out: Path,
     *,
     library: Manifest | None = None,
-    block: int = 64,
+    block: int | None = None,
     most: int = 300,
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
@@ -91,7 +91,8 @@ def find_golden(
         out: Folder to make; it must not exist or must be empty.
         library: Whose training images (all, where it has no split) are searched besides those of the image's own board;
             validation and test images never are, but on their own board, and images that are kept apart by none.
-        block: Side of the blocks that are searched for, in pixels; at most a sixth of the images' shorter side.
+        block: Side of the blocks that are put together, in pixels; at most a sixth of the images' shorter side, and a
+            tenth of it unless given.
         most: Images in which a pattern is searched, besides its own: of its board, then of the library; drawn at random
             where there are more.
         seed: Of the draw.
@@ -103,7 +104,7 @@ def find_golden(
             something in it or cannot be written.
     """
     for name, value, least in (("--block", block, 16), ("--most", most, 1)):
-        if value < least:
+        if value is not None and value < least:
             raise UserError(f"{name} {value}: must be at least {least}")
     frame = manifest.frame
     images = frame.drop_duplicates("path")[["path", "group", "split"]].reset_index(drop=True)

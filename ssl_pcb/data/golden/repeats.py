@@ -49,6 +49,9 @@ REFINED = 12
 DECODED_BYTES = 256 << 20
 """Decoded images that are kept."""
 
+BLOCKS = 10
+"""Blocks along an image's shorter side unless their side is given: the work for an image then hardly grows with it."""
+
 LARGEST = 6
 """Blocks along an image's shorter side, at least: what is as large as the image lies in no other that is moved."""
 
@@ -147,13 +150,13 @@ class Pool:
     """
 
     def __init__(
-        self, files: Sequence[Path], block: int, searched: Sequence[int], *, bit_depth: int, max_pixels: int
+        self, files: Sequence[Path], block: int | None, searched: Sequence[int], *, bit_depth: int, max_pixels: int
     ) -> None:
         """Read all ``files``.
 
         Args:
             files: Of the images.
-            block: Side of a block, in pixels; less where images are small.
+            block: Side of a block, in pixels; at most a sixth of the images' shorter side, a tenth unless given.
             searched: Numbers of the images in which patterns of the others are searched too; of copies one is.
             bit_depth: Of files with more than 8 bits.
             max_pixels: Refuse larger images.
@@ -165,7 +168,8 @@ class Pool:
         infos = [probe(file, max_pixels) for file in self.files]
         self.sizes: NDArray[np.int64] = np.array([(info.height, info.width) for info in infos], np.int64)
         self.channels = [info.channels for info in infos]
-        self.block = max(CELLS, min(block, int(np.median(self.sizes.min(1))) // LARGEST))
+        side = int(np.median(self.sizes.min(1)))
+        self.block = max(CELLS, min(side // BLOCKS if block is None else block, side // LARGEST))
         self.factor = self.block // CELLS
 
         def read(file: Path) -> Image8:

@@ -117,7 +117,7 @@ def test_an_exact_copy_is_no_witness(tmp_path, mode):
     rows = [{"path": f"{name}.png", "group": "b"} for name in ("one", "copy")]
     Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
     with pytest.raises(UserError, match=r"^nothing that an image shows is repeated on another of its board; say"):
-        find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
+        find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", block=64)
     assert not (tmp_path / "g").exists()
 
 
@@ -340,6 +340,13 @@ def test_a_library_without_training_images_and_a_manifest_without_any_are_refuse
     assert "the manifest names no image" in ended.err
 
 
+def test_blocks_are_a_tenth_of_the_images_side_unless_they_are_given(tmp_path):
+    for name, shape in {"a": (480, 640), "b": (640, 480), "c": (500, 500)}.items():
+        Image.new("L", shape).save(tmp_path / f"{name}.png")
+    files = [tmp_path / f"{name}.png" for name in "abc"]
+    assert [opened_pool(files, block).block for block in (None, 30, 300)] == [48, 30, 80]
+
+
 def test_blocks_too_small_to_know_again_are_refused(folder, ssl_pcb_cli):
     ended = ssl_pcb_cli("data", "golden", folder / "m.csv", "--out", folder / "g", "--block", 8)
     assert (ended.code, ended.err) == (2, "ssl-pcb: error: --block 8: must be at least 16\n")
@@ -386,7 +393,7 @@ def test_a_board_that_is_all_kept_apart_has_no_golden_images(tmp_path):
         Image.new("L", (96, 96), 50 + 40 * number).save(tmp_path / f"{number}.png")
         rows.append({"path": f"{number}.png", "group": group, "split": "holdout" if group == "a" else "train"})
     Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
-    found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g")
+    found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", block=64)
     assert found.lacking == ["0.png", "1.png"]
 
 
