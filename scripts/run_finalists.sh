@@ -6,7 +6,7 @@
 #
 # PATH holds DeepPCB's official layout (PCBData/group*/...). Seeds 0, 1 and 2, or those that SEEDS in the environment
 # names; SIZE=128 changes the image size. Each run looks at the test boards once and records it in
-# results/test_ledger.csv. At 64 px a seed takes some five hours of one core. Finished runs are kept; an interrupted one
+# results/test_ledger.csv. At 64 px a seed takes some seven hours of one core. Finished runs are kept; an interrupted one
 # is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
 runs=runs/few_labels

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.defects import ALONG_THE_PATTERN
 
@@ -81,10 +83,17 @@ def recipe_for(stage: str, asked: Mapping[str, Any], *, with_file: bool) -> Mapp
     if stage != "pretrain" or named != RECIPE["method.name"] or another:
         return {}
     size, context = (
-        int(value) if isinstance(value := asked.get(f"data.{key}"), int) else DataConfig.model_fields[key].default
-        for key in ("image_size", "context")
+        _number(asked.get(f"data.{key}"), DataConfig.model_fields[key].default) for key in ("image_size", "context")
     )
     return recipe(size - 2 * context)
+
+
+def _number(asked: Any, default: int) -> int:
+    """As the configuration will read it; what it will refuse counts as not asked for."""
+    try:
+        return TypeAdapter(int).validate_python(asked)
+    except ValidationError:
+        return default
 
 
 PRESETS = {

@@ -56,6 +56,7 @@ def test_whoever_chooses_a_method_does_not_get_it(asked, with_file, is_recipe):
         ({}, [16, 32]), ({"data.image_size": 64}, [8, 16]), ({"data.image_size": 80, "data.context": 8}, [8, 16]),
         ({"data.image_size": 160, "data.context": 16}, [16, 32]), ({"data.image_size": 256}, [16, 32]),
         ({"data.context": 16}, [16, 32]), ({"data.context": 32}, [8, 16]), ({"data.image_size": "large"}, [16, 32]),
+        ({"data.image_size": "64"}, [8, 16]), ({"data.image_size": "80", "data.context": 8}, [8, 16]),
     ],
 )  # fmt: skip
 def test_cells_of_the_map_grow_with_the_tile_that_the_network_sees(asked, strides):

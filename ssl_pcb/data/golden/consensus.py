@@ -49,7 +49,7 @@ def consensus(pool: Pool, image: int) -> Consensus:
     """
     pixels = pool.pixels(image)
     made, repeated = np.empty_like(pixels), 0
-    blocks = tile_grid(pixels.shape[1], pixels.shape[0], pool.block)
+    blocks = tile_grid(pixels.shape[1], pixels.shape[0], pool.block_of(image))
     for box in blocks:
         found, majority = voters(*pool.repeats(image, box), ALIKE * pool.variance)
         if not found:
@@ -80,15 +80,16 @@ def voters(surrounded: list[Repeat], alike: list[Repeat], limit: float) -> tuple
     surrounded = sorted(surrounded, key=lambda each: each.surroundings)
     told = [each for each in surrounded if each.elsewhere <= FEW]
     if len(told) >= MAJORITY:
-        same = [each for each in told if each.worst < DIFFERENT]
+        same = [each for each in told if each.worst <= DIFFERENT]
         lacking = EXPLAINED * median(each.inside for each in told)
         shown = [each for each in alike if each.elsewhere <= FEW and each.inside <= lacking]
+        shown.sort(key=lambda each: each.inside)
         return _odd(next(each for each in (same, shown, told) if len(each) >= MAJORITY)), True
-    every = list(dict.fromkeys([*surrounded, *alike]))
-    if not every:
-        return [], False
-    every.sort(key=lambda each: each.difference)
-    return _odd([each for each in every if each.difference <= max(limit, 2 * every[0].difference)]), False
+    best: dict[int, Repeat] = {}  # an image has one vote
+    for each in sorted([*surrounded, *alike], key=lambda each: each.difference):
+        best.setdefault(each.image, each)
+    ranked = list(best.values())
+    return _odd([each for each in ranked if each.difference <= max(limit, 2 * ranked[0].difference)]), False
 
 
 def _odd(found: list[Repeat]) -> list[Repeat]:

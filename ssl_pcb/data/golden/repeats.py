@@ -38,7 +38,7 @@ CLOSELY = 0.25
 """Side of the squares in which places are compared closely, likewise."""
 
 DIFFERENT = 0.3
-"""Mean difference of such a square, of full scale, from which on it shows another pattern."""
+"""Mean difference of such a square, of the images' contrast, above which it shows another pattern."""
 
 SLACK = 1
 """Pixels by which an edge may lie elsewhere without counting as a difference."""
@@ -46,11 +46,11 @@ SLACK = 1
 REFINED = 12
 """Places of a coarse search, one an image, that are looked at pixel by pixel."""
 
-DECODED_BYTES = 256 << 20
+DECODED_BYTES = 1 << 30
 """Decoded images that are kept."""
 
 BLOCKS = 10
-"""Blocks along an image's shorter side unless their side is given: the work for an image then hardly grows with it."""
+"""Blocks along an image's shorter side unless their side is given: large images do not get more of them."""
 
 LARGEST = 6
 """Blocks along an image's shorter side, at least: what is as large as the image lies in no other that is moved."""
@@ -68,8 +68,8 @@ class Repeat:
         surroundings: The same of the surroundings alone.
         elsewhere: Share of small squares of the surroundings that differ: few where a witness has a defect of its own,
             many where another pattern stands.
-        worst: Largest mean difference in any small square of what is hidden (the block and a margin), of greys in 0 to
-            1, where edges a pixel off are none.
+        worst: Largest mean difference in any small square of what is hidden (the block and a margin), as a share of the
+            images' contrast, where edges a pixel off are none.
         inside: The same of all that is hidden.
     """
 
@@ -109,7 +109,7 @@ class Stack:
 
 
 class Greys(NamedTuple):
-    """What an image shows, without its colours.
+    """What a part of an image shows, without its colours.
 
     Attributes:
         grey: (..., H, W) uint8, as the two below.
@@ -120,13 +120,6 @@ class Greys(NamedTuple):
     grey: NDArray[np.uint8]
     lowest: NDArray[np.uint8]
     highest: NDArray[np.uint8]
-
-
-class Picture(NamedTuple):
-    """An image as it is kept."""
-
-    pixels: Image8
-    greys: Greys
 
 
 class Window(NamedTuple):
@@ -145,8 +138,9 @@ class Pool:
         files: Of the images.
         sizes: (N, 2) height and width.
         channels: (N,) of each file, 1 or 3.
-        block: Side of a block, in pixels.
+        block: Side of a block, in pixels, but of images that are too small for it (:meth:`block_of`).
         variance: Of the greys of all images, each in 0 to 1.
+        contrast: Between their darkest and brightest hundredth.
     """
 
     def __init__(
@@ -175,22 +169,20 @@ class Pool:
         def read(file: Path) -> Image8:
             return decode(file, channels=max(self.channels), bit_depth=bit_depth, max_pixels=max_pixels)
 
-        def examined(image: int) -> Picture:
-            pixels = read(self.files[image])
-            grey, side = _grey(pixels), 2 * SLACK + 1
-            return Picture(pixels, Greys(grey, minimum_filter(grey, side), maximum_filter(grey, side)))
-
-        coarse, moments, contents = [], [], []
+        coarse, moments, contents, greys = [], [], [], np.zeros(256, np.int64)
         for file in self.files:
             pixels = read(file)
+            greys += np.bincount(_grey(pixels).ravel(), minlength=256)
             grey = _tensor(_grey(pixels))
             moments.append((float(grey.mean()), float(grey.square().mean())))
             contents.append(sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest())
             coarse.append(F.avg_pool2d(grey[None], self.factor, ceil_mode=True)[0])
-        largest = int(self.sizes.prod(1).max()) * (max(self.channels) + 3)
-        self._picture = lru_cache(maxsize=max(2, DECODED_BYTES // largest))(examined)
+        largest = int(self.sizes.prod(1).max()) * max(self.channels)
+        self._read = lru_cache(maxsize=max(2, DECODED_BYTES // largest))(read)
         mean, square = np.mean(moments, 0)
         self.variance = float(square - mean**2)
+        darkest, brightest = np.searchsorted(greys.cumsum() / greys.sum(), (0.01, 0.99))
+        self.contrast = max(1, int(brightest - darkest)) / 255
         height, width = (max(each.shape[side] for each in coarse) for side in (0, 1))
         self._coarse = torch.stack(
             [F.pad(each, (0, width - each.shape[1], 0, height - each.shape[0])) for each in coarse]
@@ -199,17 +191,22 @@ class Pool:
         _, first = np.unique(self._contents[list(searched)], return_index=True)
         self._searched: NDArray[np.int64] = np.array(searched, np.int64)[np.sort(first)]
         self._elsewhere = Stack(self._coarse[self._searched])
+        self._alone = lru_cache(maxsize=1)(lambda image: Stack(self._coarse[image : image + 1]))
 
     def pixels(self, image: int) -> Image8:
         """(H, W, C) of one image, in colour if any of them is."""
-        found: Image8 = self._picture(image).pixels
+        found: Image8 = self._read(self.files[image])
         return found
+
+    def block_of(self, image: int) -> int:
+        """Side of the blocks of one image: as of all, but at most a sixth of its own shorter side."""
+        return max(CELLS, min(self.block, int(self.sizes[image].min()) // LARGEST))
 
     def repeats(self, image: int, block: Box) -> tuple[list[Repeat], list[Repeat]]:
         """Places that are surrounded like a block of ``image`` (x1, y1, x2, y2), and places that look like all of it.
 
-        One of each image at most, in no order; a place may be among both. None overlaps the block and its surroundings,
-        and none lies on a copy of the image: a defect must not vouch for itself.
+        One of each image at most, in no order; a place may be among both. None overlaps the block, and none lies on a
+        copy of the image: a defect must not vouch for itself.
         """
         hidden, outer = (self._widened(image, block, share) for share in (HIDDEN, HIDDEN + AROUND))
         surroundings = _beside(hidden, outer)
@@ -224,7 +221,7 @@ class Pool:
 
     def _widened(self, image: int, box: Box, share: float) -> Box:
         """``box`` with a margin, as far as the image goes."""
-        (height, width), margin = self.sizes[image].tolist(), int(self.block * share)
+        (height, width), margin = self.sizes[image].tolist(), int(self.block_of(image) * share)
         x1, y1, x2, y2 = box
         return max(0, x1 - margin), max(0, y1 - margin), min(width, x2 + margin), min(height, y2 + margin)
 
@@ -235,7 +232,7 @@ class Pool:
         pattern = self._coarse[image, y1 : y1 + height, x1 : x1 + width]
         apart = self._elsewhere.squared_differences(pattern, counted)
         apart[torch.from_numpy(self._contents[self._searched] == self._contents[image])] = torch.inf
-        own = Stack(self._coarse[image : image + 1]).squared_differences(pattern, counted)
+        own = self._alone(image).squared_differences(pattern, counted)
         own[:, max(0, y1 - height + 1) : y1 + height, max(0, x1 - width + 1) : x1 + width] = torch.inf
         sides, found = (outer[3] - outer[1], outer[2] - outer[0]), []
         for numbers, each in ((self._searched, apart), (np.array([image]), own)):
@@ -261,8 +258,8 @@ class Pool:
         """For each of ``places`` the one within a coarse cell that is most alike by ``weight``."""
         surroundings = _beside(hidden, outer)
         x1, y1, x2, y2 = outer
-        one = Greys(*(each[y1:y2, x1:x2] for each in self._picture(image).greys))
-        pattern, side = _tensor(one.grey), max(2, int(self.block * CLOSELY))
+        one = self._greys(image, outer)
+        pattern, side = _tensor(one.grey), max(2, int(self.block_of(image) * CLOSELY))
         for group in self._windows(places, (y2 - y1, x2 - x1)):
             apart = Stack(_tensor(np.stack([window.grey for *_, window in group])))
             least = apart.squared_differences(pattern, weight).flatten(1).argmin(1)
@@ -272,17 +269,24 @@ class Pool:
                 for greys in zip(*(window for *_, window in group), strict=True)
             ))  # fmt: skip
             square = (pattern - _tensor(two.grey)).square()
-            beyond = torch.maximum(_beyond(one, two), _beyond(two, one))
+            beyond = torch.maximum(_beyond(one, two), _beyond(two, one)) / self.contrast
             inside = beyond[:, hidden[1] - y1 : hidden[3] - y1, hidden[0] - x1 : hidden[2] - x1]
+            different = _squares(beyond, side) > DIFFERENT
             measures = (
                 square.mean((1, 2)),
                 (square * surroundings).sum((1, 2)) / surroundings.sum(),
-                (_squares(beyond, side) > DIFFERENT)[:, _squares(surroundings[None], side)[0] == 1].float().mean(1),
+                different[:, _squares(surroundings[None], side)[0] == 1].float().mean(1).nan_to_num(1),
                 _squares(inside, side).amax((1, 2)),
                 inside.mean((1, 2)),
             )
             for (other, left, top, _), (y, x), each in zip(group, shifts, torch.stack(measures, 1), strict=True):
                 yield Repeat(other, left + x - x1, top + y - y1, *each.tolist())
+
+    def _greys(self, image: int, box: Box) -> Greys:
+        """Of a part of an image; at its rim as if nothing lay beyond."""
+        x1, y1, x2, y2 = box
+        grey, side = _grey(self.pixels(image)[y1:y2, x1:x2]), 2 * SLACK + 1
+        return Greys(grey, minimum_filter(grey, side), maximum_filter(grey, side))
 
     def _windows(self, places: Iterable[Place], sides: tuple[int, int]) -> Iterator[list[Window]]:
         """What lies within a coarse cell of patterns of ``sides`` pixels at ``places``, those of one size together."""
@@ -292,7 +296,7 @@ class Pool:
                 (max(0, min(begin - self.factor, int(most) - side)), begin + self.factor + side)
                 for begin, most, side in zip(reversed(at), self.sizes[other], sides, strict=True)
             )
-            seen = Greys(*(each[top:bottom, left:right] for each in self._picture(other).greys))
+            seen = self._greys(other, (left, top, right, bottom))
             groups.setdefault(seen.grey.shape, []).append(Window(other, left, top, seen))
         yield from groups.values()
 

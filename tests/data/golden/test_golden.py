@@ -251,7 +251,8 @@ SAME, OTHER, ELSEWHERE = (0.02, 0.01, 0.02, 0.1, 0.01), (0.3, 0.01, 0.02, 0.9, 0
 def test_three_places_that_are_surrounded_alike_and_show_the_same_vote():
     assert voted(OTHER, SAME, SAME, SAME, ELSEWHERE, surrounded=range(5)) == ([1, 2, 3], True)
     assert voted(*[SAME] * 12, surrounded=range(12)) == (list(range(7)), True)
-    assert voted(*[SAME] * 4, surrounded=range(4)) == ([0, 1, 2], True)
+    nearer = [(0.02, 0.01 * (4 - number), 0.02, 0.1, 0.01) for number in range(4)]
+    assert voted(*nearer, surrounded=range(4)) == ([3, 2, 1], True)
 
 
 def test_what_stands_there_each_time_is_the_pattern_and_what_is_only_like_it_is_not():
@@ -271,6 +272,52 @@ def test_where_nothing_is_repeated_the_most_alike_vote_and_others_no_worse_than_
     assert chosen(0.5, 0.3, 0.55, 0.7) == ([1, 0, 2], False)
     assert chosen(0.06, 0.11, 0.115) == ([0, 1, 2], False)
     assert voters([], [], 0.1) == ([], False)
+
+
+def test_an_image_has_one_vote_where_nothing_is_repeated():
+    first, again, other = (Repeat(image, 0, down, *ELSEWHERE) for image, down in ((0, 5), (0, 6), (1, 5)))
+    assert voters([first], [again, other], 0.1) == ([first], False)
+
+
+def test_what_is_hidden_has_no_part_in_choosing_places(tmp_path):
+    """The same places are found whatever the block shows."""
+    panel = board(12, 420)
+    spoilt = panel[:400, :400].copy()
+    spoilt[147:257, 147:257] ^= 255
+    for name, picture in {"a": panel[:400, :400], "b": panel[7:407, 11:411], "c": spoilt}.items():
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    pool = Pool([tmp_path / f"{name}.png" for name in "abc"], 64, [1], bit_depth=8, max_pixels=10**9)
+    block = (170, 170, 234, 234)
+    clean, hidden = (pool.repeats(image, block)[0] for image in (0, 2))
+    [[here], [there]] = ([each for each in places if each.image == 1] for places in (clean, hidden))
+    assert (here.across, here.down, here.surroundings) == (there.across, there.down, there.surroundings) == (-11, -7, 0)
+    assert here.inside == there.elsewhere == 0
+    assert there.inside > 0.1
+
+
+def test_edges_a_pixel_off_are_no_difference_and_spots_are(tmp_path):
+    panel = np.full((400, 400), 255, np.uint8)
+    panel[:, 195:215] = 0
+    wider, spot = panel.copy(), panel.copy()
+    wider[:, 194:215] = 0
+    spot[190:210, 222:236] = 0
+    for name, picture in {"a": panel, "wider": wider, "spot": spot}.items():
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    pool = opened_pool([tmp_path / f"{name}.png" for name in ("a", "wider", "spot")], 64)
+    found = {each.image: each for each in pool.repeats(0, (170, 170, 234, 234))[0]}
+    assert (found[1].worst, found[1].inside, found[1].elsewhere) == (0, 0, 0)
+    assert found[2].worst > 0.7
+
+
+@pytest.mark.parametrize("greys", [(0, 255), (90, 150), (100, 116)])
+def test_what_is_repeated_does_not_depend_on_contrast(tmp_path, greys):
+    """Boards that have nothing in common, and three that are one."""
+    for number, seed in enumerate([100, 101, 102, 103, 104, 105, 105, 105, 105]):
+        picture = np.where(board(seed, 400)[number : number + 384, :384] > 0, *reversed(greys)).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    pool = opened_pool([tmp_path / f"{number}.png" for number in range(9)], 64)
+    assert consensus(pool, 1).repeated <= 2
+    assert consensus(pool, 6).repeated >= 20
 
 
 def blob(picture, at, seed):
