@@ -63,6 +63,12 @@ def test_cells_of_the_map_grow_with_the_tile_that_the_network_sees(asked, stride
     assert recipe_for("pretrain", asked, with_file=False)["backbone.strides"] == strides
 
 
+def test_the_flag_of_the_size_chooses_the_strides_too(workplace, ssl_pcb_cli):
+    sets = {key: value for key, value in SETS.items() if key != "data.image_size"}
+    flagged, _ = run(ssl_pcb_cli, "pretrain", "flagged", "--image-size", "32", **sets)
+    assert flagged["backbone"]["strides"] == [8, 16]
+
+
 def test_config_show_tells_the_recipe_from_the_defaults(ssl_pcb_cli):
     shown = ssl_pcb_cli("config", "show", "pretrain").out
     assert "[default: avg; of a bare 'ssl-pcb pretrain': max]" in shown
