@@ -22,9 +22,9 @@ size=${SIZE:-64} seed=${SEED:-0}
 judged=(--set "test=${TEST:-false}" --tta "${TTA:-none}") views=
 if [ "${TTA:-none}" = symmetries ]; then views=-tta; fi
 
-cells_of() { # cells_of NETWORK: the strides of its maps where tiles are large, as 'ssl-pcb pretrain' has them by itself
+cells_of() { # cells_of NETWORK: $cells, the strides of its maps, if it has any
     cells=()
-    if [ "$1" != own_end ] && [ "$size" -ge 96 ]; then cells=(--set "backbone.strides=[16,32]"); fi
+    if [ "$1" != own_end ]; then cells_at "$size"; fi
 }
 
 finetune_row() { # finetune_row RUN NETWORK CHECKPOINT [FLAG...]: with 1, 10 and 100 % of the labels

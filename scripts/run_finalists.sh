@@ -15,8 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
 size=${SIZE:-64}
 deeppcb_tiles "$source_folder"
 golden_from_repeats
-cells=()
-if [ "$size" -ge 96 ]; then cells=(--set "backbone.strides=[16,32]"); fi # as 'ssl-pcb pretrain' has it by itself
+cells_at "$size"
 
 look() { # look STAGE RUN NETWORK CHECKPOINT [FLAG...]: judged by eight views on the validation and the test boards
     stage "$1" "$runs/$2-tta" --config "configs/${1/-/_}/few_labels_$3.yaml" --checkpoint "$4" "${common[@]}" \

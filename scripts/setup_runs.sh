@@ -19,6 +19,11 @@ stage() { # stage NAME OUT ...: run the stage into OUT, unless it is finished th
     ssl-pcb "$name" --out "$out" "$@" ${resume[@]+"${resume[@]}"}
 }
 
+cells_at() { # cells_at SIZE: $cells, the strides of maps where tiles are large, as 'ssl-pcb pretrain' has them by itself
+    cells=()
+    if [ "$1" -ge 96 ]; then cells=(--set "backbone.strides=[16,32]"); fi
+}
+
 golden_from_repeats() { # write $runs/found/manifest.csv: $runs/tiles.csv with golden images put together from repeats
     if ! [ -e "$runs/found/manifest.csv" ]; then ssl-pcb data golden "$runs/tiles.csv" --out "$runs/found"; fi
 }

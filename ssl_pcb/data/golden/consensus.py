@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssl_pcb.data.golden.repeats import DIFFERENT, Pool, Repeat
+from ssl_pcb.data.golden.likeness import DIFFERENT, Repeat
+from ssl_pcb.data.golden.pool import Pool
+from ssl_pcb.data.golden.repeats import repeats
 from ssl_pcb.imaging.orientation import Image8
 from ssl_pcb.imaging.tiling import tile_grid
 
@@ -51,7 +53,7 @@ def consensus(pool: Pool, image: int) -> Consensus:
     made, repeated = np.empty_like(pixels), 0
     blocks = tile_grid(pixels.shape[1], pixels.shape[0], pool.block_of(image))
     for box in blocks:
-        found, majority = voters(*pool.repeats(image, box), ALIKE * pool.variance)
+        found, majority = voters(*repeats(pool, image, box), ALIKE * pool.variance)
         if not found:
             return Consensus(None, len(blocks), 0)
         repeated += majority

@@ -13,7 +13,7 @@ import pandas as pd
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.files import whole_folder
 from ssl_pcb.data.golden.consensus import MAJORITY, Consensus, consensus
-from ssl_pcb.data.golden.repeats import Pool
+from ssl_pcb.data.golden.pool import Pool
 from ssl_pcb.data.manifest import PSEUDO_GROUP, REFERENCE, Manifest
 from ssl_pcb.data.resolve import resolve
 from ssl_pcb.errors import UserError

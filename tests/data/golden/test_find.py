@@ -1,99 +1,18 @@
-"""Golden images put together from repeats of a pattern."""
+"""Golden images of a whole manifest: none shows what its split must not see, and defects are outvoted."""
 
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 
-from ssl_pcb.data.golden import repeats
-from ssl_pcb.data.golden.consensus import consensus, voters
+from ssl_pcb.data.golden import pool
 from ssl_pcb.data.golden.find import _pool, find_golden
-from ssl_pcb.data.golden.repeats import Pool, Repeat, Stack
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import decode as decode_file
-from ssl_pcb.imaging.tiling import tile_grid
-
-SIDE, BLOCK = 160, 64
-
-
-def board(seed, side=400):
-    """A panel of black and white lines that no other seed has: nothing on it repeats by itself."""
-    rng = np.random.default_rng(seed)
-    panel = np.full((side, side), 255, np.uint8)
-    for _ in range(120):
-        top, left = rng.integers(0, side - 20, 2)
-        panel[top : top + rng.integers(4, 40), left : left + rng.integers(4, 40)] = rng.choice([0, 255])
-    return panel
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Views of panel 0, each a few pixels elsewhere, and one defect on each that no other has."""
-    panel = board(0)
-    rows = []
-    for number in range(9):
-        y, x = 40 + 2 * number, 90 - 3 * number
-        clean = panel[y : y + SIDE, x : x + SIDE]
-        seen = clean.copy()
-        spot = 12 + 14 * number
-        seen[spot : spot + 8, 150 - spot : 158 - spot] ^= 255
-        Image.fromarray(seen).save(tmp_path / f"{number}.png")
-        Image.fromarray(clean).save(tmp_path / f"clean-{number}.png")
-        rows.append({"path": f"{number}.png", "group": "a", "split": "train"})
-    Manifest.build(pd.DataFrame(rows), tmp_path).write(tmp_path / "m.csv")
-    return tmp_path
-
-
-def opened_pool(files, block=BLOCK):
-    return Pool(files, block, range(len(files)), bit_depth=8, max_pixels=10**9)
-
-
-def opened(file):
-    return np.asarray(Image.open(file)).astype(int)
-
-
-@pytest.mark.parametrize("shape", [(3, 4), (7, 9), (1, 1)])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_squared_differences_are_those_of_a_naive_search(shape, hidden):
-    rng = torch.Generator().manual_seed(0)
-    images = torch.rand(2, 7, 9, generator=rng)
-    pattern = torch.rand(*shape, generator=rng)
-    weight = torch.randint(0, 2, shape, generator=rng).float() if hidden else torch.ones(shape)
-    found = Stack(images).squared_differences(pattern, weight)
-    h, w = shape
-    wanted = torch.stack(
-        [
-            torch.stack(
-                [(weight * (each[y : y + h, x : x + w] - pattern) ** 2).sum() for x in range(each.shape[1] - w + 1)]
-            )
-            for each in images
-            for y in range(each.shape[0] - h + 1)
-        ]
-    ).view(found.shape)
-    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
-
-
-def test_a_repeat_is_found_to_the_pixel(folder):
-    pool = opened_pool([folder / f"{number}.png" for number in range(9)])
-    found = {each.image: each for each in pool.repeats(4, (48, 48, 112, 112))[1]}
-    assert 4 not in found
-    for other in (2, 3, 5, 6):
-        assert (found[other].down, found[other].across) == (-2 * (other - 4), 3 * (other - 4))
-        assert found[other].difference < 0.1
-
-
-def test_repeats_on_the_same_image_count_but_not_where_they_overlap_the_block(tmp_path):
-    twice = np.tile(board(1, 96), (1, 3))
-    Image.fromarray(twice).save(tmp_path / "twice.png")
-    pool = opened_pool([tmp_path / "twice.png"])
-    _, [found] = pool.repeats(0, (0, 0, 64, 64))
-    assert (found.across % 96, found.down, found.difference) == (0, 0, pytest.approx(0, abs=1e-6))
-    assert found.across >= 64
+from tests.data.golden.conftest import BLOCK, SIDE, board, opened
 
 
 def test_a_defect_is_outvoted_and_the_pattern_kept(folder):
@@ -136,36 +55,6 @@ def test_copies_of_a_witness_have_one_vote(folder):
     find_golden(Manifest.read(folder / "w.csv"), folder / "w")
     table = Manifest.read(folder / "w" / "manifest.csv")
     assert (opened(table.root / table.frame["reference"][0]) == panel)[66:74, 66:74].all()
-
-
-@pytest.mark.parametrize(("block", "side"), [(128, 391), (100, 320)])
-@pytest.mark.parametrize("shift", [(0, 0), (3, 7), (5, 4)])
-def test_repeats_are_found_wherever_a_block_begins(tmp_path, block, side, shift):
-    panel = board(4, 420)
-    for name, (y, x) in (("here", (0, 0)), ("there", shift)):
-        picture = panel[y : y + side, x : x + side].copy()
-        picture[0, :9] = 90 if name == "there" else 60  # no exact copy
-        Image.fromarray(picture).save(tmp_path / f"{name}.png")
-    pool = opened_pool([tmp_path / "here.png", tmp_path / "there.png"], block)
-    for x1, y1, x2, y2 in tile_grid(side, side, pool.block):
-        if y1 > pool.block + 7 and x1 > pool.block + 7:  # with its surroundings on both
-            for places in pool.repeats(0, (x1, y1, x2, y2)):
-                [found] = [each for each in places if each.image == 1]
-                assert found.difference < 1e-4
-                assert (found.down, found.across) == (-shift[0], -shift[1])
-
-
-def test_a_pattern_is_not_looked_for_in_images_too_small_for_it(tmp_path):
-    panel = board(5)
-    shapes = {"large": (200, 200), "other": (200, 240), "flat": (40, 240), "narrow": (240, 70)}
-    for name, (height, width) in shapes.items():
-        Image.fromarray(panel[:height, :width]).save(tmp_path / f"{name}.png")
-    pool = opened_pool([tmp_path / f"{name}.png" for name in shapes], 64)
-    for box in tile_grid(200, 200, pool.block):
-        for found in chain(*pool.repeats(0, box)):
-            height, width = pool.sizes[found.image]
-            assert 0 <= box[0] + found.across <= width - box[2] + box[0]
-            assert 0 <= box[1] + found.down <= height - box[3] + box[1]
 
 
 def test_golden_images_of_12_bit_files_are_as_bright_as_training_sees_their_images(tmp_path):
@@ -237,89 +126,6 @@ def test_golden_images_show_only_what_their_split_may_see(tmp_path, searched):
             assert shown <= {greys[each] for each in allowed | {number}}
 
 
-def voted(*measures, surrounded=()):
-    """Who votes of places with these measures: difference, surroundings, elsewhere, worst, inside."""
-    places = [Repeat(number, 0, 0, *each) for number, each in enumerate(measures)]
-    found, repeated = voters([places[each] for each in surrounded], places, 0.1)
-    return [each.image for each in found], repeated
-
-
-SAME, OTHER, ELSEWHERE = (0.02, 0.01, 0.02, 0.1, 0.01), (0.3, 0.01, 0.02, 0.9, 0.2), (0.02, 0.02, 0.3, 0.9, 0.2)
-"""Alike in all; surrounded alike but other inside; elsewhere."""
-
-
-def test_three_places_that_are_surrounded_alike_and_show_the_same_vote():
-    assert voted(OTHER, SAME, SAME, SAME, ELSEWHERE, surrounded=range(5)) == ([1, 2, 3], True)
-    assert voted(*[SAME] * 12, surrounded=range(12)) == (list(range(7)), True)
-    nearer = [(0.02, 0.01 * (4 - number), 0.02, 0.1, 0.01) for number in range(4)]
-    assert voted(*nearer, surrounded=range(4)) == ([3, 2, 1], True)
-
-
-def test_what_stands_there_each_time_is_the_pattern_and_what_is_only_like_it_is_not():
-    like = (0.02, 0.01, 0.02, 0.1, 0.05)
-    assert voted(SAME, SAME, SAME, OTHER, OTHER, OTHER, surrounded=[3, 4, 5]) == ([0, 1, 2], True)
-    assert voted(like, like, like, OTHER, OTHER, OTHER, surrounded=[3, 4, 5]) == ([3, 4, 5], True)
-    assert voted(SAME, SAME, OTHER, OTHER, OTHER, surrounded=[2, 3, 4]) == ([2, 3, 4], True)
-    assert voted(SAME, SAME, SAME, OTHER, OTHER, surrounded=[3, 4]) == ([0, 1, 2], False)
-
-
-def test_where_nothing_is_repeated_the_most_alike_vote_and_others_no_worse_than_twice_the_best():
-    def chosen(*differences):
-        return voted(*((each, 0.5, 0.9, 0.9, 0.5) for each in differences), surrounded=[0])
-
-    assert chosen(0.02, 0.01, 0.05, 0.09) == ([1, 0, 2], False)
-    assert chosen(0.3, 0.7, 0.8) == ([0], False)
-    assert chosen(0.5, 0.3, 0.55, 0.7) == ([1, 0, 2], False)
-    assert chosen(0.06, 0.11, 0.115) == ([0, 1, 2], False)
-    assert voters([], [], 0.1) == ([], False)
-
-
-def test_an_image_has_one_vote_where_nothing_is_repeated():
-    first, again, other = (Repeat(image, 0, down, *ELSEWHERE) for image, down in ((0, 5), (0, 6), (1, 5)))
-    assert voters([first], [again, other], 0.1) == ([first], False)
-
-
-def test_what_is_hidden_has_no_part_in_choosing_places(tmp_path):
-    """The same places are found whatever the block shows."""
-    panel = board(12, 420)
-    spoilt = panel[:400, :400].copy()
-    spoilt[147:257, 147:257] ^= 255
-    for name, picture in {"a": panel[:400, :400], "b": panel[7:407, 11:411], "c": spoilt}.items():
-        Image.fromarray(picture).save(tmp_path / f"{name}.png")
-    pool = Pool([tmp_path / f"{name}.png" for name in "abc"], 64, [1], bit_depth=8, max_pixels=10**9)
-    block = (170, 170, 234, 234)
-    clean, hidden = (pool.repeats(image, block)[0] for image in (0, 2))
-    [[here], [there]] = ([each for each in places if each.image == 1] for places in (clean, hidden))
-    assert (here.across, here.down, here.surroundings) == (there.across, there.down, there.surroundings) == (-11, -7, 0)
-    assert here.inside == there.elsewhere == 0
-    assert there.inside > 0.1
-
-
-def test_edges_a_pixel_off_are_no_difference_and_spots_are(tmp_path):
-    panel = np.full((400, 400), 255, np.uint8)
-    panel[:, 195:215] = 0
-    wider, spot = panel.copy(), panel.copy()
-    wider[:, 194:215] = 0
-    spot[190:210, 222:236] = 0
-    for name, picture in {"a": panel, "wider": wider, "spot": spot}.items():
-        Image.fromarray(picture).save(tmp_path / f"{name}.png")
-    pool = opened_pool([tmp_path / f"{name}.png" for name in ("a", "wider", "spot")], 64)
-    found = {each.image: each for each in pool.repeats(0, (170, 170, 234, 234))[0]}
-    assert (found[1].worst, found[1].inside, found[1].elsewhere) == (0, 0, 0)
-    assert found[2].worst > 0.7
-
-
-@pytest.mark.parametrize("greys", [(0, 255), (90, 150), (100, 116)])
-def test_what_is_repeated_does_not_depend_on_contrast(tmp_path, greys):
-    """Boards that have nothing in common, and three that are one."""
-    for number, seed in enumerate([100, 101, 102, 103, 104, 105, 105, 105, 105]):
-        picture = np.where(board(seed, 400)[number : number + 384, :384] > 0, *reversed(greys)).astype(np.uint8)
-        Image.fromarray(picture).save(tmp_path / f"{number}.png")
-    pool = opened_pool([tmp_path / f"{number}.png" for number in range(9)], 64)
-    assert consensus(pool, 1).repeated <= 2
-    assert consensus(pool, 6).repeated >= 20
-
-
 def blob(picture, at, seed):
     """A ragged spot of some 20 px, of its own shape."""
     rng, (y, x) = np.random.default_rng(seed), at
@@ -346,16 +152,6 @@ def test_a_defects_like_does_not_vouch_for_it_and_what_stands_there_each_time_is
         made = opened(table.root / name)
         assert (made == clean)[seen != clean].mean() > 0.9
         assert (made == clean)[180:240, 260:320].mean() > 0.99
-
-
-def test_images_of_other_sizes_and_in_colour_are_searched_together(tmp_path):
-    panel = board(3)
-    Image.fromarray(panel[:200, :260]).save(tmp_path / "a.png")
-    Image.fromarray(panel[30:130, 40:170]).convert("RGB").save(tmp_path / "b.png")
-    pool = opened_pool([tmp_path / "a.png", tmp_path / "b.png"])
-    made = consensus(pool, 1)
-    assert made.picture.shape == (100, 130, 3)
-    assert (made.picture[..., 0] != panel[30:130, 40:170]).mean() < 0.01
 
 
 @pytest.mark.parametrize(
@@ -385,13 +181,6 @@ def test_a_library_without_training_images_and_a_manifest_without_any_are_refuse
     ended = ssl_pcb_cli("data", "golden", folder / "none.csv", "--out", folder / "g")
     assert (ended.code, (folder / "g").exists()) == (2, False)
     assert "the manifest names no image" in ended.err
-
-
-def test_blocks_are_a_tenth_of_the_images_side_unless_they_are_given(tmp_path):
-    for name, shape in {"a": (480, 640), "b": (640, 480), "c": (500, 500)}.items():
-        Image.new("L", shape).save(tmp_path / f"{name}.png")
-    files = [tmp_path / f"{name}.png" for name in "abc"]
-    assert [opened_pool(files, block).block for block in (None, 30, 300)] == [48, 30, 80]
 
 
 def test_blocks_too_small_to_know_again_are_refused(folder, ssl_pcb_cli):
@@ -426,7 +215,7 @@ def test_of_a_large_library_so_many_images_are_read_as_are_searched(tmp_path, mo
         read.add(file.name)
         return decode_file(file, **limits)
 
-    monkeypatch.setattr(repeats, "decode", decode)
+    monkeypatch.setattr(pool, "decode", decode)
     library = Manifest.read(tmp_path / "library.csv")
     found = find_golden(Manifest.read(tmp_path / "new.csv"), tmp_path / "g", library=library, most=5, block=48)
     assert "20.png" in read
