@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.files import whole_folder
 from ssl_pcb.data.golden.consensus import MAJORITY, Consensus, consensus
 from ssl_pcb.data.golden.pool import Pool
 from ssl_pcb.data.manifest import PSEUDO_GROUP, REFERENCE, Manifest
+from ssl_pcb.data.parallel import map_files
 from ssl_pcb.data.resolve import resolve
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import MAX_PIXELS, probe, with_channels
@@ -118,13 +120,10 @@ def find_golden(
         for own in _boards(images):
             files, searched = _pool(images.loc[own], manifest.root, besides, most, [seed, own[0]])
             pool = Pool(files, block, searched, bit_depth=depth, max_pixels=max_pixels)
-            for number, row in enumerate(own):
-                found = consensus(pool, number)
+            for number, found in enumerate(_searches(pool, len(own), progress)):
                 if found.picture is not None:
-                    with_channels(found.picture, pool.channels[number]).save(part / _name(row))
-                    made[row] = found._replace(picture=None)
-                if progress:
-                    progress()
+                    with_channels(found.picture, pool.channels[number]).save(part / _name(own[number]))
+                    made[own[number]] = found._replace(picture=None)
         if not made:
             raise UserError(f"nothing that an image shows is repeated on another of its board; say which {MEND}")
         table = images.loc[sorted(made)]
@@ -137,6 +136,23 @@ def find_golden(
         named.select(named.frame[REFERENCE].notna()).write(part / "manifest.csv")
     lacking = images["path"].drop(list(made)).tolist()
     return Found(out / "manifest.csv", table, lacking, replaced)
+
+
+def _searches(pool: Pool, images: int, progress: Callable[[], object] | None) -> Iterator[Consensus]:
+    """The golden image of each of the first ``images`` of ``pool``, some at a time."""
+
+    def alone(image: int) -> Consensus:
+        torch.set_num_threads(1)  # of this thread: several that each take all cores are in each other's way
+        return consensus(pool, image)
+
+    threads = torch.get_num_threads()
+    try:
+        for found in map_files(alone, range(images), progress):
+            if isinstance(found, UserError):
+                raise found
+            yield found
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _name(row: int) -> str:

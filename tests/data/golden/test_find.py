@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from ssl_pcb.data.golden import pool
@@ -231,6 +232,16 @@ def test_a_board_that_is_all_kept_apart_has_no_golden_images(tmp_path):
     Manifest.build(rows, tmp_path).write(tmp_path / "m.csv")
     found = find_golden(Manifest.read(tmp_path / "m.csv"), tmp_path / "g", block=64)
     assert found.lacking == ["0.png", "1.png"]
+
+
+def test_a_search_with_all_cores_leaves_torch_its_threads(folder):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        find_golden(Manifest.read(folder / "m.csv"), folder / "g", block=64)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_where_nothing_is_repeated_nothing_is_written(tmp_path, ssl_pcb_cli):
