@@ -57,6 +57,22 @@ def test_a_copy_differs_from_the_first_view_in_the_defect_alone():
     assert not torch.equal(painted[0].kinds, painted[1].kinds)
 
 
+def test_a_copy_on_which_nothing_can_be_seen_is_no_negative():
+    """On one plain colour there is nothing to break, and what is pasted is of the same colour."""
+    plain = Batch(torch.full((B, 1, 40, 40), 128, dtype=torch.uint8), torch.full((B,), -1))
+    views = ViewMaker(ViewConfig(photometry=DARK), SIZE)
+    defect = DefectConfig(generators=["cut_paste", "soft_paste"], null_share=0)
+    _, painted = trio(views, defect, 1, plain, generator())
+    unseen = ~painted[0].clear.flatten(1).any(1)
+    assert unseen.any()
+    assert (painted[0].kinds != NULL).all()
+    assert (painted[0].kinds_inside(0)[unseen] == NULL).all()
+    assert (painted[0].kinds_inside(0)[~unseen] == painted[0].kinds[~unseen]).all()
+    projections = torch.randn(3 * B, 8, generator=generator(1)).requires_grad_()
+    hard_nt_xent(projections, painted, 0.2).loss.backward()
+    assert projections.grad[:B][unseen].norm() == 0  # the copy stands in for the first view
+
+
 def test_a_null_copy_is_a_positive_and_no_negative():
     _, painted = trio(ViewMaker(ViewConfig(), SIZE), DefectConfig(null_share=0.5), 1, boards(), generator())
     null = painted[0].kinds == NULL

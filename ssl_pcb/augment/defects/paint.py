@@ -62,8 +62,11 @@ class Painted:
         return own / whole.clamp(min=1)
 
     def kinds_inside(self, context: int) -> Tensor:
-        """(B,) kinds, :data:`NULL` for a defect that lies in the surroundings by more than half, as tiles count it."""
-        return torch.where(self.share_inside(context) >= ENOUGH, self.kinds, NULL) if context else self.kinds
+        """(B,) kinds; :data:`NULL` for a defect that lies in the surroundings by more than half, as tiles count it.
+
+        Likewise for one of which nothing can be seen: a copy that looks like its original is no other picture.
+        """
+        return torch.where(self.share_inside(context) >= ENOUGH, self.kinds, NULL)
 
     def undone(self, which: Tensor, images: Tensor) -> Painted:
         """The same with ``which`` (B,) of them as the ``images`` were before."""
