@@ -22,7 +22,7 @@ def config() -> None:
 )
 def show(stage: str, whole_file: bool) -> None:
     """List the keys of STAGE with type, default and meaning, as --set and config files take them."""
-    schema, recipe = STAGES[stage], recipe_for(stage, {}, with_file=False)
+    schema, recipe = STAGES[stage], recipe_for(stage, {})
     if whole_file:
         click.echo(as_yaml(load_config(schema, beneath=[recipe])), nl=False)
         return

@@ -93,13 +93,28 @@ def stage_command(stage: str) -> click.Command:
         asked = {FLAGS["--" + name.replace("_", "-")]: value for name, value in flags.items() if value is not None}
         asked |= parse_set(sets)
         keys = PRESETS[preset].keys if preset else {}
-        if not resume:
-            keys = keys or recipe_for(stage, flatten(asked), with_file=config_file is not None)
-        if keys and not preset:
-            log.info("painted defects, as README recommends; --method simclr or another does otherwise")
+        if not resume and not preset:
+            given = (flatten(read_yaml(config_file)) if config_file else {}) | flatten(asked)
+            keys = recipe_for(stage, given)
+            if keys:
+                log.info("painted defects, as README recommends; --method simclr or another does otherwise")
+            elif stage == "pretrain":
+                keys = _as_before(given)
         run_stage(stage, config_file, asked, resume=resume, preset=keys)
 
     return click.Command(stage, params=options, callback=run, help=INTROS[stage])
+
+
+def _as_before(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Method and views of the pretraining that goes on, where its user says nothing of the method."""
+    from ssl_pcb.stages.weights import objective_of
+
+    if any(key.startswith("method.") for key in given):
+        return {}
+    found = objective_of(str(given.get("checkpoint", "none")))
+    if found:
+        log.info("goes on with %s, as %s began; --method does otherwise", found["method.name"], given["checkpoint"])
+    return {key: value for key, value in found.items() if key not in given}
 
 
 def run_stage(
@@ -145,7 +160,8 @@ def _plain(value: Any) -> Any:
 
 
 def _option(flag: str, keys: list[Key]) -> click.Option:
-    default = "defect_pretext, with the keys that README recommends" if flag == "--method" else keys[0].default
+    recommended = "defect_pretext, with the keys that README recommends; of a --checkpoint, as that was pretrained"
+    default = recommended if flag == "--method" else keys[0].default
     if keys[0].type == "true | false":
         return click.Option([flag], is_flag=True, default=None, help=f"{_sentence(keys[0].meaning)}.")
     if flag in VARIANTS:  # one entry each

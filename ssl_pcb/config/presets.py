@@ -68,24 +68,23 @@ def recipe(side: int) -> Mapping[str, Any]:
     return {**RECIPE, "backbone.strides": [16, 32] if side >= LARGE else [8, 16]}
 
 
-def recipe_for(stage: str, asked: Mapping[str, Any], *, with_file: bool) -> Mapping[str, Any]:
-    """:func:`recipe` if ``stage`` is pretrain and the user has chosen no other way; else no keys.
+def recipe_for(stage: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the user has left open of :func:`recipe`, if ``stage`` is pretrain and he has chosen no other way.
 
     Args:
         stage: Name of the stage.
-        asked: Dotted keys that the user gives.
-        with_file: Whether a config file is given too.
+        asked: Dotted keys that the user gives, in a file or by flags.
     """
     keys = {key for key in asked if key.startswith("method.") and key != "method.name"}
     own = all(key.startswith(OWN) for key in keys)
     named = asked.get("method.name", RECIPE["method.name"] if own else "")
-    another = with_file or asked.get("checkpoint", "none") != "none"
-    if stage != "pretrain" or named != RECIPE["method.name"] or another:
+    goes_on = asked.get("checkpoint", "none") != "none"
+    if stage != "pretrain" or named != RECIPE["method.name"] or goes_on:
         return {}
     size, context = (
         _number(asked.get(f"data.{key}"), DataConfig.model_fields[key].default) for key in ("image_size", "context")
     )
-    return recipe(size - 2 * context)
+    return {key: value for key, value in recipe(size - 2 * context).items() if key not in asked}
 
 
 def _number(asked: Any, default: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ssl_pcb.config.load import flatten
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.data.cutting import StoreSpec
@@ -137,6 +138,14 @@ def backbone_of(checkpoint: str) -> BackboneConfig | None:
     stage = read_run(folder).get("stage") if folder.is_dir() else None
     given = {"weights": "none", "init": "own"}
     return read_config(folder, stage).backbone.model_copy(update=given) if stage else None
+
+
+def objective_of(checkpoint: str) -> dict[str, Any]:
+    """Dotted keys of method and views with which ``checkpoint`` was pretrained; none if it is no pretraining's run."""
+    folder = Path(checkpoint)
+    if not folder.is_dir() or read_run(folder).get("stage") != "pretrain":
+        return {}
+    return flatten(read_config(folder, "pretrain").model_dump(mode="json", include={"method", "view"}))
 
 
 def newest_backbone(manifest: object, out: object, *, references: bool) -> BackboneConfig | None:

@@ -35,19 +35,19 @@ def test_the_recipe_is_the_row_of_the_results():
 
 
 @pytest.mark.parametrize(
-    ("asked", "with_file", "is_recipe"),
+    ("asked", "is_recipe"),
     [
-        ({}, False, True), ({"training.epochs": 2, "backbone.name": "densenet121"}, False, True), ({}, True, False),
-        ({"method.name": "defect_pretext", "method.trim": 0.1}, False, True), ({"method.name": "simclr"}, False, False),
-        ({"method.hard_negatives": "synthetic"}, False, False), ({"data.references": True}, False, True),
-        ({"method.defect.min_size": 5}, False, True), ({"method.hidden_dim": 8}, False, False),
-        ({"method.hard_negatives": "synthetic", "method.defect.min_size": 5}, False, False),
-        ({"checkpoint": "runs/a"}, False, False), ({"checkpoint": "none"}, False, True),
+        ({}, True), ({"training.epochs": 2, "backbone.name": "densenet121"}, True), ({"method.name": "simclr"}, False),
+        ({"method.name": "defect_pretext", "method.trim": 0.1}, True), ({"method.hard_negatives": "synthetic"}, False),
+        ({"data.references": True}, True), ({"method.defect.min_size": 5}, True), ({"method.hidden_dim": 8}, False),
+        ({"method.hard_negatives": "synthetic", "method.defect.min_size": 5}, False), ({"backbone.neck": 10}, True),
+        ({"checkpoint": "runs/a"}, False), ({"checkpoint": "none"}, True),
     ],
 )  # fmt: skip
-def test_whoever_chooses_a_method_does_not_get_it(asked, with_file, is_recipe):
-    assert (recipe_for("pretrain", asked, with_file=with_file) == recipe(128)) == is_recipe
-    assert recipe_for("finetune", asked, with_file=with_file) == {}
+def test_whoever_chooses_a_method_does_not_get_it(asked, is_recipe):
+    left_open = {key: value for key, value in recipe(128).items() if key not in asked}
+    assert recipe_for("pretrain", asked) == (left_open if is_recipe else {})
+    assert recipe_for("finetune", asked) == {}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_whoever_chooses_a_method_does_not_get_it(asked, with_file, is_recipe):
     ],
 )  # fmt: skip
 def test_cells_of_the_map_grow_with_the_tile_that_the_network_sees(asked, strides):
-    assert recipe_for("pretrain", asked, with_file=False)["backbone.strides"] == strides
+    assert recipe_for("pretrain", asked)["backbone.strides"] == strides
 
 
 def test_the_flag_of_the_size_chooses_the_strides_too(workplace, ssl_pcb_cli):
@@ -82,6 +82,26 @@ def test_the_file_that_config_show_prints_does_what_the_bare_command_does(workpl
     bare, _ = run(ssl_pcb_cli, "pretrain", "bare", **sets)
     by_file, _ = run(ssl_pcb_cli, "pretrain", "by_file", "--config", "shown.yaml", **sets)
     assert by_file | {"runtime": None} == bare | {"runtime": None}
+
+
+def test_a_file_that_says_nothing_of_the_method_leaves_the_recipe(workplace, ssl_pcb_cli):
+    Path("short.yaml").write_text("training: {epochs: 1}\nbackbone: {pool: max, strides: [8, 16]}\n")
+    found, ended = run(ssl_pcb_cli, "pretrain", "by_short_file", "--config", "short.yaml", **SETS)
+    assert "painted defects, as README recommends" in ended.out
+    assert (found["method"]["name"], found["backbone"]["neck"], found["backbone"]["strides"]) == (
+        "defect_pretext", 7, [8, 16],
+    )  # fmt: skip
+
+
+def test_a_pretraining_that_goes_on_keeps_its_method_unless_told_otherwise(workplace, ssl_pcb_cli):
+    first, _ = run(ssl_pcb_cli, "pretrain", "first", **SETS, view__photometry__noise=0.2)
+    rest = {key: value for key, value in SETS.items() if not key.startswith("backbone")}
+    on, ended = run(ssl_pcb_cli, "pretrain", "on", "--checkpoint", "runs/first", **rest)
+    assert "goes on with defect_pretext, as runs/first began" in ended.out
+    assert (on["method"], on["view"], on["backbone"]) == (first["method"], first["view"], first["backbone"])
+    other, ended = run(ssl_pcb_cli, "pretrain", "other", "--checkpoint", "runs/first", "--method", "simclr", **rest)
+    assert "goes on with" not in ended.out
+    assert other["method"]["name"] == "simclr"
 
 
 def test_what_comes_after_takes_the_newest_run_and_its_network(workplace, ssl_pcb_cli):
