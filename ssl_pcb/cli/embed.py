@@ -27,19 +27,31 @@ PATH = click.Path(path_type=Path)
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Where to compute.",
 )  # fmt: skip
+@click.option(
+    "--tta", type=click.Choice(["none", "symmetries"]),
+    help="Judge by the mean over the eight turns and mirror images of each.  [default: as the run]",
+)  # fmt: skip
 @data_options("max_pixels", "skip_bad", "cache")
 def embed(
-    run: Path, data: Path, out: Path, splits: tuple[str, ...], batch_size: int | None, device: str, **asked: Any
+    run: Path,
+    data: Path,
+    out: Path,
+    splits: tuple[str, ...],
+    batch_size: int | None,
+    device: str,
+    tta: str | None,
+    **asked: Any,
 ) -> None:
     """Turn the images of the manifest DATA into codes with the network of the run folder RUN.
 
     Codes are an autoencoder's bottleneck, with its reconstruction error as an anomaly score, or the pooled features
-    of any other run. Labels of split 'test' are left out.
+    of any other run. Of a pretraining on painted defects codes.csv gives the suspicion, a score of Defective that
+    needs no label, and suspects.png shows where. Labels of split 'test' are left out.
     """
     from ssl_pcb.stages.embed import embed as embed_images
 
     given = {name: value for name, value in asked.items() if value is not None}
-    embed_images(run, data, out, splits, batch_size, device, given)
+    embed_images(run, data, out, splits, batch_size, device, given, tta)
 
 
 COMMANDS = {"embed": embed}

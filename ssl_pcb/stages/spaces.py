@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.data.cache import cache_dir
 from ssl_pcb.data.samples import Samples, load_samples
+from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.features import FeatureNetwork, cached_features
 from ssl_pcb.models.autoencoder import Autoencoder
 from ssl_pcb.stages.embed import open_coder
@@ -58,6 +59,8 @@ def open_space(run: Path, device: str, load: Load = load_samples, **data: Any) -
         UserError: If it is no such run, or the images cannot be read.
     """
     coder = open_coder(run, device)
+    if coder.both:
+        raise UserError(f"{run}: its network sees golden images too, and this command brings none; name another run")
     network = coder.network.backbone if isinstance(coder.network, Autoencoder) else coder.network
     samples, config = load(coder.config.data.model_copy(update=data | {"references": False}))
     return Space(network, samples, config, coder.fabric)

@@ -14,7 +14,7 @@ from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.pool import training_rows
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
-from ssl_pcb.stages.embed import embed, open_coder
+from ssl_pcb.stages.embed import embed
 from ssl_pcb.stages.robustness import measure_robustness
 from ssl_pcb.stages.validation import Validation
 
@@ -80,8 +80,8 @@ def test_finetuning_sees_both_as_channels(paired):
     run = start("finetune", "two", checkpoint="none", resamples=100)
     record = json.loads((run / "run.json").read_text())
     assert record["backbone"]["channels"] == 6
-    with pytest.raises(UserError, match="brings none; name another"):
-        open_coder(run, "cpu")
+    embed(run, Path("m.csv"), Path("two-codes"), (), None, "cpu", {})
+    assert len(np.load("two-codes/codes.npy")) == 72
 
 
 def test_a_network_that_sees_both_is_asked_about_a_camera_that_spoils_one(paired):
@@ -114,9 +114,18 @@ def test_painted_defects_beside_golden_images_from_pretraining_to_verdicts(paire
     assert json.loads((tuned / "run.json").read_text())["backbone"]["channels"] == 6
     with pytest.raises(UserError, match=r"its network sees golden images too; give --references, or another"):
         start("linear-eval", "refused", checkpoint=str(run), data__references=False, **PAINTED)
-    for folder in (run, probed):
-        with pytest.raises(UserError, match="brings none; name another"):
-            open_coder(folder, "cpu")
+    ended = ssl_pcb_cli("embed", run, "m.csv", "--split", "val", "--out", "suspected")
+    assert "suspicion as a score of Defective, split 'val': AUROC" in ended.out
+    judged = pd.read_csv(probed / "defect_map_predictions.csv").query("split == 'val'")
+    assert pd.read_csv("suspected/codes.csv")["suspicion"].to_numpy() == pytest.approx(
+        judged["score"].to_numpy(), abs=1e-4
+    )
+    assert Path("suspected/suspects.png").exists()
+    plain = Manifest.read("m.csv")
+    Manifest(plain.frame.drop(columns="reference"), plain.root).write("alone.csv")
+    refused = ssl_pcb_cli("embed", run, "alone.csv", "--out", "none")
+    assert (refused.code, Path("none").exists()) == (2, False)
+    assert "reference" in refused.err
     for ended in (ssl_pcb_cli("report", run, "-o", "both.html"), ssl_pcb_cli("report", probed, "-o", "probed.html")):
         assert ended.code == 0, ended.err
     refused = ssl_pcb_cli("audit", "next", "m.csv", "--run", run, "-n", 3, "--out", "next")
