@@ -24,6 +24,7 @@ from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.data.tiles import only_cut_boxes
 from ssl_pcb.decision.thresholds import choose_threshold
+from ssl_pcb.evaluation.by_type import RANKING
 from ssl_pcb.evaluation.floors import edge_count_scores, position_scores
 from ssl_pcb.evaluation.metrics import AT_ESCAPE
 from ssl_pcb.evaluation.reduction import fit_components
@@ -41,6 +42,7 @@ PROBES = {
     "one_class": "distance", "defect_map": "defect map", "logistic": "linear probe",
     "reference_difference": "plain difference to the golden image",
 }  # fmt: skip
+TYPES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 COMPONENTS = 256
 RATE = 1e-3
 """Of a finetuning whose row does not say another."""
@@ -85,8 +87,9 @@ def measured(row: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def types_of(report: dict[str, Any]) -> dict[str, Any]:
-    """AUROC of each defect type."""
-    return {f"auroc_{name}": entry["auroc"] for name, entry in report.get("by_type", {}).items()}
+    """AUROC and false-call rates of each defect type against all good tiles."""
+    types = report.get("by_type", {}).items()
+    return {f"{metric}_{name}": entry[metric] for name, entry in types for metric in RANKING}
 
 
 def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -145,11 +148,23 @@ def runs(folder: Path) -> Iterator[dict[str, Any]]:
         record, rows = read_run(file.parent), probed if name["use"] == "probes" else finetuned
         facts = {
             "size": int(name["size"]), "seed": int(name["seed"]), "seconds": record["seconds"],
-            "hardware": record["hardware"]["gpu"] or f"{record['hardware']['cores']} CPU cores",
+            "seconds_of_pretraining": seconds_of(record["checkpoint"]), "hardware": hardware(record["hardware"]),
             "commit": record["commit"],
         }  # fmt: skip
         for row in rows(file.parent, name.groupdict()):
             yield row | facts
+
+
+def seconds_of(checkpoint: str) -> float | None:
+    """What the pretraining took that a run began with, if any."""
+    return read_run(Path(checkpoint))["seconds"] if Path(checkpoint).is_dir() else None
+
+
+def hardware(found: dict[str, Any]) -> str:
+    """The GPU, or how many cores were at work."""
+    if found["gpu"]:
+        return str(found["gpu"])
+    return f"{found['threads']} of {found['cores']} CPU cores, {found['cpu_capability']}"
 
 
 def floors(folder: Path, config: LinearEvalConfig, commit: str) -> Iterator[dict[str, Any]]:
@@ -211,6 +226,21 @@ def markdown(frame: pd.DataFrame, split: str, size: int) -> list[str]:
     return [*lines, ""]
 
 
+def by_type(frame: pd.DataFrame, split: str, size: int) -> list[str]:
+    """AUROC of each defect type against all good tiles, the mean over seeds, of the rows that have it."""
+    names = [name for name in frame if name.startswith("auroc_") and name.removeprefix("auroc_") in TYPES]
+    frame = frame[frame["split"].eq(split) & frame["size"].eq(size)].dropna(subset=names)
+    if frame.empty:
+        return []
+    heads = ["start", "use", "labels", *(name.removeprefix("auroc_") for name in names)]
+    lines = [f"**AUROC by defect type, {split} boards, {size} px**", "", "| " + " | ".join(heads) + " |"]
+    lines += ["|---" * len(heads) + "|"]
+    for (use, start, share), rows in frame.groupby(["use", "start", "labels"], sort=True):
+        cells = [f"{rows[name].mean():.3f}" for name in names]
+        lines.append(f"| {start} | {use} | {share:.0%} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
 def finalists(frame: pd.DataFrame, size: int) -> list[str]:
     """What the test boards said, by start, use and label share."""
     frame = frame[frame["split"].eq("test") & frame["size"].eq(size)]
@@ -252,7 +282,11 @@ def main() -> None:
     text = "\n".join(
         line
         for split, size in pairs
-        for line in (finalists(frame, int(size)) if split == "test" else markdown(frame, split, int(size)))
+        for table in (
+            finalists(frame, int(size)) if split == "test" else markdown(frame, split, int(size)),
+            by_type(frame, split, int(size)),
+        )
+        for line in table
     )
     (RESULTS / "few_labels.md").write_text(text, encoding="utf-8")
     print(text)

@@ -38,6 +38,18 @@ DENSENET = {
 }
 """Huang et al. 2017, arXiv 1608.06993, section 4.2. Their batches are of 64 images."""
 
+FEW_LABELS = {
+    "augment.name": "painted",
+    "augment.defect.generators": [*ALONG_THE_PATTERN],
+    "head_start": "probe",
+    "optimizer.lr": 3e-4,
+    "training.epochs": 10,
+    "training.batch_size": 128,
+    "steps_per_epoch": 100,
+    "select": "last",
+}
+"""Painting on of results/README.md, "How few labels", as its finalists are made."""
+
 RECIPE: Mapping[str, Any] = {
     "method.name": "defect_pretext",
     "method.defect.generators": [*ALONG_THE_PATTERN],
@@ -100,6 +112,11 @@ PRESETS = {
         "SGD with Nesterov momentum 0.9, weight decay 1e-4 on all weights, rate 0.1 divided by 10 after 50 % and 75 % "
         "of the epochs (its initialisation is backbone.init=he)",
         DENSENET,
+    ),
+    "few_labels": Preset(
+        "1,000 steps of 128 from a pretrained network, however few the labels, with painted defects among the real "
+        "ones, the head from its linear probe, the last epoch kept",
+        FEW_LABELS,
     ),
 }
 """Preset by name; of finetune and crossval."""

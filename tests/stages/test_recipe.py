@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from ssl_pcb.config.load import load_config
-from ssl_pcb.config.presets import recipe, recipe_for
+from ssl_pcb.config.presets import PRESETS, recipe, recipe_for
 from ssl_pcb.config.pretraining import PretrainConfig
+from ssl_pcb.config.supervised import FinetuneConfig
 
 SETS = {
     "backbone.name": "test_resnet", "data.image_size": 32, "training.batch_size": 8, "training.epochs": 1,
@@ -32,6 +33,17 @@ def test_the_recipe_is_the_row_of_the_results():
     made = load_config(PretrainConfig, None, beneath=[recipe(64)]).model_dump(mode="json")
     for group in ("method", "view", "backbone", "optimizer", "training"):
         assert made[group] == row[group]
+
+
+def test_the_preset_for_few_labels_is_the_row_of_the_results():
+    """As its finalists have it: the row's rate was another."""
+    row = yaml.safe_load(Path(__file__).parents[2].joinpath("configs/finetune/few_labels_painted.yaml").read_text())
+    made = load_config(FinetuneConfig, beneath=[PRESETS["few_labels"].keys]).model_dump(mode="json")
+    chosen = {"data", "runtime", "backbone", "head_start", "optimizer"}
+    assert {key: value for key, value in made.items() if key not in chosen} == {
+        key: value for key, value in row.items() if key not in chosen
+    }
+    assert (made["head_start"], made["optimizer"]) == ("probe", row["optimizer"] | {"lr": 3e-4})
 
 
 @pytest.mark.parametrize(
