@@ -56,14 +56,12 @@ def sample_seconds(objective: nn.Module, dataset: ArrayDataset, batch_size: int,
     return _least_seconds(step, fabric) / fabric.world_size / count
 
 
-def announce_features(backbone: Backbone, samples: Samples, splits: list[str], passes: int, fabric: Fabric) -> None:
-    """Say how long the features of ``splits`` will take in ``passes`` networks, from a trial, and their disk."""
-    rows = samples.rows(*splits, labelled=True)
+def announce_features(backbone: Backbone, samples: Samples, count: int, passes: int, fabric: Fabric) -> None:
+    """Say how long the features of ``count`` samples will take in ``passes`` networks, from a trial, and their disk."""
     seconds = forward_seconds(backbone, samples.store.spec.size, fabric)
     log.info(
         "expected: about %s for the features of %d %ss in %d network(s), unless cached, and %.0f MB of disk",
-        duration(seconds * len(rows) * passes), len(rows), samples.unit, passes,
-        len(rows) * backbone.dim * 4 * passes / 1e6,
+        duration(seconds * count * passes), count, samples.unit, passes, count * backbone.dim * 4 * passes / 1e6,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_pcb.augment.difference import difference
@@ -27,12 +28,11 @@ SEEN = 5
 """Side in pixels of the least place that a difference must fill to count in full."""
 
 
-def one_class(features: Features) -> Probed:
-    """The mean cosine distance to the nearest training images, whatever these are: what is unlike all is suspicious.
+def one_class(features: Features, bank: NDArray[np.float32]) -> Probed:
+    """The mean cosine distance to the nearest of ``bank``: what is unlike all training images is suspicious.
 
-    Without the assumption of those who proposed it that all training images are good.
+    These are all there are, labelled or not: without the assumption of those who proposed it that all are good.
     """
-    bank = features["train"]
     scores = {split: distance_to_nearest(bank, found, NEAREST) for split, found in features.items() if split != "train"}
     return Probed("one_class", f"k={min(NEAREST, len(bank))}", scores)
 

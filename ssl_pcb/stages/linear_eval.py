@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.data.cache import cache_dir
@@ -22,7 +25,7 @@ from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, war
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
-from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
+from ssl_pcb.stages.probing import Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.refitting import compare_refitted
 from ssl_pcb.stages.weights import as_seen, describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
@@ -74,13 +77,16 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
             parameters=sum(each.numel() for each in start.backbone.parameters()),
         )
         _warn_of_unreported(config, samples)
-        announce_features(start.backbone, samples, ["train", *splits], len(backbones), fabric)
+        rows = {"train": samples.rows("train")} | {split: samples.rows(split, labelled=True) for split in splits}
+        announce_features(start.backbone, samples, sum(map(len, rows.values())), len(backbones), fabric)
         features = {
-            name: frozen_features(backbone, samples, ["train", *splits], config, fabric)
-            for name, backbone in backbones.items()
+            name: frozen_features(backbone, samples, rows, config, fabric) for name, backbone in backbones.items()
         }
         if not fabric.is_global_zero:
             return
+        banks = {name: found["train"] for name, found in features.items()}
+        labelled = samples.labels[rows["train"]] >= 0
+        features = {name: {**found, "train": found["train"][labelled]} for name, found in features.items()}
         table: list[dict[str, Any]] = []
         full: dict[str, Probed] = {}
         said = marks(samples, start)
@@ -89,7 +95,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         for probed in compared.values():
             table += rows_of_table("none", 0.0, probed, samples, config, said)
         for name, found in features.items():
-            for probed in [one_class(found), *(label_free.values() if name == "checkpoint" else [])]:
+            for probed in [one_class(found, banks[name]), *(label_free.values() if name == "checkpoint" else [])]:
                 table += rows_of_table(name, 0.0, probed, samples, config, said)
             for fraction in config.fractions:
                 for probed in probe_all(found, samples, fraction, config, alone(runtime)):
@@ -143,17 +149,19 @@ def _warn_of_unreported(config: LinearEvalConfig, samples: Samples) -> None:
 
 
 def frozen_features(
-    backbone: FeatureNetwork, samples: Samples, splits: list[str], config: LinearEvalConfig, fabric: Fabric
-) -> Features:
-    """Features of the labelled rows of each split; proves that the backbone was left as it was."""
+    backbone: FeatureNetwork,
+    samples: Samples,
+    rows: Mapping[str, NDArray[np.int64]],
+    config: LinearEvalConfig,
+    fabric: Fabric,
+) -> dict[str, NDArray[np.float32]]:
+    """Features of the rows of each split; proves that the backbone was left as it was."""
     backbone.to(fabric.device, memory_format=memory_format(config.runtime))  # type: ignore[call-overload]
     before = state_hash(backbone)
     cache = config.data.cache or cache_dir()
     found = {
-        split: cached_features(
-            backbone, samples, samples.rows(split, labelled=True), fabric, cache, label=f"features {split}"
-        )
-        for split in splits
+        split: cached_features(backbone, samples, chosen, fabric, cache, label=f"features {split}")
+        for split, chosen in rows.items()
     }
     if state_hash(backbone) != before:
         raise RuntimeError("a frozen backbone changed while its features were computed")

@@ -113,6 +113,22 @@ def test_pretraining_saw_the_training_boards_alone(workplace):
     assert len(seen.images) == (frame["split"] == "train").sum()
 
 
+def test_the_distance_is_to_all_training_images_labelled_or_not(workplace, ssl_pcb_cli):
+    frame = pd.read_csv("m.csv", dtype=str, keep_default_na=False)
+    few = frame["split"].eq("train") & (frame.groupby(["split", "label"]).cumcount() > 0)
+    frame.assign(label=frame["label"].mask(few, "")).to_csv("few.csv", index=False)
+    distances = []
+    for name in ("m", "few"):
+        asked = flags("linear-eval", data__manifest=f"{name}.csv", checkpoint="runs/pre", fractions=[1.0])
+        ended = ssl_pcb_cli("linear-eval", *asked, "--out", f"distance-{name}")
+        assert ended.code == 0, ended.err
+        table = pd.read_json(f"distance-{name}/metrics.jsonl", lines=True)
+        table = table.query("probe == 'one_class' and backbone == 'checkpoint' and split == 'val'")
+        distances.append(table[["setting", "auroc", "average_precision"]].values.tolist())
+    assert few.sum() > 10
+    assert distances[0] == distances[1]
+
+
 def test_linear_eval_finds_the_run_and_sets_a_floor_beside_it(workplace, ssl_pcb_cli):
     ended = ssl_pcb_cli("linear-eval", *flags("linear-eval"), "--out", "probe")
     assert ended.code == 0, ended.err
