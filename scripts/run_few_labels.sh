@@ -9,8 +9,8 @@
 # tuning (the rates and augmentations of finetuning, sweeps of their own). With _context behind it the network also sees
 # what surrounds a tile, an eighth of its side on each side (exact_context, scratch_context, golden_context), and with
 # _golden or _found before that golden images as channels beside the painted ones (exact_golden_context,
-# exact_found_context). Without any, all of them but imagenet and tuning, one after another. A row takes about an hour on
-# 2 cores. SIZE=128 and SEED=1 in the environment change image size (and with it the strides of maps) and seed;
+# exact_found_context). Without any, all of them but imagenet and tuning, one after another. A row takes one to three hours
+# of one core. SIZE=128 and SEED=1 in the environment change image size (and with it the strides of maps) and seed;
 # TEST=true also looks at the test boards and records it in results/test_ledger.csv; TTA=symmetries judges by eight views,
 # in run folders that end in -tta. Finished runs are kept; an interrupted one is resumed.
 source_folder=$(cd "${1:?give the folder of DeepPCB}" && pwd)
