@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 
 import torch
+import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
 from ssl_pcb.config.augment import PhotometryConfig
@@ -24,6 +25,7 @@ class Light:
         brightness: (B, 1, 1, 1) offsets of full scale, or ``None`` for no change.
         kernel: (B, K) blur kernels that sum to 1, or ``None`` for no blur.
         noise: (B, C, S, S) additive noise, or ``None`` for no noise.
+        quality: (B,) JPEG qualities, 5 to 100, or ``None`` for no compression.
     """
 
     gamma: Tensor | None
@@ -31,6 +33,7 @@ class Light:
     brightness: Tensor | None
     kernel: Tensor | None
     noise: Tensor | None
+    quality: Tensor | None = None
 
     @property
     def changes(self) -> bool:
@@ -53,11 +56,12 @@ def draw_light(config: PhotometryConfig, shape: tuple[int, int, int, int], gener
         brightness=around(config.brightness) if config.brightness else None,
         kernel=_kernels(unit()[:, 0, 0] * config.blur, config.blur) if config.blur else None,
         noise=_noise(shape, unit() * config.noise, generator) if config.noise else None,
+        quality=100 - (unit()[:, 0, 0, 0] * config.jpeg).round().int() if config.jpeg else None,
     )
 
 
 def relight(images: Tensor, light: Light) -> Tensor:
-    """Apply gamma, contrast, brightness, blur and noise to (B, C, S, S) images in [0, 1]; stays in [0, 1]."""
+    """Apply gamma, contrast, brightness, blur, noise and JPEG to (B, C, S, S) images in [0, 1]; stays in [0, 1]."""
     if not light.changes:
         return images
     # In place on our own copy: on a CPU most of the time would go into fresh memory.
@@ -75,6 +79,8 @@ def relight(images: Tensor, light: Light) -> Tensor:
         images = _blur(images, light.kernel)
     if light.noise is not None:
         images = images.add_(light.noise).clamp_(0, 1)
+    if light.quality is not None:
+        images = _compressed(images, light.quality)
     return images
 
 
@@ -94,6 +100,17 @@ def _noise(shape: tuple[int, int, int, int], strength: Tensor, generator: torch.
     field = torch.randn(min(shape[0] * length, max(2 * length, FIELD)), generator=generator)
     starts = torch.randint(len(field) - length + 1, (shape[0],), generator=generator)
     return torch.stack([field[start : start + length] for start in starts.tolist()]).view(shape).mul_(strength)
+
+
+def _compressed(images: Tensor, quality: Tensor) -> Tensor:
+    """Encoded and decoded, on the CPU, each image with its own quality; an image and its golden one apart."""
+    pixels = images.mul(255).round_().byte().cpu()
+    colours = 3 if images.shape[1] % 3 == 0 else 1
+    found = [
+        torch.cat([F.jpeg(part, level) for part in each.split(colours)])
+        for each, level in zip(pixels, quality.tolist(), strict=True)
+    ]
+    return torch.stack(found).to(images.device, images.dtype).div_(255)
 
 
 def _blur(images: Tensor, kernel: Tensor) -> Tensor:

@@ -75,6 +75,7 @@ class PhotometryConfig(Section):
     gamma: float = Field(0.25, ge=0, lt=1, description="largest relative change of gamma")
     blur: float = Field(0.8, ge=0, le=5, description="largest Gaussian blur, sigma in pixels of the view")
     noise: float = Field(0.03, ge=0, le=0.5, description="largest sensor noise, standard deviation of full scale")
+    jpeg: int = Field(0, ge=0, le=95, description="strongest JPEG compression, 100 less the lowest quality; 0 = none")
 
 
 class ViewConfig(Section):
@@ -89,7 +90,7 @@ SUPERVISED_VIEW = ViewConfig(geometry=GeometryConfig(surroundings=False))
 
 AS_IT_IS = ViewConfig(
     geometry=GeometryConfig(symmetries=False, rotation=0, translation=0, shrink=0, surroundings=False, misalignment=0),
-    photometry=PhotometryConfig(brightness=0, contrast=0, gamma=0, blur=0, noise=0),
+    photometry=PhotometryConfig(brightness=0, contrast=0, gamma=0, blur=0, noise=0, jpeg=0),
 )
 
 ONLY_SYMMETRIES = AS_IT_IS.model_copy(

@@ -24,7 +24,7 @@ MENDS = {
     "motion_blur": _SHARPNESS,
     "resolution": "keep the camera's resolution, or train with a larger augment.view.photometry.blur",
     "sensor_noise": "give more light or time, or train with a larger augment.view.photometry.noise",
-    "jpeg": "store pictures at a higher JPEG quality, or without loss; no augmentation is like it",
+    "jpeg": "store pictures at a higher JPEG quality, or without loss, or train with augment.view.photometry.jpeg",
     "colour_temperature": "hold lamp and white balance steady, or train on grey pictures with data.channels=1",
     "rotation": "align the boards, or train with a larger augment.view.geometry.rotation",
 }

@@ -1,14 +1,17 @@
 """Light and sensor against naive one-image versions."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy import ndimage
 
 from ssl_pcb.augment.photometric import draw_light, relight
 from ssl_pcb.config.augment import PhotometryConfig
 
-OFF = {"brightness": 0, "contrast": 0, "gamma": 0, "blur": 0, "noise": 0}
+OFF = {"brightness": 0, "contrast": 0, "gamma": 0, "blur": 0, "noise": 0, "jpeg": 0}
 
 
 def photometry(**strengths):
@@ -53,6 +56,33 @@ def test_all_strengths_zero_change_nothing_and_the_input_is_never_changed():
     torch.testing.assert_close(relight(batch, draw_light(photometry(), tuple(batch.shape), generator())), batch)
     relight(batch, draw_light(PhotometryConfig(), tuple(batch.shape), generator()))
     assert torch.equal(batch, before)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+def test_each_picture_is_compressed_last_and_by_its_own_quality(channels):
+    """As Pillow encodes each picture by itself, after all else; golden images are further channels."""
+    batch = images(count=8, channels=channels, size=24, low=0.2, high=0.8)
+    light = draw_light(photometry(brightness=0.2, jpeg=95), tuple(batch.shape), generator())
+    assert 5 <= light.quality.min() < 50 < light.quality.max() <= 100
+    views = relight(batch, light)
+    colours = 3 if channels % 3 == 0 else 1
+    for view, lit, quality in zip(views, batch + light.brightness, light.quality.tolist(), strict=True):
+        for found, part in zip(view.split(colours), lit.split(colours), strict=True):
+            pixels = (part * 255).round().byte().permute(1, 2, 0).numpy()
+            kept = io.BytesIO()
+            Image.fromarray(pixels[..., 0] if colours == 1 else pixels).save(kept, "JPEG", quality=quality)
+            with Image.open(kept) as opened:
+                expected = np.asarray(opened, np.float64).reshape(24, 24, colours) / 255
+            assert np.abs(found.permute(1, 2, 0).numpy() - expected).max() < 0.02
+    worst = light.quality.argmin()
+    assert (views - batch - light.brightness).abs()[worst].max() > 0.05
+
+
+def test_without_compression_the_same_numbers_are_drawn_as_before_there_was_any():
+    shape = (4, 1, 16, 16)
+    with_it, without = (draw_light(PhotometryConfig(jpeg=jpeg), shape, generator()) for jpeg in (50, 0))
+    assert without.quality is None
+    assert torch.equal(with_it.noise, without.noise)
 
 
 def test_blur_is_a_gaussian_with_mirrored_edges():

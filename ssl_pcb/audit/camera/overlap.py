@@ -18,6 +18,7 @@ VIEW = {
         "gamma": ("brighter", "darker", "contrast"),
         "blur": SMOOTHING,
         "noise": ("sensor_noise",),
+        "jpeg": ("jpeg",),
     },
     "geometry": {
         "rotation": ("rotation",),
