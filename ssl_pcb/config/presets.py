@@ -96,7 +96,9 @@ def recipe_for(stage: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     size, context = (
         _number(asked.get(f"data.{key}"), DataConfig.model_fields[key].default) for key in ("image_size", "context")
     )
-    return {key: value for key, value in recipe(size - 2 * context).items() if key not in asked}
+    whole = recipe(size - 2 * context)
+    # The name stays, though it is asked for: without it the keys of its variant would have none to go to.
+    return {key: value for key, value in whole.items() if key not in asked or key == "method.name"}
 
 
 def _number(asked: Any, default: int) -> int:

@@ -57,9 +57,19 @@ def test_the_preset_for_few_labels_is_the_row_of_the_results():
     ],
 )  # fmt: skip
 def test_whoever_chooses_a_method_does_not_get_it(asked, is_recipe):
-    left_open = {key: value for key, value in recipe(128).items() if key not in asked}
+    left_open = {key: value for key, value in recipe(128).items() if key not in asked or key == "method.name"}
     assert recipe_for("pretrain", asked) == (left_open if is_recipe else {})
     assert recipe_for("finetune", asked) == {}
+
+
+def test_whoever_names_the_method_gets_all_of_the_recipe():
+    asked = {"method.name": "defect_pretext", "method.trim": 0.1}
+    made = load_config(PretrainConfig, None, asked, beneath=[recipe_for("pretrain", asked)])
+    bare = load_config(PretrainConfig, None, beneath=[recipe_for("pretrain", {})])
+    assert (
+        made.model_dump()
+        == bare.model_copy(update={"method": bare.method.model_copy(update={"trim": 0.1})}).model_dump()
+    )
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_an_entry_may_take_a_recipe_which_its_own_keys_override(tmp_path):
     assert [run.config.optimizer.lr for run in runs] == [0.1, 0.01]
     assert all(run.config.optimizer.name == "sgd" and run.config.optimizer.nesterov for run in runs)
     said = refusal(tmp_path, {"runs": [{"name": "a", "preset": "densenet"}]})
-    assert said.endswith("runs.0.preset: input should be 'densenet_paper' (got 'densenet')")
+    assert said.endswith("runs.0.preset: input should be 'densenet_paper' or 'few_labels' (got 'densenet')")
 
 
 def test_a_folders_name_does_not_hang_on_how_its_place_is_spelled(tmp_path):
