@@ -29,8 +29,8 @@ class ReferenceContrast(nn.Module):
     Image and golden image go through one network under the same geometry and each under a light of its own. Of each
     image some cells of its finest map are drawn. Where nothing differs, a cell's positive is the golden image's cell in
     its place. Where something does, that cell is a negative of its own, and the positive is the image's own cell under
-    another light. Cells that differ a little are neither, and drawn only where there are too few others. All other
-    drawn cells are negatives, as in SimCLR.
+    another light. Cells that differ a little, or lie beside a difference, are neither, and drawn only where there are
+    too few others. All other drawn cells are negatives, as in SimCLR.
 
     After SimCLR (Chen et al. 2020, arXiv 2002.05709) on dense cells as in DenseCL (Wang et al. 2021, arXiv 2011.09157),
     with differing places as hard negatives as in SPD (Zou et al. 2022, arXiv 2207.14315).
@@ -65,7 +65,7 @@ class ReferenceContrast(nn.Module):
             seen = torch.cat([self._lit(each, generator) for each in (images, images, references)])
         maps = self.backbone.wide_maps(seen)
         cells = self._cells(maps)
-        most = F.adaptive_max_pool2d(apart, maps[0].shape[2:]).flatten(1)
+        most = self._judged(F.adaptive_max_pool2d(apart, maps[0].shape[2:]), maps).flatten(1)
         places = self._draw(most, generator)
         rows = torch.arange(len(places), device=places.device)[:, None]
         drawn = torch.cat([each[rows, places].flatten(0, 1) for each in cells.chunk(3)])
@@ -87,6 +87,16 @@ class ReferenceContrast(nn.Module):
         side = maps[0].shape[2:]
         wide = [F.interpolate(each, side, mode="bilinear", align_corners=False) for each in maps]
         return torch.cat(wide, 1).flatten(2).transpose(1, 2)
+
+    @staticmethod
+    def _judged(most: Tensor, maps: list[Tensor]) -> Tensor:
+        """The difference (B, 1, h, w) of each cell; where it is none beside a difference, a little one.
+
+        Such a cell shows the same and is made of coarser cells too, which show the difference beside it.
+        """
+        reach = -(-maps[0].shape[3] // maps[-1].shape[3])
+        around = F.max_pool2d(most, 2 * reach + 1, 1, reach)
+        return torch.where(most >= DIFFERENT, most, around.clamp(max=(SAME + DIFFERENT) / 2))
 
     @staticmethod
     def _draw(most: Tensor, generator: torch.Generator) -> Tensor:

@@ -62,6 +62,24 @@ def test_geometry_is_shared_and_each_picture_has_a_light_of_its_own():
     assert torch.equal(first, golden)
 
 
+def test_no_cell_that_is_pulled_to_its_golden_image_is_made_of_places_that_differ():
+    """A cell is read off the coarsest map too: change that where something differs, and alike cells stay equal."""
+    objective, batch = make(), pairs(broken=range(B))
+    images, references = objective.show(batch, generator())
+    coarse = torch.rand(B, 3, SIZE // 16, SIZE // 16, generator=generator())
+    maps = [torch.rand(B, 3, SIZE // 8, SIZE // 8, generator=generator()), coarse]
+    apart = F.adaptive_max_pool2d((images - references).abs(), maps[0].shape[2:])
+    judged = objective._judged(apart, maps).flatten(1)
+    assert torch.equal(judged >= DIFFERENT, (apart >= DIFFERENT).flatten(1))
+    alike = judged <= SAME
+    assert 0 < alike.float().mean() < (apart <= SAME).float().mean()
+    differs = F.adaptive_max_pool2d(apart, coarse.shape[2:]) > SAME
+    spoilt = [maps[0], torch.where(differs, coarse + 1, coarse)]
+    cells, others = objective._cells(maps), objective._cells(spoilt)
+    assert torch.equal(cells[alike], others[alike])
+    assert not torch.equal(cells, others)
+
+
 @pytest.mark.parametrize("cells", [1, 2, 3])
 def test_maps_of_few_cells_give_as_many_places(cells):
     places = ReferenceContrast._draw(torch.zeros(2, cells), generator())
