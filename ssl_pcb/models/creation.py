@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import logging
+import sys
 from typing import Any
 
 import timm
@@ -35,6 +37,8 @@ def create_network(config: BackboneConfig, channels: int) -> nn.Module:
     }
     if config.weights == "timm":
         log.info("weights of '%s': timm looks in its cache, and downloads what is not there", config.name)
+    if _takes_any_size(config.name):
+        keys["dynamic_img_size"] = True
     create = create_antialiased if config.antialias else timm.create_model
     try:
         return create(config.name, **keys)
@@ -45,3 +49,12 @@ def create_network(config: BackboneConfig, channels: int) -> nn.Module:
             f"backbone.weights: timm could not give weights for '{config.name}' "
             f"({str(error).splitlines()[0]}); set backbone.weights=none or pass a file with --checkpoint"
         ) from None
+
+
+def _takes_any_size(name: str) -> bool:
+    """Whether a network that was made for one size of images, such as a ViT, can take any whole number of patches."""
+    entry = timm.model_entrypoint(name)
+    made = inspect.signature(inspect.unwrap(entry)).return_annotation
+    kinds = vars(sys.modules[entry.__module__])
+    kind = kinds.get(made) if isinstance(made, str) else made
+    return inspect.isclass(kind) and "dynamic_img_size" in inspect.signature(kind.__init__).parameters

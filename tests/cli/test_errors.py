@@ -205,8 +205,8 @@ def test_an_unknown_backbone_names_the_nearest(refused, boards):
 
 
 def test_a_backbone_that_takes_one_image_size_only(refused, boards):
-    line = refused("finetune", "--data", boards, *SMALL, "--backbone", "vit_tiny_patch16_224", "--out", "run")
-    assert "backbone.name: 'vit_tiny_patch16_224'" in line
+    line = refused("finetune", "--data", boards, *SMALL, "--backbone", "mixer_s16_224", "--out", "run")
+    assert "backbone.name: 'mixer_s16_224'" in line
 
 
 def test_a_label_outside_the_map(refused, boards):

@@ -228,6 +228,19 @@ def test_strides_are_pixels_per_step_in_every_family(name):
     ]
 
 
+@pytest.mark.parametrize("size", [64, 96])
+def test_patch_tokens_of_a_transformer_made_for_one_size_are_pooled_at_any(size):
+    backbone = Backbone(BackboneConfig(name="vit_tiny_patch16_224", strides=(16,), pool="avg_max"), 1).eval()
+    seen, network = images(2, size), backbone.network
+    with torch.no_grad():
+        tokens = network._pos_embed(network.patch_embed((seen - backbone.mean) / backbone.std))
+        for block in network.blocks:
+            tokens = block(tokens)
+        patches = tokens[:, network.num_prefix_tokens :]
+        assert patches.shape[1] == (size // 16) ** 2
+        torch.testing.assert_close(backbone(seen), torch.cat([patches.mean(1), patches.amax(1)], 1))
+
+
 def test_the_generalised_mean_is_what_its_name_says_and_lies_between_mean_and_maximum():
     def features(pool):
         torch.manual_seed(0)
