@@ -38,7 +38,7 @@ for seed in ${SEEDS:-0 1 2}; do
         )
         stage pretrain "$runs/${start}_$at" --config configs/pretrain/few_labels_exact.yaml "${common[@]}"
         painted=("$runs/${start}_$at" --set backbone.neck=7)
-        look linear-eval "${start}_$at-probes" neck "${painted[@]}" --set "fractions=[1.0]"
+        look linear-eval "${start}_$at-probes" neck "${painted[@]}" --set "fractions=[0.01,1.0]"
         look finetune "${start}_$at-painting-0.01" painted "${painted[@]}" "${few[@]}"
         look finetune "${start}_$at-finetune-1.0" neck "${painted[@]}" --set head_start=probe
         look finetune "${scratch}_$at-finetune-1.0" neck none
