@@ -228,11 +228,11 @@ def markdown(frame: pd.DataFrame, split: str, size: int) -> list[str]:
 
 def by_type(frame: pd.DataFrame, split: str, size: int) -> list[str]:
     """AUROC of each defect type against all good tiles, the mean over seeds, of the rows that have it."""
-    names = [name for name in frame if name.startswith("auroc_") and name.removeprefix("auroc_") in TYPES]
+    names = [f"auroc_{name}" for name in TYPES]
     frame = frame[frame["split"].eq(split) & frame["size"].eq(size)].dropna(subset=names)
     if frame.empty:
         return []
-    heads = ["start", "use", "labels", *(name.removeprefix("auroc_") for name in names)]
+    heads = ["start", "use", "labels", *TYPES]
     lines = [f"**AUROC by defect type, {split} boards, {size} px**", "", "| " + " | ".join(heads) + " |"]
     lines += ["|---" * len(heads) + "|"]
     for (use, start, share), rows in frame.groupby(["use", "start", "labels"], sort=True):

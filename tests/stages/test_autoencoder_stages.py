@@ -179,6 +179,10 @@ def test_a_failure_leaves_nothing(workplace, monkeypatch):
         (("broken", "m.csv", "--out", "new"), "broken/head.safetensors: does not fit the run's config"),
         (("misfit", "m.csv", "--out", "new"), "misfit/head.safetensors: does not fit the run's config"),
         (("ae", "unsplit.csv", "--out", "new", "--split", "val"), "no sample is in split val"),
+        (
+            ("ae", "m.csv", "--out", "new", "--tta", "symmetries"),
+            "backbone.tta: an autoencoder codes the picture as it lies",
+        ),
         (("ae", "m.csv"), "--out"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
