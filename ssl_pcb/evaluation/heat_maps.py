@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
-from ssl_pcb.models.symmetries import AS_IT_IS, SYMMETRIES
 from ssl_pcb.objectives.classification import ImageClassifier
 
 
@@ -50,7 +49,7 @@ def cell_scores(classifier: ImageClassifier, images: Tensor) -> Tensor:
 def _cells(net: _Split, images: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities of the cells, (N, H, W), and what the head sees of the images, both means over the views."""
     views, seen = [], []
-    for symmetry in SYMMETRIES if net.classifier.backbone.tta else [AS_IT_IS]:
+    for symmetry in net.classifier.backbone.views:
         view = symmetry.of(images)
         maps = net.maps(view)
         side = maps[0].shape[2:]

@@ -55,6 +55,11 @@ class OverSymmetries(nn.Module):
 
     tta = False
 
+    @property
+    def views(self) -> tuple[Symmetry, ...]:
+        """What it looks at to judge an image."""
+        return SYMMETRIES if self.tta else (AS_IT_IS,)
+
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, dim) of images (B, C, H, W) in [0, 1]."""
         if self.tta and not self.training:

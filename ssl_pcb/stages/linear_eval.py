@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, war
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
-from ssl_pcb.stages.probing import Probed, probe_all, rows_of_table, say_table
+from ssl_pcb.stages.probing import Features, Probed, probe_all, rows_of_table, say_table
 from ssl_pcb.stages.refitting import compare_refitted
 from ssl_pcb.stages.weights import as_seen, describe_backbone, start_from, trained_on
 from ssl_pcb.training.checkpoint import save_backbone, save_head
@@ -84,45 +84,41 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         }
         if not fabric.is_global_zero:
             return
+        main, title = next(iter(backbones)), TITLES[config.reported_probe]
         banks = {name: found["train"] for name, found in features.items()}
         labelled = samples.labels[rows["train"]] >= 0
         features = {name: {**found, "train": found["train"][labelled]} for name, found in features.items()}
-        table: list[dict[str, Any]] = []
-        full: dict[str, Probed] = {}
-        said = marks(samples, start)
-        label_free = {each.probe: each for each in defect_map(features[next(iter(backbones))], start.checkpoint)}
+        mapped = {each.probe: each for each in defect_map(features[main], start.checkpoint)}
         compared = {each.probe: each for each in reference_difference(paired, splits)}
-        for probed in compared.values():
-            table += rows_of_table("none", 0.0, probed, samples, config, said)
+        said = marks(samples, start)
+        table = [row for each in compared.values() for row in rows_of_table("none", 0.0, each, samples, config, said)]
+        full: dict[str, Probed] = {}
         for name, found in features.items():
-            for probed in [one_class(found, banks[name]), *(label_free.values() if name == "checkpoint" else [])]:
-                table += rows_of_table(name, 0.0, probed, samples, config, said)
-            for fraction in config.fractions:
-                for probed in probe_all(found, samples, fraction, config, alone(runtime)):
-                    table += rows_of_table(name, fraction, probed, samples, config, said)
-                    if probed.probe == config.reported_probe and fraction == max(config.fractions):
-                        full[name] = probed
+            label_free = [one_class(found, banks[name]), *(mapped.values() if name == main else [])]
+            for fraction, probed in _probes(found, label_free, samples, config):
+                table += rows_of_table(name, fraction, probed, samples, config, said)
+                if probed.probe == config.reported_probe and fraction == max(config.fractions):
+                    full[name] = probed
             if config.test:
                 weights = start.checkpoint if name == "checkpoint" else "random initialisation"
-                free = ["distance", *(label_free if name == "checkpoint" else []), *compared]
+                free = ["distance", *(mapped if name == main else []), *compared]
                 purpose = f"3 probes x {len(config.fractions)} label fractions and {', '.join(free)} on {weights}"
                 record_test(
                     run, runtime.ledger, samples, purpose, full[name].scores["test"], start, config.test_balance
                 )
         reports = {
             name: judge(probed.scores, samples, run.folder / f"{name}_{PREDICTIONS}", said, Judging.of(config))
-            for name, probed in (full | label_free | compared).items()
+            for name, probed in (full | mapped | compared).items()
         }
         run.save_metrics(table)
-        refit = compare_refitted(features[next(iter(backbones))], samples, start.checkpoint, config, alone(runtime))
-        main, title = next(iter(backbones)), TITLES[config.reported_probe]
+        refit = compare_refitted(features[main], samples, start.checkpoint, config, alone(runtime))
         save_backbone(backbones[main], run.folder, seen)
         save_head(full[main].parameters, run.folder)
         summary: dict[str, Any] = {
             "stage": "linear-eval", "checkpoint": start.checkpoint, "marks": said,
             "reported_probe": f"{title} on {main} with {max(config.fractions):.0%} of the labels",
             "reports": reports[main], "floor_reports": reports["random_init"],
-            "label_free_reports": {name: reports[name] for name in label_free | compared}, "probes": table,
+            "label_free_reports": {name: reports[name] for name in mapped | compared}, "probes": table,
             "refit": refit,
         }  # fmt: skip
         run.save_summary(summary)
@@ -130,6 +126,17 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
         log.info("%s:", summary["reported_probe"])
         say_reports(reports[main], said)
         log.info("features or head: %s", refit["sentence"])
+
+
+def _probes(
+    found: Features, label_free: Sequence[Probed], samples: Samples, config: LinearEvalConfig
+) -> Iterator[tuple[float, Probed]]:
+    """All that is said of one backbone's features, with the share of the labels that it took."""
+    for probed in label_free:
+        yield 0.0, probed
+    for fraction in config.fractions:
+        for probed in probe_all(found, samples, fraction, config, alone(config.runtime)):
+            yield fraction, probed
 
 
 def _warn_of_unreported(config: LinearEvalConfig, samples: Samples) -> None:

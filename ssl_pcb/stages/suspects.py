@@ -14,7 +14,6 @@ from torch import Tensor
 from ssl_pcb.augment.views import plain_view
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.models.backbones import Backbone
-from ssl_pcb.models.symmetries import AS_IT_IS, SYMMETRIES
 from ssl_pcb.reports.sheet import draw_sheet
 
 PICTURE = "suspects.png"
@@ -29,8 +28,7 @@ def suspicion(network: Backbone, images: Tensor) -> Tensor:
     Where the network judges by the mean over the symmetries, so do the cells.
     """
     found = [
-        symmetry.undone(torch.sigmoid(network.maps(symmetry.of(images))[0][:, 0].float()))
-        for symmetry in (SYMMETRIES if network.tta else [AS_IT_IS])
+        symmetry.undone(torch.sigmoid(network.maps(symmetry.of(images))[0][:, 0].float())) for symmetry in network.views
     ]
     return torch.stack(found).mean(0)
 
