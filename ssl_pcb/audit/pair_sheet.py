@@ -11,7 +11,7 @@ from ssl_pcb.audit.drawing import INK, PAPER
 from ssl_pcb.imaging.orientation import Image8
 
 SIDE, GAP, APART, LINE = 170, 6, 30, 19
-"""Pixels: a picture's side, between the two of a pair, between pairs, and a line of text."""
+"""Pixels: a picture's side unless given, between the two of a pair, between pairs, and a line of text."""
 
 FAINT, FRAME, BESIDE = (110, 110, 110), (190, 190, 190), (235, 235, 235)
 
@@ -31,36 +31,36 @@ class Pair:
     heading: str = ""
 
 
-def draw_pairs(title: str, pairs: Sequence[Pair], columns: int = 3) -> Image.Image:
-    """Pairs in rows of ``columns``; there must be at least one."""
+def draw_pairs(title: str, pairs: Sequence[Pair], columns: int = 3, side: int = SIDE) -> Image.Image:
+    """Pairs of pictures of ``side`` pixels in rows of ``columns``; there must be at least one pair."""
     columns = min(columns, len(pairs))
     lines = max(len(notes) for pair in pairs for notes in pair.notes)
     above = 2 * LINE if any(pair.heading for pair in pairs) else LINE
-    wide, high = 2 * SIDE + GAP + APART, above + SIDE + lines * LINE + APART // 2
+    wide, high = 2 * side + GAP + APART, above + side + lines * LINE + APART // 2
     sheet = Image.new("RGB", (columns * wide, 34 + -(-len(pairs) // columns) * high), PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((APART // 2, 18), _fitting(title, columns * wide - APART, 16), INK, ImageFont.load_default(16), "lm")
     for number, pair in enumerate(pairs):
         left, top = APART // 2 + number % columns * wide, 34 + number // columns * high
-        pen.text((left, top + LINE), _fitting(pair.heading, 2 * SIDE + GAP, 14), INK, ImageFont.load_default(14), "lm")
+        pen.text((left, top + LINE), _fitting(pair.heading, 2 * side + GAP, 14), INK, ImageFont.load_default(14), "lm")
         for place, (picture, notes) in enumerate(zip(pair.pictures, pair.notes, strict=True)):
-            x, y = left + place * (SIDE + GAP), top + above - 4
-            sheet.paste(_tile(picture), (x, y))
+            x, y = left + place * (side + GAP), top + above - 4
+            sheet.paste(_tile(picture, side), (x, y))
             for row, note in enumerate(notes):
-                below = y + SIDE + LINE * row + LINE / 2 + 2
-                pen.text((x, below), _fitting(note, SIDE, 12), FAINT, ImageFont.load_default(12), "lm")
+                below = y + side + LINE * row + LINE / 2 + 2
+                pen.text((x, below), _fitting(note, side, 12), FAINT, ImageFont.load_default(12), "lm")
     return sheet
 
 
-def _tile(picture: Image8) -> Image.Image:
+def _tile(picture: Image8, side: int) -> Image.Image:
     shown = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).convert("RGB")
-    scale = SIDE / max(shown.size)
+    scale = side / max(shown.size)
     size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
     # Enlarged pixels stay visible: they are what is compared.
     shown = shown.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST)
-    tile = Image.new("RGB", (SIDE, SIDE), BESIDE)
-    tile.paste(shown, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
-    ImageDraw.Draw(tile).rectangle((0, 0, SIDE - 1, SIDE - 1), outline=FRAME)
+    tile = Image.new("RGB", (side, side), BESIDE)
+    tile.paste(shown, ((side - size[0]) // 2, (side - size[1]) // 2))
+    ImageDraw.Draw(tile).rectangle((0, 0, side - 1, side - 1), outline=FRAME)
     return tile
 
 

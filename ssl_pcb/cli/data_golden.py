@@ -33,13 +33,13 @@ def golden(manifest: Path, out: Path, library: Path | None, **options: Any) -> N
     """Put together a golden image for each image of MANIFEST from others that show the same pattern; uses no label."""
     from tqdm import tqdm
 
-    from ssl_pcb.data.golden.find import find_golden
     from ssl_pcb.data.manifest import Manifest
+    from ssl_pcb.stages.golden import make_golden
 
     rows = Manifest.read(manifest)
     total = rows.frame["path"].nunique()
     with tqdm(desc="golden images", total=total, unit="image", disable=None, leave=False) as bar:
         known = None if library is None else Manifest.read(library)
-        found = find_golden(rows, out, library=known, progress=lambda: bar.update(), **options)
+        found = make_golden(rows, out, library=known, progress=lambda: bar.update(), **options)
     for line in found.lines():
         click.echo(printable(line))

@@ -37,15 +37,17 @@ class Found:
 
     Attributes:
         manifest: File of the manifest that names the golden images.
-        table: Columns path, group, split, blocks and repeated, a row an image.
+        table: Columns path, group, split, golden (its file in the folder), blocks and repeated, a row an image.
         lacking: Images that are repeated nowhere at all and therefore not in the manifest.
         replaced: Rows that named another golden image.
+        bit_depth: Of files with more than 8 bits, as they were read.
     """
 
     manifest: Path
     table: pd.DataFrame
     lacking: list[str]
     replaced: int
+    bit_depth: int
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -127,7 +129,8 @@ def find_golden(
         if not made:
             raise UserError(f"nothing that an image shows is repeated on another of its board; say which {MEND}")
         table = images.loc[sorted(made)]
-        table = table.assign(blocks=[made[row].blocks for row in table.index],
+        table = table.assign(golden=[_name(row) for row in table.index],
+                             blocks=[made[row].blocks for row in table.index],
                              repeated=[made[row].repeated for row in table.index])  # fmt: skip
         table.to_csv(part / TABLE, index=False, lineterminator="\n")
         golden = {images["path"].iat[row]: str(part.resolve() / _name(row)) for row in made}
@@ -135,7 +138,7 @@ def find_golden(
         named = Manifest(frame.assign(**{REFERENCE: frame["path"].map(golden)}), manifest.root)
         named.select(named.frame[REFERENCE].notna()).write(part / "manifest.csv")
     lacking = images["path"].drop(list(made)).tolist()
-    return Found(out / "manifest.csv", table, lacking, replaced)
+    return Found(out / "manifest.csv", table, lacking, replaced, depth)
 
 
 def _searches(pool: Pool, images: int, progress: Callable[[], object] | None) -> Iterator[Consensus]:
