@@ -15,6 +15,7 @@ from ssl_pcb.data.files import whole_file
 
 TILE, GAP, BLOCK_GAP, HEADER = 128, 4, 22, 34
 KEPT, CUT, INK, PAPER, EDGE = (0, 170, 95), (225, 30, 45), (25, 25, 25), (255, 255, 255), (60, 120, 255)
+FRAME = (190, 190, 190)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def draw_blocks(blocks: Mapping[str, Sequence[Sequence[Tile]]]) -> Image.Image:
             for column, tile in enumerate(tiles):
                 corner = starts[name] + column * (TILE + GAP), HEADER + row * (TILE + GAP)
                 sheet.paste(draw_tile(tile), corner)
+                # Around it: pictures of white ground would run into one another.
+                pen.rectangle([side + by for by in (-1, TILE) for side in corner], outline=FRAME)
     return sheet
 
 

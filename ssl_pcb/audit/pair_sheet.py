@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ssl_pcb.audit.drawing import INK, PAPER
+from ssl_pcb.audit.drawing import FRAME, INK, PAPER
 from ssl_pcb.imaging.orientation import Image8
 
 SIDE, GAP, APART, LINE = 170, 6, 30, 19
 """Pixels: a picture's side unless given, between the two of a pair, between pairs, and a line of text."""
 
-FAINT, FRAME, BESIDE = (110, 110, 110), (190, 190, 190), (235, 235, 235)
+FAINT, BESIDE = (110, 110, 110), (235, 235, 235)
 
 
 @dataclass(frozen=True)

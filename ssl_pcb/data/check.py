@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from ssl_pcb.data.importers.common import name_some
-from ssl_pcb.data.manifest import Manifest, Sample, format_boxes
+from ssl_pcb.data.manifest import REFERENCE, Manifest, Sample, format_boxes
 from ssl_pcb.data.parallel import map_files
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import MAX_PIXELS, ImageInfo, decode, probe, significant_bits
@@ -23,8 +23,8 @@ class CheckReport:
     """What a check found.
 
     Attributes:
-        faults: What must be mended, a line each: unreadable files, crops and boxes outside their image, one
-            file's content in two splits.
+        faults: What must be mended, a line each: unreadable files, golden images of another size, crops and boxes
+            outside their image, one file's content in two splits.
         facts: Counts of sizes, channels, bit depths, labels and groups, a line each.
     """
 
@@ -52,22 +52,25 @@ class _File:
 def check_manifest(
     manifest: Manifest, *, max_pixels: int = MAX_PIXELS, progress: Callable[[], object] | None = None
 ) -> CheckReport:
-    """Decode every file of a manifest once and compare the rows with it.
+    """Decode every file of a manifest once, golden images too, and compare the rows with it.
 
     Args:
         manifest: What to check.
         max_pixels: Larger images are faults.
         progress: Called after each file.
     """
-    paths = [manifest.root / path for path in manifest.frame["path"].drop_duplicates()]
+    golden = _golden(manifest)
+    paths = list(dict.fromkeys(manifest.root / path for path in [*manifest.frame["path"], *golden.values()]))
     results = map_files(lambda path: _read(path, max_pixels), paths, progress)
     report = CheckReport()
-    files: dict[Path, _File] = {}
+    read: dict[Path, _File] = {}
     for path, result in zip(paths, results, strict=True):
         if isinstance(result, UserError):
             report.faults.append(str(result))
         else:
-            files[path] = result
+            read[path] = result
+    files = {path: read[path] for path in map(manifest.root.joinpath, manifest.frame["path"].unique()) if path in read}
+    report.faults += _unequal(manifest.root, golden, read)
     samples = list(manifest)
     for sample in samples:
         if sample.path in files:
@@ -84,6 +87,28 @@ def _read(path: Path, max_pixels: int) -> _File:
     bits = significant_bits(path, max_pixels) if info.bits == 16 else 8
     with path.open("rb") as file:
         return _File(info, bits, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _golden(manifest: Manifest) -> dict[tuple[int, str], str]:
+    """Row and image to the golden image that is named there, each pair once."""
+    if REFERENCE not in manifest.frame:
+        return {}
+    pairs = manifest.frame[["path", REFERENCE]].drop_duplicates()
+    return {(row, path): golden for row, path, golden in pairs.itertuples() if golden}
+
+
+def _unequal(root: Path, golden: dict[tuple[int, str], str], read: dict[Path, _File]) -> list[str]:
+    """Golden images that cannot be aligned pixel by pixel."""
+    faults = []
+    for (row, path), other in golden.items():
+        if root / path in read and root / other in read:
+            one, two = read[root / path].info, read[root / other].info
+            if (one.width, one.height) != (two.width, two.height):
+                faults.append(
+                    f"{root / other}: row {row + 1}, a golden image of {two.width} x {two.height} pixels for one of "
+                    f"{one.width} x {one.height}; name another in column '{REFERENCE}'"
+                )
+    return faults
 
 
 def _outside(sample: Sample, info: ImageInfo) -> list[str]:
@@ -135,6 +160,9 @@ def _facts(manifest: Manifest, samples: list[Sample], files: dict[Path, _File], 
         f"significant bits: {_counted(Counter(str(file.bits) for file in files.values()))}",
         f"exact copies of another file: {sum(len(paths) - 1 for paths in copies):,}",
     ]
+    if REFERENCE in manifest.frame:
+        named = manifest.frame[REFERENCE]
+        facts.append(f"golden images: {named[named.ne('')].nunique():,}; rows that name none: {named.eq('').sum():,}")
     turned = sum(info.orientation > 1 for info in infos)
     if turned:
         facts.append(f"turned by EXIF orientation: {turned:,}")

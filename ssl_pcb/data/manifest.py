@@ -226,8 +226,8 @@ class Manifest:
         lacking = int(named.eq("").sum())
         if lacking:
             raise UserError(
-                f"{name}: {lacking} of {len(self)} rows name no golden image in column '{REFERENCE}'; fill it, or go "
-                "on without --references"
+                f"{name}: {lacking} of {len(self)} rows name no golden image in column '{REFERENCE}'; fill it, or "
+                "learn from the images alone, without --references"
             )
         return Manifest(self.frame.assign(path=named), self.root)
 

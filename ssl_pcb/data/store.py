@@ -202,7 +202,7 @@ def _refuse_absent(sources: Sources, config: DataConfig) -> None:
     if config.skip_bad or not len(absent):
         return
     more = f" (and {len(absent) - 1:,} more)" if len(absent) > 1 else ""
-    mend = "put it back, take its rows out of the manifest, or go on without with --skip-bad"
+    mend = "put it back, take its rows out of the manifest, or go on without it with --skip-bad"
     try:
         probe(Path(sources.absolute(int(absent[0]))))
     except UserError as error:

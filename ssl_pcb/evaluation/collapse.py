@@ -58,6 +58,6 @@ def collapse_warning(std: float, rank: float, dim: int) -> str | None:
     if rank < MIN_RANK and dim > MIN_RANK:
         return (
             f"the features have collapsed to about {rank:.1f} of {dim} directions (effective rank); "
-            "lower the learning rate or use a larger batch"
+            "train longer, lower the learning rate or use a larger batch"
         )
     return None

@@ -181,7 +181,8 @@ def refuse_shared_images(samples: Samples) -> None:
     if len(shared):
         raise UserError(
             f"{samples.name}: {len(shared)} validation or test samples are copies of training images, first "
-            f"{samples.column('path', shared[:1])[0]}; 'ssl-pcb data check' lists them, then split again"
+            f"{samples.column('path', shared[:1])[0]}; 'ssl-pcb data check' lists them; keep one of each in "
+            "the manifest, or give all the same split"
         )
 
 

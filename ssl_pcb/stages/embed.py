@@ -233,11 +233,13 @@ def _say_anomalies(samples: Samples, rows: NDArray[np.int64], measure: str, scor
                 samples.column("group", rows[chosen]), samples.column("path", rows[chosen]),
                 resamples=200,
             )  # fmt: skip
-            low, high = found.low.get("auroc", 0.0), found.high.get("auroc", 1.0)
+            interval = f"({found.reason or 'no interval: too few'})"
+            if "auroc" in found.low:
+                interval = f"[{found.low['auroc']:.3f}, {found.high['auroc']:.3f}]"
             log.info(
-                "%s as a score of Defective, %s: AUROC %.3f [%.3f, %.3f] of %d %ss, %d Defective",
-                measure, f"split '{split}'" if split else "no split", auroc, low, high, chosen.sum(), samples.unit,
+                "%s as a score of Defective, %s: AUROC %.3f %s of %d %ss, %d Defective",
+                measure, f"split '{split}'" if split else "no split", auroc, interval, chosen.sum(), samples.unit,
                 labels[chosen].sum(),
             )  # fmt: skip
-    if (split_of == "test").any():
+    if ((split_of == "test") & (labels >= 0)).any():
         log.info("the labels of split 'test' were not looked at, and are left out of the table")

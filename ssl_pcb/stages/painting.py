@@ -63,7 +63,8 @@ def picture_defects(objective: DefectPretext, excerpt: ArrayDataset, folder: Pat
     objective.eval()
     batch = excerpt.__getitems__(list(range(min(SHOWN, len(excerpt))))).to(fabric.device)
     shown = objective.show(batch, make_generator(fabric.device, seed, "picture"))
-    images, painted = shown.images[:, : shown.painted.images.shape[1]], shown.painted  # without golden images
+    painted = shown.painted
+    images, golden = shown.images.cpu().tensor_split([painted.images.shape[1]], 1)
     with fabric.autocast():
         found = objective.backbone.fused(objective.backbone.wide_maps(shown.images))
     objective.train(was_training)
@@ -73,5 +74,5 @@ def picture_defects(objective: DefectPretext, excerpt: ArrayDataset, folder: Pat
         for kind, retouched in zip(painted.kinds.tolist(), painted.retouched.tolist(), strict=True)
     ]
     suspicion = torch.sigmoid(found[:, 0].float())
-    draw_defect_maps(images.cpu(), painted.change.cpu(), suspicion.cpu(), names, folder / PICTURE)
+    draw_defect_maps(images, golden, painted.change.cpu(), suspicion.cpu(), names, folder / PICTURE)
     log.info("painted defects and where they are suspected: %s", folder / PICTURE)

@@ -105,4 +105,4 @@ def _verdict(gain: Difference, over_chance: Difference, found: dict[str, dict[st
         return "the head neglects Defective, not the features; refit it, or choose its threshold"
     if gain.high < 0:
         return "the head makes more of the features than a balanced one"
-    return "no difference beyond the noise; what escapes, the features do not tell apart"
+    return "no difference beyond the noise; what escapes or is called falsely, the features do not tell apart"

@@ -28,6 +28,23 @@ def test_a_sound_manifest_is_ok_and_counted(tmp_path):
         assert words in text
 
 
+def test_golden_images_are_checked_too(tmp_path):
+    for name in ("a", "b", "c", "golden"):
+        picture(tmp_path / f"{name}.png")
+    picture(tmp_path / "small.png", (10, 30))
+    named = {"a": "golden.png", "b": "small.png", "c": "missing.png", "d": ""}
+    picture(tmp_path / "d.png")
+    rows = [{"path": f"{name}.png", "reference": golden} for name, golden in named.items()]
+    report = check_manifest(Manifest.build(rows, tmp_path))
+    wrong, unequal = report.faults
+    assert wrong.startswith(f"{tmp_path / 'missing.png'}: no such")
+    assert unequal.startswith(f"{tmp_path / 'small.png'}: row 2, a golden image of 30 x 10 pixels for one of 30 x 20;")
+    text = "\n".join(report.facts)
+    assert "golden images: 3; rows that name none: 1" in text
+    assert "samples: 4 of 4 files, 4 readable" in text
+    assert "sizes: 30x20 (4)" in text
+
+
 def test_every_fault_is_listed(tmp_path):
     for name in ("good", "cut", "bomb"):
         picture(tmp_path / f"{name}.png", (60, 60) if name == "bomb" else (20, 30))

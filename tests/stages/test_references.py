@@ -103,7 +103,8 @@ def test_painted_defects_beside_golden_images_from_pretraining_to_verdicts(paire
     """Frozen and finetuned networks see both pictures, found by name or by 'auto'; what shows them one is refused."""
     run = start("pretrain", "runs/both", method__name="defect_pretext", **PAINTED)
     assert json.loads((run / "run.json").read_text())["backbone"]["channels"] == 6
-    assert (run / "defect_maps.png").exists()
+    with Image.open(run / "defect_maps.png") as picture:
+        assert picture.height == 4 * 154 + 24  # images, golden images, what was painted, what is suspected
     for name in ("auto", str(run)):
         probed = start("linear-eval", f"both-{name[:4]}", checkpoint=name, resamples=100, training__epochs=1, **PAINTED)
         assert json.loads((probed / "summary.json").read_text())["checkpoint"] == "runs/both"
@@ -122,6 +123,10 @@ def test_painted_defects_beside_golden_images_from_pretraining_to_verdicts(paire
     )
     assert Path("suspected/suspects.png").exists()
     plain = Manifest.read("m.csv")
+    twice = plain.frame.iloc[[0, 0]].assign(crop=["0 0 24 24", "0 0 20 20"], label=["Defective", "NonDefective"])
+    Manifest(twice.assign(split="val"), plain.root).write("one.csv")
+    ended = ssl_pcb_cli("embed", run, "one.csv", "--out", "one")
+    assert "(one source image only: there is nothing to resample) of 2" in ended.out
     Manifest(plain.frame.drop(columns="reference"), plain.root).write("alone.csv")
     refused = ssl_pcb_cli("embed", run, "alone.csv", "--out", "none")
     assert (refused.code, Path("none").exists()) == (2, False)

@@ -72,7 +72,7 @@ def test_a_head_that_overcalls_is_not_said_to_neglect_defective():
 
 
 def test_a_head_of_even_classes_neglects_nothing():
-    assert compared(2, share=0.5)["sentence"].endswith("what escapes, the features do not tell apart")
+    assert compared(2, share=0.5)["sentence"].endswith("called falsely, the features do not tell apart")
 
 
 def test_a_finetunings_own_head_judges_as_the_finetuning_did(synthetic_boards, tmp_path, monkeypatch):

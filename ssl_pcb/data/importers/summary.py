@@ -88,7 +88,7 @@ class ImportSummary:
         if self.rules:
             lines += self._tile_lines(self.rules)
         if self.bad:
-            lines.append(f"  left out {len(self.bad):,} unreadable images: {name_some(self.bad, 3)}")
+            lines.append(f"  left out {len(self.bad):,} unreadable image(s): {name_some(self.bad, 3)}")
         return [*lines, *(f"  {note}" for note in self.notes), f"  all counts and names: {self.record}"]
 
     def _tile_lines(self, rules: TileRules) -> list[str]:

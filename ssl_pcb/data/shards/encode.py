@@ -98,7 +98,7 @@ class KeptApart:
             if content in self.judged:
                 raise UserError(
                     f"{path}: is a copy of a validation or test image; "
-                    "'ssl-pcb data check' lists all of them, then split again"
+                    "'ssl-pcb data check' lists all of them; keep one of each, or give all the same split"
                 )
             return False
         return content in self.judged or content in self.holdout
