@@ -182,7 +182,9 @@ def test_an_unknown_key_names_itself_and_the_nearest(key, mend):
 
 def test_a_key_of_another_variant():
     line = refusal("finetune", {"optimizer.momentum": 0.9})
-    assert line.startswith("optimizer.momentum: belongs to another optimizer.name than the one in force; leave it out")
+    assert line.startswith(
+        "optimizer.momentum: belongs to optimizer.name=sgd, lars, not to the one in force; leave it out"
+    )
 
 
 def test_a_variant_named_without_its_key_is_told_where_it_goes():

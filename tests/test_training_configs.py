@@ -114,7 +114,7 @@ def test_what_is_off_by_default_is_turned_on_and_off_again(tmp_path, key, value)
     ("stage", "keys", "said"),
     [
         ("finetune", {"training.schedule.milestones": [0.5]},
-         "training.schedule.milestones: belongs to another training.schedule.name than the one in force; leave it out, "
+         "training.schedule.milestones: belongs to training.schedule.name=step, not to the one in force; leave it out, "
          "or set that name too"),
         ("pretrain", {"training.schedule.name": "linear"},
          "training.schedule.name: 'linear' is not one of 'cosine', 'step', 'constant'"),

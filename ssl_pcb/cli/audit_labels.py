@@ -45,7 +45,8 @@ def labels(data: Path, run: Path, features: Path | None, out: Path | None, limit
 @click.argument("data", type=PATH)
 @click.option(
     "--run", type=PATH, required=True,
-    help="Folder of a finished finetuning: uncertain and diverse; or of a pretraining or linear-eval: only diverse.",
+    help="Folder of a finished finetuning: uncertain and diverse; or of a pretraining or linear-eval: "
+    "diverse, which in the space of painted defects finds many.",
 )  # fmt: skip
 @click.option("-n", "count", type=click.IntRange(1), default=200, show_default=True, help="Samples to choose.")
 @click.option("--out", type=PATH, help="New folder for the results.  [default: runs/audit-next-DATE-TIME]")

@@ -96,9 +96,9 @@ def stage_command(stage: str) -> click.Command:
         if not resume and not preset:
             given = (flatten(read_yaml(config_file)) if config_file else {}) | flatten(asked)
             keys = recipe_for(stage, given)
-            if keys:
+            if keys and "method.name" not in given:
                 log.info("painted defects, as README recommends; --method simclr or another does otherwise")
-            elif stage == "pretrain":
+            if not keys and stage == "pretrain":
                 keys = _as_before(given)
         run_stage(stage, config_file, asked, resume=resume, preset=keys)
 

@@ -46,7 +46,10 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _leave_room(self) -> "DataConfig":
         if 4 * self.context > self.image_size:
-            raise ValueError(f"context: leaves less than half of the {self.image_size} px to the tile itself")
+            raise ValueError(
+                f"context: leaves less than half of the {self.image_size} px to the tile itself; "
+                f"give it at most {self.image_size // 4}"
+            )
         return self
 
     @property

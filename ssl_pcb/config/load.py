@@ -135,7 +135,10 @@ def _plain(reason: str) -> str:
 def _unknown_key(key: str, known: list[str], schema: type[BaseModel]) -> str:
     if key in known:
         section = key.rpartition(".")[0]
-        return f"belongs to another {section}.name than the one in force; leave it out, or set that name too"
+        while section and f"{section}.name" not in known:
+            section = section.rpartition(".")[0]
+        variants = ", ".join(each.variant for each in describe(schema) if each.name == key)
+        return f"belongs to {section}.name={variants}, not to the one in force; leave it out, or set that name too"
     section, _, leaf = key.rpartition(".")
     siblings = {name[len(section) :].lstrip(".").split(".")[0] for name in known if name.startswith(section)}
     near = difflib.get_close_matches(leaf, sorted(siblings), n=1)

@@ -134,7 +134,7 @@ def test_auto_takes_no_run_with_other_downsampling(workplace):
         (ATTENTION | {"backbone.strides": [8, 16]}, "head.name: attention looks at one map; give backbone.strides one"),
         (AUXILIARY | {"backbone.strides": [8]}, "auxiliary: it sees a stage on the way to the network's own end"),
         (AUXILIARY | {"downsizer.stride": 4}, "auxiliary: it sees a stage"),
-        ({"head.name": "mlp", "head.heads": 4}, "head.heads: belongs to another head.name than"),
+        ({"head.name": "mlp", "head.heads": 4}, "head.heads: belongs to head.name=attention, not to the one in force"),
         ({"auxiliary.weight": 0}, "auxiliary.weight: input should be greater than 0"),
     ],
     ids=str,
