@@ -61,11 +61,14 @@ def probed(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
                 network += ", context"
             if config.data.references and not trained:
                 continue  # the same floor on re-encoded pictures
-            if row["probe"] == "reference_difference" and config.checkpoint != "none":
-                continue  # the same without any network
+            found = measured(row, types if trained else {})
+            if row["probe"] == "reference_difference":  # knows neither network nor view nor seed
+                start = name["start"].removeprefix("exact_")
+                yield {"start": start, "use": PROBES[row["probe"]], "seed": 0, "seconds_of_pretraining": None, **found}
+                continue
             yield {
                 "start": name["start"] if trained else f"random init, {network}",
-                "use": PROBES[row["probe"]] + views_of(config.backbone), **measured(row, types if trained else {}),
+                "use": PROBES[row["probe"]] + views_of(config.backbone), **found,
                 **(map_by_board(folder, row["split"]) if row["probe"] == "defect_map" else {}),
             }  # fmt: skip
 
@@ -152,7 +155,7 @@ def runs(folder: Path) -> Iterator[dict[str, Any]]:
             "commit": record["commit"],
         }  # fmt: skip
         for row in rows(file.parent, name.groupdict()):
-            yield row | facts
+            yield facts | row
 
 
 def seconds_of(checkpoint: str) -> float | None:

@@ -42,10 +42,6 @@ for seed in ${SEEDS:-0 1 2}; do
         look finetune "${start}_$at-painting-0.01" painted "${painted[@]}" "${few[@]}"
         look finetune "${start}_$at-finetune-1.0" neck "${painted[@]}" --set head_start=probe
         look finetune "${scratch}_$at-finetune-1.0" neck none
-        if [ "$seed$beside" = 0golden ]; then # neither a seed nor a view changes the plain difference
-            stage linear-eval "$runs/golden_$at-probes" --config configs/linear_eval/few_labels_neck.yaml \
-                --checkpoint none "${common[@]}" --set test=true --set "fractions=[1.0]"
-        fi
     done
 done
 python scripts/results_few_labels.py "$runs"
