@@ -34,12 +34,12 @@ def golden(manifest: Path, out: Path, library: Path | None, **options: Any) -> N
     from tqdm import tqdm
 
     from ssl_pcb.data.manifest import Manifest
-    from ssl_pcb.stages.golden import make_golden
+    from ssl_pcb.stages.golden import PICTURE, make_golden
 
     rows = Manifest.read(manifest)
     total = rows.frame["path"].nunique()
     with tqdm(desc="golden images", total=total, unit="image", disable=None, leave=False) as bar:
         known = None if library is None else Manifest.read(library)
         found = make_golden(rows, out, library=known, progress=lambda: bar.update(), **options)
-    for line in found.lines():
+    for line in [*found.lines(), f"look at it: {out / PICTURE}"]:
         click.echo(printable(line))

@@ -59,8 +59,9 @@ def check_manifest(
         max_pixels: Larger images are faults.
         progress: Called after each file.
     """
-    golden = _golden(manifest)
-    paths = list(dict.fromkeys(manifest.root / path for path in [*manifest.frame["path"], *golden.values()]))
+    pairs = _golden(manifest)
+    golden = [other for *_, other in pairs]
+    paths = list(dict.fromkeys(manifest.root / path for path in [*manifest.frame["path"], *golden]))
     results = map_files(lambda path: _read(path, max_pixels), paths, progress)
     report = CheckReport()
     read: dict[Path, _File] = {}
@@ -70,7 +71,7 @@ def check_manifest(
         else:
             read[path] = result
     files = {path: read[path] for path in map(manifest.root.joinpath, manifest.frame["path"].unique()) if path in read}
-    report.faults += _unequal(manifest.root, golden, read)
+    report.faults += _unequal(manifest.root, pairs, read)
     samples = list(manifest)
     for sample in samples:
         if sample.path in files:
@@ -89,18 +90,18 @@ def _read(path: Path, max_pixels: int) -> _File:
         return _File(info, bits, hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def _golden(manifest: Manifest) -> dict[tuple[int, str], str]:
-    """Row and image to the golden image that is named there, each pair once."""
+def _golden(manifest: Manifest) -> list[tuple[int, str, str]]:
+    """Row, image and the golden image that is named there, each pair once."""
     if REFERENCE not in manifest.frame:
-        return {}
+        return []
     pairs = manifest.frame[["path", REFERENCE]].drop_duplicates()
-    return {(row, path): golden for row, path, golden in pairs.itertuples() if golden}
+    return [(row, path, golden) for row, path, golden in pairs.itertuples() if golden]
 
 
-def _unequal(root: Path, golden: dict[tuple[int, str], str], read: dict[Path, _File]) -> list[str]:
+def _unequal(root: Path, pairs: list[tuple[int, str, str]], read: dict[Path, _File]) -> list[str]:
     """Golden images that cannot be aligned pixel by pixel."""
     faults = []
-    for (row, path), other in golden.items():
+    for row, path, other in pairs:
         if root / path in read and root / other in read:
             one, two = read[root / path].info, read[root / other].info
             if (one.width, one.height) != (two.width, two.height):

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssl_pcb.audit.drawing import save_sheet
+from ssl_pcb.audit.drawing import CUT, save_sheet
 from ssl_pcb.audit.pair_sheet import Pair, draw_pairs
 from ssl_pcb.augment.difference import different
 from ssl_pcb.data.golden.consensus import MAJORITY
@@ -27,7 +27,6 @@ SIDE = 320
 """Side in pixels of each of its pictures."""
 LOOKED_AT = 2 * SIDE
 """Longer side in pixels at which image and golden image are compared for the picture."""
-RED = (225, 30, 45)
 
 
 def make_golden(manifest: Manifest, out: Path, *, max_pixels: int, **options: Any) -> Found:
@@ -73,5 +72,5 @@ def _marked(image: Image8, other: Image8) -> Image8:
     one, two = (torch.from_numpy(each.astype(np.float32) / 255).permute(2, 0, 1)[None] for each in (image, other))
     differs: NDArray[np.bool_] = different(one, two)[0, 0].numpy()
     marked = image.copy()
-    marked[differs] = RED
+    marked[differs] = CUT
     return marked

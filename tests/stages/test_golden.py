@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from ssl_pcb.audit.drawing import CUT
 from ssl_pcb.data.golden.find import Found
 from ssl_pcb.data.manifest import Manifest
-from ssl_pcb.stages.golden import LOOKED_AT, PICTURE, RED, SIDE, _pairs, make_golden
+from ssl_pcb.stages.golden import LOOKED_AT, PICTURE, SIDE, _pairs, make_golden
 
 SPOT = slice(70, 82)
 
 
-def boards(folder, images=5):
+def boards(folder):
     """One pattern that a camera sees a little brighter or darker each time; a spot on the first image alone."""
     rng = np.random.default_rng(0)
     panel = np.full((160, 220), 200, np.uint8)
@@ -19,7 +20,7 @@ def boards(folder, images=5):
         top, left = rng.integers(0, 150, 2)
         panel[top : top + rng.integers(4, 30), left : left + rng.integers(4, 30)] = rng.choice([40, 200])
     rows = []
-    for number in range(images):
+    for number in range(5):
         shown = panel + np.uint8(number)
         if not number:
             shown[SPOT, SPOT] = 255 - shown[SPOT, SPOT]
@@ -37,7 +38,7 @@ def test_red_is_the_defect_and_the_least_repeated_come_first(tmp_path):
     pairs = list(_pairs(found, tmp_path, 10**8))
     assert pairs[0].notes[0][0] == "alone.png"
     assert pairs[0].notes[1][0].startswith("golden image: 0 of ")
-    marked = {pair.notes[0][0]: (pair.pictures[0] == RED).all(2) for pair in pairs}
+    marked = {pair.notes[0][0]: (pair.pictures[0] == CUT).all(2) for pair in pairs}
     red = marked.pop("0.png")
     assert red[72:80, 72:80].all()  # differences are averaged over three pixels
     red[68:84, 68:84] = False
