@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from importlib import import_module
@@ -87,6 +88,7 @@ def app() -> None:
 def main() -> None:
     """Run the command line. Exit code 0: done; 2: the user can mend it; 130: interrupted; others are the command's."""
     _configure_logging()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's Ctrl-C: nothing half-written stays
     if "OMP_WAIT_POLICY" not in os.environ:  # before torch is imported
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     try:

@@ -22,7 +22,8 @@ PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option(
     "--block", type=int,
-    help="Side of the blocks that are put together, in pixels.  [default: a tenth of the images' shorter side]",
+    help="Side of the blocks that are put together, in pixels; at most a sixth of the images' shorter side.  "
+    "[default: a tenth of it]",
 )  # fmt: skip
 @click.option(
     "--most", default=300, show_default=True, help="Images to search in, drawn at random where there are more."

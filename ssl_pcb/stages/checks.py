@@ -22,6 +22,7 @@ from ssl_pcb.config.policy import AugmentConfig, needs_boxes
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.stages import StageConfig
 from ssl_pcb.config.supervised import FinetuneConfig
+from ssl_pcb.data.manifest import LABELS
 from ssl_pcb.data.samples import Samples
 from ssl_pcb.errors import UserError
 from ssl_pcb.reports.run import Run, read_config, read_run
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 EVEN = 1.05
 """Times the rarer class up to which the other counts as equally frequent."""
+
+FEW = 10
+"""Training samples of a class below which it is said that they are few."""
 
 FREE = ("runtime.out", "runtime.devices", "runtime.nodes", "runtime.timeout", "profile")
 """Keys in which a resumed run may differ from its beginning."""
@@ -146,6 +150,21 @@ def warn_of_idle_loss(loss: LossConfig, counts: NDArray[np.int64], steps: int) -
             "train longer",
             steps, loss.anneal_steps,
         )  # fmt: skip
+
+
+def warn_of_few(labels: NDArray[np.int64]) -> None:
+    """Say when a class has hardly any training sample: by which of them it is known is then chance.
+
+    Args:
+        labels: (N,) of the training samples, -1 for unlabelled.
+    """
+    for number, label in enumerate(LABELS):
+        count = np.count_nonzero(labels == number)
+        if count < FEW:
+            log.warning(
+                "%s: %d training sample%s say little of its looks; label more ('ssl-pcb audit next' says which)",
+                label, count, "" if count == 1 else "s",
+            )  # fmt: skip
 
 
 def warn_of_queue(keys: int, available: int, unit: str) -> None:

@@ -32,6 +32,7 @@ from ssl_pcb.stages.checks import (
     refuse_moved_edges,
     refuse_shared_images,
     refuse_small,
+    warn_of_few,
     warn_of_idle_loss,
 )
 from ssl_pcb.stages.classifier import build_classifier
@@ -73,6 +74,7 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     if config.test:
         open_ledger(config.runtime.ledger)
     labels, batch_size = samples.labels[rows], config.training.batch_size
+    warn_of_few(labels)
     sampler = build_sampler(config.sampler, labels, config.runtime.seed, batch_size)
     counts = class_counts(sampler, labels, len(LABELS))  # of a whole pass, not of what few steps happen to show
     if config.steps_per_epoch:
@@ -114,6 +116,11 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         if not run.resumed:
             announce_cost(model, dataset, batch_size, steps, disk, fabric, at_most=config.patience is not None)
         if config.head_start == "probe" and not run.resumed:
+            if config.checkpoint == "none" and config.backbone.weights == "none":
+                log.warning(
+                    "head_start: a probe of a random network's features fits nothing once these move; pretrain first, "
+                    "name weights with --checkpoint, or set head_start=random"
+                )
             with one_view(backbone):
                 start_from_probe(model, samples, rows, val_rows, fabric)
         average = average_of(model, config.ema)

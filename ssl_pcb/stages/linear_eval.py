@@ -21,7 +21,7 @@ from ssl_pcb.evaluation.features import FeatureNetwork, cached_features, state_h
 from ssl_pcb.models.backbones import Backbone, refuse_size
 from ssl_pcb.reports.ledger import open_ledger
 from ssl_pcb.reports.run import Run
-from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, warn_of_idle_loss
+from ssl_pcb.stages.checks import refuse_changed_data, refuse_shared_images, warn_of_few, warn_of_idle_loss
 from ssl_pcb.stages.costs import announce_features
 from ssl_pcb.stages.judging import PREDICTIONS, Judging, judge, marks, record_test, say_reports, splits_to_judge
 from ssl_pcb.stages.label_free import defect_map, one_class, reference_difference
@@ -48,7 +48,7 @@ def linear_eval(config: LinearEvalConfig, run: Run, fabric: Fabric) -> None:
     samples = as_seen(config.checkpoint, config.backbone, paired, run.folder)
     refuse_changed_data(run, paired.name, paired.describe())
     refuse_shared_images(samples)
-    samples.supervised("train")
+    warn_of_few(samples.labels[samples.supervised("train")])
     splits = splits_to_judge(samples, config.test)
     if config.test:
         open_ledger(config.runtime.ledger)

@@ -26,6 +26,7 @@ from ssl_pcb.stages.checks import (
     refuse_full_disk,
     refuse_missing_weights,
     refuse_small,
+    warn_of_few,
     warn_of_head_norm,
     warn_of_idle_loss,
     warn_of_queue,
@@ -38,6 +39,11 @@ def test_a_queue_that_holds_all_samples_is_said(keys, said, caplog):
     warn_of_queue(keys, 1000, "tile")
     assert said in caplog.text
     assert bool(caplog.text) == bool(said)
+
+
+def test_a_class_with_hardly_any_training_sample_is_named(caplog):
+    warn_of_few(np.repeat([0, 1, -1], [10, 9, 50]))
+    assert [record.getMessage().split(" say")[0] for record in caplog.records] == ["Defective: 9 training samples"]
 
 
 MAPPED = {"name": "test_nfnet", "strides": (8, 16), "neck": 10, "pool": "max"}

@@ -87,6 +87,14 @@ def test_judging_by_eight_views_trains_the_network_of_one(workplace):
     assert "judges by eight views" not in run_facts(folders[0])
 
 
+def test_a_probe_of_a_random_network_is_told_to_be_one(workplace, caplog):
+    tune("probe-of-random", {"head_start": "probe", "checkpoint": "none", "training.epochs": 1})
+    assert "head_start: a probe of a random network's features fits nothing once these move" in caplog.text
+    caplog.clear()
+    tune("probe-of-trained", {"head_start": "probe", "checkpoint": "probe-of-random", "training.epochs": 1})
+    assert "head_start:" not in caplog.text
+
+
 def run_facts(folder):
     return str(facts(read_run(folder), read_config(folder, "finetune")))
 

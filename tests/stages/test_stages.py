@@ -607,15 +607,17 @@ def test_a_killed_process_resumes_to_the_same_bits(workplace, stage):
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_run_that_resume_takes_up(workplace):
-    process = command("pretrain", "ctrl-c", flags=flags("pretrain", training__epochs=24))
-    code, err = stop_after(process, "ctrl-c", 2, signal.SIGINT)
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_scheduler_leaves_a_run_that_resume_takes_up(workplace, sign):
+    folder = sign.name
+    process = command("pretrain", folder, flags=flags("pretrain", training__epochs=24))
+    code, err = stop_after(process, folder, 2, sign)
     assert code == 130
     assert len(err.strip().splitlines()) == 1, err  # after the line break that follows ^C
     assert "--resume" in err
-    assert read("ctrl-c", "run.json")["status"] == "interrupted"
-    assert command("pretrain", "ctrl-c", "--resume").wait(600) == 0
-    assert [row["epoch"] for row in rows("ctrl-c/metrics.jsonl")] == list(range(1, 25))
+    assert read(folder, "run.json")["status"] == "interrupted"
+    assert command("pretrain", folder, "--resume").wait(600) == 0
+    assert [row["epoch"] for row in rows(f"{folder}/metrics.jsonl")] == list(range(1, 25))
 
 
 # What must never be learned from or hidden ------------------------------------------------------------------

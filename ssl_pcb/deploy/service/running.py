@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 
 import uvicorn
@@ -40,8 +39,6 @@ def run(app: Starlette, listener: socket.socket) -> None:
         app, log_config=None, log_level="warning", access_log=False, server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
     )  # fmt: skip
-    # At its end uvicorn raises the signal once more, for whoever had it before.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = uvicorn.Server(config)
     try:
         server.run(sockets=[listener])
