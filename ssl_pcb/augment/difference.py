@@ -6,11 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssl_pcb.augment.defects.pattern import Pattern
+
 SLACK = 1
 """Pixels by which an edge may lie elsewhere without counting as a difference."""
 
 SAME, DIFFERENT = 0.1, 0.3
-"""Largest difference in a place that counts as none, and the least that counts as one, of full scale."""
+"""Largest difference in a place that counts as none, and the least that counts as one, as :func:`contrasted` has it."""
+
+FULL, FAINTEST = 0.4, 0.2
+"""Contrast of a board's tones up to which differences count in proportion, and the least share of it: less is noise."""
 
 ELSEWHERE = 0.15
 """Share of a place's surroundings that differ from which on the golden image shows another pattern there."""
@@ -37,6 +42,19 @@ def difference(images: Tensor, references: Tensor) -> Tensor:
     return F.avg_pool2d(padded, SMOOTHED, 1)
 
 
+def contrasted(images: Tensor, references: Tensor) -> Tensor:
+    """As :func:`difference`, but larger where the golden image's tones are close, as those of traces under a dark mask.
+
+    Args:
+        images: As of :func:`difference`.
+        references: Likewise.
+
+    Returns:
+        (B, 1, S, S), of full scale where tones are further apart than :data:`FULL`.
+    """
+    return difference(images, references) / (Pattern.of(references).contrast / FULL).clamp(FAINTEST, 1)
+
+
 def different(images: Tensor, references: Tensor) -> Tensor:
     """Where an image differs from its golden image although that shows the same pattern.
 
@@ -50,7 +68,7 @@ def different(images: Tensor, references: Tensor) -> Tensor:
     Returns:
         (B, 1, S, S) bool.
     """
-    apart = difference(images, references) >= DIFFERENT
+    apart = contrasted(images, references) >= DIFFERENT
     reach = images.shape[-1] // 4
     rows = F.avg_pool2d(apart.float(), (2 * reach + 1, 1), 1, (reach, 0), count_include_pad=False)
     share = F.avg_pool2d(rows, (1, 2 * reach + 1), 1, (0, reach), count_include_pad=False)

@@ -25,15 +25,22 @@ class DefectConfig(Section):
         "blended in), scar (a scratch)",
     )
     min_size: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="shortest longer side, in pixels; none = 10 % of the sample's side"
+        None,
+        description="shortest longer side of what is drawn, in pixels; none = 10 % of the sample's side. On a border "
+        "about half of it is seen, the rest lies on its own tone",
     )
     max_size: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="longest longer side, in pixels; none = 35 % of the sample's side"
+        None, description="longest longer side of what is drawn, in pixels; none = 35 % of the sample's side"
     )
     min_aspect: float = Field(0.3, gt=0, le=1, description="most elongated defect, shorter to longer side")
     min_contrast: float = Field(0.5, gt=0, le=1, description="faintest defect: its share in what it covers")
+    tones: Literal["picture", "window"] = Field(
+        "picture",
+        description="what the board's pattern is read from, as two tones: the whole picture, or a square of half its "
+        "side at a drawn place, which tells traces under the mask from what is between them beside brighter pads",
+    )
     null_share: float = Field(
-        0.2, ge=0, le=1, description="share of samples without a defect, half of them retouched in their own tones"
+        0.2, ge=0, lt=1, description="share of samples without a defect, half of them retouched in their own tones"
     )
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ssl_pcb.config.augment import ONLY_SYMMETRIES, AugmentSection, ViewConfig
 from ssl_pcb.config.defects import ALONG_THE_PATTERN, DefectConfig
@@ -24,9 +24,3 @@ class PaintedConfig(AugmentSection):
         DefectConfig(generators=ALONG_THE_PATTERN, null_share=0.5), description="what is painted, and on how many"
     )
     view: ViewConfig = Field(SYMMETRIES_AND_SHIFT, description="how a sample is shown")
-
-    @model_validator(mode="after")
-    def _paints(self) -> "PaintedConfig":
-        if self.defect.null_share == 1:
-            raise ValueError("defect.null_share=1 paints nothing; set it below 1, or take another augmentation")
-        return self

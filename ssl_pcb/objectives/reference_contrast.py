@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 
-from ssl_pcb.augment.difference import DIFFERENT, SAME, difference
+from ssl_pcb.augment.difference import DIFFERENT, SAME, contrasted
 from ssl_pcb.augment.geometric import draw_maps
 from ssl_pcb.augment.photometric import draw_light, relight
 from ssl_pcb.augment.views import ViewMaker
@@ -61,7 +61,7 @@ class ReferenceContrast(nn.Module):
         """One step on B samples whose channels are an image's and then its golden image's: 3B images go through."""
         with torch.no_grad(), torch.autocast(batch.inputs.device.type, enabled=False):
             images, references = self.show(batch, generator)
-            apart = difference(images, references)
+            apart = contrasted(images, references)
             seen = torch.cat([self._lit(each, generator) for each in (images, images, references)])
         maps = self.backbone.wide_maps(seen)
         cells = self._cells(maps)

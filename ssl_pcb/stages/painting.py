@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 
 from ssl_pcb.augment.defects.paint import NULL
-from ssl_pcb.augment.difference import DIFFERENT, difference
+from ssl_pcb.augment.difference import DIFFERENT, contrasted
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.objectives.defect_pretext import DefectPretext
 from ssl_pcb.objectives.reference_pretext import ReferencePretext
@@ -38,7 +38,7 @@ def warn_of_other_light(objective: DefectPretext, excerpt: ArrayDataset) -> None
     if not isinstance(objective, ReferencePretext):
         return
     inputs = excerpt.__getitems__(list(range(min(LOOKED_AT, len(excerpt))))).inputs.float() / 255
-    differs = difference(*inputs.chunk(2, 1)) >= DIFFERENT
+    differs = contrasted(*inputs.chunk(2, 1)) >= DIFFERENT
     share = F.max_pool2d(differs.float(), objective.backbone.cell).mean().item()
     if share > MOST_DIFFERENT:
         log.warning(

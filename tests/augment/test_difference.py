@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_pcb.augment.difference import DIFFERENT, difference, different
+from ssl_pcb.augment.difference import DIFFERENT, SAME, contrasted, difference, different
 
 
 def board(side=24):
@@ -55,6 +55,19 @@ def test_an_image_a_pixel_off_does_not_differ(shift):
     moved = golden.roll(shift, (2, 3))
     assert difference(moved, golden)[..., 2:-2, 2:-2].max() == 0
     assert difference(golden.roll(3, 3), golden).max() > 0.5  # three are too many
+
+
+@pytest.mark.parametrize("contrast", [1.0, 0.5, 0.2, 0.1])
+def test_a_break_counts_on_faint_boards_too_and_their_grain_does_not(contrast):
+    grain = 0.01 * torch.randn(2, 1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    golden, broken = contrast * board(), board()
+    broken[..., 8:14, 4:9] = 0
+    image = (contrast * broken + grain[0]).clamp(0, 1)
+    apart = contrasted(image, (golden + grain[1]).clamp(0, 1))
+    assert apart.max() >= DIFFERENT
+    assert (apart[..., 17:, :] <= SAME).float().mean() > 0.9
+    if contrast == 1:
+        assert torch.equal(apart, difference(image, (golden + grain[1]).clamp(0, 1)))
 
 
 def test_another_pattern_is_no_difference_to_learn_from_but_a_spot_is():

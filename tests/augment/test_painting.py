@@ -66,7 +66,7 @@ def test_noise_comes_after_painting_and_the_seed_decides():
             "augment.name: painted makes good pictures Defective, and loss logit_adjusted",
         ),
         ({"loss.class_weights": "balanced"}, "set loss.name=cross_entropy without class weights"),
-        ({"augment.defect.null_share": 1}, "augment: defect.null_share=1 paints nothing; set it below 1"),
+        ({"augment.defect.null_share": 1}, "augment.defect.null_share: input should be less than 1"),
     ],
 )
 def test_what_it_does_not_go_with(keys, line):

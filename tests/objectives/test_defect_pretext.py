@@ -25,7 +25,8 @@ def make(network=MAPS, **keys):
 
 def painted(change, kinds, retouched=None):
     none = torch.zeros(len(kinds), dtype=torch.bool)
-    return Painted(torch.zeros_like(change), change, torch.tensor(kinds), none if retouched is None else retouched)
+    shown = none if retouched is None else retouched
+    return Painted(torch.zeros_like(change), change, torch.tensor(kinds), shown, torch.full((len(kinds), 1, 1, 1), 0.1))
 
 
 def test_the_target_is_the_clear_share_of_a_cell_against_a_naive_loop():

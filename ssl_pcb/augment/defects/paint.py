@@ -6,6 +6,7 @@ in ``_GENERATORS`` and its name in :mod:`ssl_pcb.config.defects`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,8 +20,11 @@ from ssl_pcb.augment.defects.traces import bridge, cut, island, nick, pin_hole, 
 from ssl_pcb.config.defects import DefectConfig
 from ssl_pcb.imaging.tiling import ENOUGH
 
-CLEAR = 0.1
-"""Least change of a pixel, of full scale, that makes a picture Defective; noise and light hide less."""
+CLEAR = 0.25
+"""Least change of a pixel that makes a picture Defective, as a share of the contrast of the board's tones."""
+
+FAINTEST, SURE = 0.02, 0.1
+"""The same of full scale: less is hidden by noise and light, and more is clear on any board."""
 
 VISIBLE = 1 / 255
 """Least change of a painted pixel; smaller ones are undone."""
@@ -43,17 +47,19 @@ class Painted:
         change: (B, 1, S, S) in [0, 1], how far a defect moved a pixel: 0, or at least a grey level.
         kinds: (B,) index into ``config.generators``; :data:`NULL` = no defect.
         retouched: (B,) bool, no defect but the trace of painting.
+        least: (B, 1, 1, 1) change from which on a defect can be seen through noise and light.
     """
 
     images: Tensor
     change: Tensor
     kinds: Tensor
     retouched: Tensor
+    least: Tensor
 
     @property
     def clear(self) -> Tensor:
         """(B, 1, S, S) bool, where a defect can be seen through noise and light."""
-        return self.change >= CLEAR
+        return self.change >= self.least
 
     def share_inside(self, context: int) -> Tensor:
         """(B,) share of each defect's clear pixels that lie ``context`` pixels or more from all sides; 0 of none."""
@@ -73,7 +79,7 @@ class Painted:
         here = which[:, None, None, None]
         return Painted(
             torch.where(here, images, self.images), self.change.masked_fill(here, 0),
-            self.kinds.masked_fill(which, NULL), self.retouched & ~which,
+            self.kinds.masked_fill(which, NULL), self.retouched & ~which, self.least,
         )  # fmt: skip
 
 
@@ -101,7 +107,7 @@ def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generat
     kinds = torch.where(unit() < config.null_share, NULL, kinds)
     retouched = (kinds == NULL) & (unit() < 0.5)
     shapes = draw_shapes(config, count, side, generator, context)
-    pattern = Pattern.of(images)
+    pattern = Pattern.of(images, _window(unit, side) if config.tones == "window" else None)
     painted = images.clone()
     ways = [(kinds == kind, _GENERATORS[name]) for kind, name in enumerate(config.generators)]
     for chosen, paint in [*ways, (retouched, retouch)]:
@@ -112,4 +118,15 @@ def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generat
     change = (painted - images).abs().amax(1, keepdim=True)
     seen = change >= VISIBLE
     defect = seen & (kinds != NULL)[:, None, None, None]
-    return Painted(torch.where(seen, painted, images), change * defect, kinds, retouched)
+    retouched &= seen.flatten(1).any(1)  # a picture in two clean colours has them already
+    least = (CLEAR * pattern.contrast).clamp(FAINTEST, SURE)
+    return Painted(torch.where(seen, painted, images), change * defect, kinds, retouched, least)
+
+
+def _window(unit: Callable[[], Tensor], side: int) -> Tensor:
+    """(B, 1, S, S) bool, a square of half the side of each picture, at a drawn place."""
+    line, reach = torch.arange(side), math.ceil(side / 2)
+    x, y = ((unit() * (side - reach + 1)).floor()[:, None] for _ in range(2))
+    line = line.to(x)
+    columns, rows = ((line >= start) & (line < start + reach) for start in (x, y))
+    return (columns[:, None, :] & rows[:, :, None])[:, None]

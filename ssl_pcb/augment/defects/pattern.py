@@ -13,6 +13,12 @@ from ssl_pcb.augment.defects.shapes import CELL, Shapes
 BINS = 64
 """Grey levels among which the tones' threshold is sought."""
 
+ONE_TONE = 0.04
+"""Difference of two tones, of full scale, below which they are one and its noise."""
+
+OTHER_TONE = 0.5
+"""How far from a picture's only tone that lies of which a defect is painted on it."""
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -22,30 +28,57 @@ class Pattern:
         is_bright: (B, 1, S, S) bool.
         dark: (B, C, 1, 1) mean colour of what is dark.
         bright: (B, C, 1, 1) mean colour of what is bright.
+        within: (B, 1, S, S) bool, where the tones were taken, and where places are drawn.
     """
 
     is_bright: Tensor
     dark: Tensor
     bright: Tensor
+    within: Tensor
 
     @classmethod
-    def of(cls, images: Tensor) -> Pattern:
-        """The pattern of (B, C, S, S) images in [0, 1], parted by Otsu's threshold of their grey."""
+    def of(cls, images: Tensor, within: Tensor | None = None) -> Pattern:
+        """The pattern of (B, C, S, S) images in [0, 1], parted by Otsu's threshold of their grey.
+
+        Where there is one tone alone, all is dark, and bright is what would stand out there: the other tone of the
+        whole picture, or if that has none either a colour far from its own.
+
+        Args:
+            images: Pictures.
+            within: (B, 1, S, S) bool, of what part of each; ``None`` = of all of it.
+        """
         grey = images.mean(1, keepdim=True)
-        is_bright = grey > _otsu(grey)
+        inside = torch.ones_like(grey, dtype=torch.bool) if within is None else within
+        is_bright = grey > _otsu(grey, inside)
 
         def mean(weight: Tensor) -> Tensor:
             return (images * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1)
 
-        return cls(is_bright, mean((~is_bright).to(images)), mean(is_bright.to(images)))
+        dark, bright = mean((~is_bright & inside).to(images)), mean((is_bright & inside).to(images))
+        alone = ~is_bright.flatten(1).any(1)[:, None, None, None] | (_apart(dark, bright) < ONE_TONE)
+        if not alone.any():
+            return cls(is_bright, dark, bright, inside)
+        own = mean(inside.to(images))
+        other = own + torch.where(own.mean(1, keepdim=True) < 0.5, OTHER_TONE, -OTHER_TONE)
+        if within is not None:
+            whole = cls.of(images)
+            other = torch.where(_apart(own, whole.dark) > _apart(own, whole.bright), whole.dark, whole.bright)
+        return cls(
+            is_bright & ~alone, torch.where(alone, own, dark), torch.where(alone, other.clamp(0, 1), bright), inside
+        )
+
+    @property
+    def contrast(self) -> Tensor:
+        """(B, 1, 1, 1) how far apart the two tones are, in [0, 1]."""
+        return _apart(self.dark, self.bright)
 
     def of_samples(self, chosen: Tensor) -> Pattern:
         """The pattern of the ``chosen`` pictures."""
-        return Pattern(self.is_bright[chosen], self.dark[chosen], self.bright[chosen])
+        return Pattern(self.is_bright[chosen], self.dark[chosen], self.bright[chosen], self.within[chosen])
 
     def swapped(self) -> Pattern:
         """The same with the two tones' roles exchanged."""
-        return Pattern(~self.is_bright, self.bright, self.dark)
+        return Pattern(~self.is_bright, self.bright, self.dark, self.within)
 
     def own_tone(self) -> Tensor:
         """(B, C, S, S): each pixel in the mean colour of its tone."""
@@ -53,8 +86,8 @@ class Pattern:
 
 
 def on_an_edge(pattern: Pattern, shapes: Shapes) -> Tensor:
-    """(B, 2) places x, y on borders between the tones, drawn evenly along them."""
-    border = _border(pattern.is_bright)
+    """(B, 2) places x, y on borders between the tones, drawn evenly along them; where there are none, anywhere."""
+    border = _or_all(_border(pattern.is_bright), pattern)
     cell = _drawn_cell(F.max_pool2d(border, CELL, ceil_mode=True), shapes)
     line = torch.arange(border.shape[-1], device=border.device)
     columns = (line[None, None, :] // CELL == cell[:, :1, None]) & (line[None, :, None] // CELL == cell[:, 1:, None])
@@ -68,9 +101,9 @@ def on_an_edge(pattern: Pattern, shapes: Shapes) -> Tensor:
 def in_the_open(pattern: Pattern, shapes: Shapes) -> tuple[Tensor, Tensor]:
     """(B, 2) places inside what is bright, and (B,) pixels from there to its border, counted to a quarter of the side.
 
-    Wide areas are drawn more often than narrow ones. Where all is dark the place is anywhere.
+    Wide areas are drawn more often than narrow ones. Where nothing is bright the place is anywhere.
     """
-    depth = _depth(pattern.is_bright, pattern.is_bright.shape[-1] // 4)
+    depth = _or_all(_depth(pattern.is_bright, pattern.is_bright.shape[-1] // 4), pattern)
     side = depth.shape[-1]
     pooled, where = F.max_pool2d(depth, CELL, ceil_mode=True, return_indices=True)
     cell = _drawn_cell(pooled**2, shapes)
@@ -97,11 +130,23 @@ def across(pattern: Pattern, at: Tensor, farthest: float) -> tuple[Tensor, Tenso
     return inward, distance
 
 
-def _otsu(grey: Tensor) -> Tensor:
-    """(B, 1, 1, 1) thresholds between the two tones (Otsu 1979), of (B, 1, S, S) in [0, 1]."""
-    low, high = grey.amin((2, 3), keepdim=True), grey.amax((2, 3), keepdim=True)
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """(B, 1, 1, 1) largest difference of two colours (B, C, 1, 1)."""
+    return (one - other).abs().amax(1, keepdim=True)
+
+
+def _or_all(weights: Tensor, pattern: Pattern) -> Tensor:
+    """The (B, 1, S, S) ``weights`` within; 1 everywhere within for a picture that has none there."""
+    found = weights * pattern.within
+    return torch.where(found.flatten(1).any(1)[:, None, None, None], found, pattern.within.to(weights))
+
+
+def _otsu(grey: Tensor, within: Tensor) -> Tensor:
+    """(B, 1, 1, 1) thresholds between the two tones (Otsu 1979) ``within`` (B, 1, S, S), of greys in [0, 1]."""
+    low = grey.masked_fill(~within, torch.inf).amin((2, 3), keepdim=True)
+    high = grey.masked_fill(~within, -torch.inf).amax((2, 3), keepdim=True)
     bins = ((grey - low) / (high - low).clamp(min=1e-6) * BINS).long().clamp(0, BINS - 1).flatten(1)
-    counts = torch.zeros(len(grey), BINS, device=grey.device).scatter_add_(1, bins, torch.ones_like(bins).float())
+    counts = torch.zeros(len(grey), BINS, device=grey.device).scatter_add_(1, bins, within.flatten(1).float())
     share = counts / counts.sum(1, keepdim=True)
     below = share.cumsum(1)
     levels = torch.arange(BINS, device=grey.device)

@@ -62,10 +62,29 @@ def test_nearly_every_picture_with_a_pattern_gets_a_visible_defect(kind):
     assert (change > 0.2).float().mean() > (0.9 if kind in ON_THE_PATTERN else 0.5)  # others may paste like on like
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_null_share_at_its_ends(share):
-    found = paint(boards(), null_share=share)
-    assert (found.kinds == NULL).float().mean() == share
+def test_a_null_share_of_none_paints_all():
+    assert (paint(boards(), null_share=0).kinds != NULL).all()
+
+
+@pytest.mark.parametrize("contrast", [0.8, 0.3, 0.1, 0.05])
+@pytest.mark.parametrize("kind", ON_THE_PATTERN)
+def test_what_is_painted_on_a_faint_board_is_clear_as_well(kind, contrast):
+    strong = boards(100)
+    faint = 0.3 + contrast / 0.8 * (strong - 0.1)
+    clear, also_clear = (paint(each, generators=(kind,), null_share=0).clear for each in (strong, faint.clamp(0, 1)))
+    assert also_clear.flatten(1).any(1).float().mean() > 0.9
+    assert also_clear.sum() > 0.5 * clear.sum()
+
+
+def test_on_strong_boards_clear_is_a_tenth_of_full_scale():
+    assert torch.equal(paint(boards()).least, torch.full((32, 1, 1, 1), 0.1))
+
+
+def test_a_change_that_grain_would_hide_is_not_clear():
+    grain = 0.5 + 0.01 * torch.randn(50, 1, SIZE, SIZE, generator=generator())
+    assert (Pattern.of(grain).contrast > 0.4).all()  # one tone, and what would stand out on it
+    assert paint(grain, generators=("spur",), null_share=0).clear.flatten(1).any(1).all()
+    assert not paint(grain, generators=("nick",), null_share=0).clear.any()  # of what is not there
 
 
 def test_one_generator_alone():
@@ -145,10 +164,59 @@ def test_a_nick_lies_on_the_pattern_and_not_in_the_open():
     assert (torch.stack(columns) < 27).float().mean() > 0.9
 
 
-def test_a_flat_picture_breaks_nothing():
-    flat = torch.full((8, 1, SIZE, SIZE), 0.5)
-    found = paint(flat, null_share=0)
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("kind", ["spur", "bridge", "island"])
+def test_on_one_tone_a_defect_lies_anywhere_and_stands_out(kind, level):
+    found = paint(torch.full((300, 1, SIZE, SIZE), level), generators=(kind,), null_share=0)
+    assert (found.change.amax((1, 2, 3)) >= 0.2).all()
+    at = torch.stack([change[0].nonzero().float().mean(0) for change in found.change])
+    assert at.amin() < 0.25 * SIZE
+    assert at.amax() > 0.75 * SIZE
+    assert at.mean(0).tolist() == pytest.approx([SIZE / 2, SIZE / 2], abs=4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flat_picture_breaks_nothing(kind):
+    found = paint(torch.full((8, 1, SIZE, SIZE), 0.5), generators=(kind,), null_share=0)
     assert torch.isfinite(found.images).all()
+
+
+def masked(count=200):
+    """Traces under a dark mask, and one bright pad."""
+    images = torch.full((count, 3, SIZE, SIZE), 0.1)
+    for at in range(4, SIZE - 4, 12):
+        images[..., at : at + 5] = 0.3
+    images[..., 40:56, 36:60] = 0.9
+    return images
+
+
+def in_the_traces_colours(found):
+    """Share of pictures whose defect shows no colour but those of traces and mask."""
+    most = found.change.amax((1, 2, 3))
+    return ((most > 0.05) & (most <= 0.2)).float().mean()
+
+
+@pytest.mark.parametrize("kind", ["break", "bridge", "nick", "spur"])
+def test_a_window_finds_traces_under_the_mask_beside_a_bright_pad(kind):
+    images = masked()
+    whole, window = (paint(images, generators=(kind,), null_share=0, tones=tones) for tones in ("picture", "window"))
+    assert in_the_traces_colours(whole) < 0.1
+    assert in_the_traces_colours(window) > 0.3
+
+
+def test_in_a_window_neighbours_decide_nothing_and_the_picture_stays_as_it_was_elsewhere():
+    images = masked(8)
+    strangers = boards(8, channels=3)
+    strangers[3] = images[3]
+    alike = [paint(batch, tones="window", null_share=0).images[3] for batch in (images, strangers)]
+    assert torch.equal(*alike)
+
+
+def test_a_picture_in_two_clean_colours_is_not_retouched():
+    clean = paint(bars(), null_share=1 - 1e-6)
+    assert not clean.retouched.any()
+    grainy = paint(boards(200), null_share=1 - 1e-6)
+    assert 0.3 < grainy.retouched.float().mean() < 0.7
 
 
 def test_larger_defects_than_the_picture_are_made_to_fit():
