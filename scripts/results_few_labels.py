@@ -112,7 +112,7 @@ def finetuned(folder: Path, name: dict[str, str]) -> Iterator[dict[str, Any]]:
                 row |= {metric: entry["value"], f"{metric}_low": entry["low"], f"{metric}_high": entry["high"]}
             judged = pd.read_csv(folder / "predictions.csv", keep_default_na=False, dtype={"group": str})
             judged = judged.query("split == @split")
-            yield row | types_of(report) | by_edge(folder, judged) | by_board(judged)
+            yield row | types_of(report) | by_edge(config.data.manifest, judged) | by_board(judged)
 
 
 def map_by_board(folder: Path, split: str) -> dict[str, float]:
@@ -129,9 +129,9 @@ def by_board(judged: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def by_edge(folder: Path, judged: pd.DataFrame) -> dict[str, float]:
+def by_edge(file: Path, judged: pd.DataFrame) -> dict[str, float]:
     """AUROC of Defective tiles that hold a whole defect, and of those that hold only ones cut by the tile's edge."""
-    manifest = Manifest.read(folder.parent / "tiles.csv")
+    manifest = Manifest.read(file)
     samples = [manifest.sample(row) for row in judged["row"]]
     defective = judged["label"].eq(LABELS[1]).to_numpy()
     cut = np.array([sample.crop is not None and only_cut_boxes(sample.crop, sample.boxes) for sample in samples])

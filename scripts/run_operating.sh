@@ -26,7 +26,8 @@ synthetic() { # synthetic SIDE BOARDS: $out/SIDE.csv, tiles of black and white p
     rm -rf "$out/panels-$1"
     ssl-pcb data synth "$out/panels-$1" --style binary --zoom 1 --image-size "$1" --boards "$2" --images-per-board 5 \
         --defect-rate 0.5 --seed 7
-    ssl-pcb data import table "$out/panels-$1/manifest.csv" "$out/unsplit-$1.csv" --tile 128 --overwrite
+    ssl-pcb data import table "$out/panels-$1/manifest.csv" "$out/unsplit-$1.csv" --tile 128 \
+        --blank-std 20 --overwrite
     # 'evaluate --data' judges split test, and a split needs a board each for training and validation.
     ssl-pcb data split "$out/unsplit-$1.csv" --out "$out/$1.csv" --assign train=s7-b00 --assign val=s7-b01 \
         --assign "test=$(seq -s , -f 's7-b%02g' 2 $(($2 - 1)))"

@@ -63,7 +63,10 @@ def synth(out: Path, type_rates: str | None, **arguments: Any) -> None:
               "[default: 128 for deeppcb, else whole images]")  # fmt: skip
 @click.option("--overlap", default=0, show_default=True, help="Overlap of neighbouring tiles in pixels.")
 @click.option("--min-box-share", default=0.5, show_default=True, help="Share of a box that makes a tile Defective.")
-@click.option("--blank-std", default=20.0, show_default=True, help="Grey deviation below which a tile is blank.")
+@click.option(
+    "--blank-std", type=float,
+    help="Grey deviation (0 to 127.5) below which a tile is blank and left out.  [default: 20 for deeppcb, else 4]",
+)  # fmt: skip
 @click.option("--templates", is_flag=True, help="deeppcb: also take template tiles (their file format leaks).")
 @click.option(
     "--box-frame", type=click.Choice(["auto", "stored", "upright"]), default="auto", show_default=True,

@@ -28,13 +28,13 @@ class TileRules:
         tile: Side of a tile in pixels.
         overlap: Pixels that neighbouring tiles share.
         min_box_share: Share of a box (over 0, up to 1) that makes a tile Defective.
-        blank_std: Tiles whose grey standard deviation (0 to 127.5) is below this are blank.
+        blank_std: Tiles whose grey standard deviation (0 to 127.5) is below this are blank; of a camera's noise alone.
     """
 
     tile: int = 128
     overlap: int = 0
     min_box_share: float = ENOUGH
-    blank_std: float = 20.0
+    blank_std: float = 4.0
 
     def __post_init__(self) -> None:
         tile_grid(1, 1, self.tile, self.overlap)  # raises on an impossible grid

@@ -19,6 +19,9 @@ from ssl_pcb.training.runtime import make_generator
 
 log = logging.getLogger(__name__)
 
+FEWEST_SEEN = 0.5
+"""Share of the painted defects of which something must be clear, or else that is said."""
+
 MOST_DIFFERENT = 0.2
 """Share of the places that may differ from their golden images before that is said."""
 
@@ -45,6 +48,27 @@ def warn_of_other_light(objective: DefectPretext, excerpt: ArrayDataset) -> None
             "images differ from their golden images in %.0f %% of all places, where it can only learn to judge by "
             "the image alone; take both in the same light and align them, unless they were put together from "
             "repeats", 100 * share,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def warn_of_hidden_defects(objective: DefectPretext, excerpt: ArrayDataset, seed: int) -> None:
+    """Say where most painted defects cannot be seen: there is then little to learn.
+
+    Args:
+        objective: What is trained.
+        excerpt: Stored pixels to paint on.
+        seed: The run's seed.
+    """
+    batch = excerpt.__getitems__(list(range(min(LOOKED_AT, len(excerpt)))))
+    painted = objective.show(batch, make_generator(torch.device("cpu"), seed, "excerpt")).painted
+    drawn = painted.kinds != NULL
+    share = (painted.clear.flatten(1).any(1) & drawn).sum().item() / max(1, drawn.sum().item())
+    if share < FEWEST_SEEN:
+        log.warning(
+            "of the painted defects %.0f %% can be seen: the pictures show hardly any pattern, or one too faint; leave "
+            "blank ones out, or paint what needs no pattern (method.defect.generators)",
+            100 * share,
         )  # fmt: skip
 
 

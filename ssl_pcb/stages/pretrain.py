@@ -31,7 +31,7 @@ from ssl_pcb.stages.checks import (
 from ssl_pcb.stages.costs import announce_cost
 from ssl_pcb.stages.judging import marks
 from ssl_pcb.stages.looking import look_at
-from ssl_pcb.stages.painting import picture_defects, warn_of_other_light
+from ssl_pcb.stages.painting import picture_defects, warn_of_hidden_defects, warn_of_other_light
 from ssl_pcb.stages.weights import describe_backbone, start_from
 from ssl_pcb.training.checkpoint import checkpoint_bytes, save_backbone
 from ssl_pcb.training.compiling import compile_networks
@@ -93,6 +93,7 @@ def pretrain(config: PretrainConfig, run: Run, fabric: Fabric) -> None:
         warn_of_head_norm(config, objective, start.backbone)
         if isinstance(objective, DefectPretext):
             warn_of_other_light(objective, shown)
+            warn_of_hidden_defects(objective, shown, runtime.seed)
         if not run.resumed:
             announce_cost(objective, shown, batch_size, steps, disk, fabric)
         if config.compile:

@@ -1,5 +1,6 @@
 """The map of defects: its targets, what it logs, and that it learns to find what is painted."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,10 +9,11 @@ from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.augment import ViewConfig
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.model import BackboneConfig
-from ssl_pcb.data.loaders import Batch
+from ssl_pcb.data.loaders import ArrayDataset, Batch
 from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.defect_pretext import DefectPretext
+from ssl_pcb.stages.painting import warn_of_hidden_defects
 
 SIZE = 32
 MAPS = {"strides": (8, 16), "neck": 10, "pool": "max"}
@@ -145,3 +147,14 @@ def test_it_learns_to_find_what_is_painted():
     defective = (truth.change > 0).flatten(1).any(1)
     apart = scores[defective][:, None] > scores[truth.kinds == NULL][None]
     assert apart.float().mean() > 0.85
+
+
+@pytest.mark.parametrize(("contrast", "said"), [(200, False), (20, False), (0, True)])
+def test_pictures_on_which_no_defect_can_be_seen_are_said(contrast, said, caplog):
+    pixels = np.full((64, SIZE, SIZE, 1), 30, np.uint8)
+    pixels[:, :, ::8] += contrast
+    pixels[:, :, 1::8] += contrast
+    data = ArrayDataset(pixels, np.full(64, -1), np.arange(64))
+    along = {"generators": ["break", "nick"]}  # of a pattern, which a picture of one tone has not
+    warn_of_hidden_defects(make({**MAPS, "neck": 3}, defect=along), data, seed=0)
+    assert ("of the painted defects 0 % can be seen" in caplog.text) == said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ssl_pcb.data.importers import coco, deeppcb, folder, table, voc, yolo
 from ssl_pcb.data.importers.common import ImportOptions, Listing, SourceImage, group_by_path, name_some
@@ -40,8 +41,9 @@ def import_dataset(kind: str, src: Path, out: Path, options: ImportOptions) -> I
         raise UserError(f"{out}: a manifest is written as .csv or .parquet")
     if out.exists() and not options.overwrite:
         raise UserError(f"{out}: exists already; --overwrite replaces it")
-    if options.tile is None and kind == "deeppcb":
-        options = replace(options, tile=128)
+    if kind == "deeppcb":
+        own: dict[str, Any] = {"tile": 128, "blank_std": 20.0}
+        options = replace(options, **{key: value for key, value in own.items() if getattr(options, key) is None})
     listing = _read(kind, Path(src).resolve(), options)
     summary = ImportSummary(kind, out, rules=options.tile_rules(), notes=listing.notes)
     images, depth = _keep_readable(listing.images, options, summary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ssl_pcb.data.manifest import LABELS
@@ -33,7 +33,8 @@ class ImportOptions:
         tile: Side of the tiles in pixels; 0 = images stay whole; ``None`` = 128 for DeepPCB, else 0.
         overlap: Pixels that neighbouring tiles share.
         min_box_share: Share of a box that makes a tile Defective.
-        blank_std: Tiles with a smaller grey standard deviation are dropped.
+        blank_std: Tiles with a smaller grey standard deviation are dropped; ``None`` = 20 for DeepPCB, which is black
+            and white, else 4: copper under solder mask has little more.
         templates: DeepPCB only: add tiles of the defect-free templates.
         box_frame: Whether boxes count pixels of the ``stored`` or the ``upright`` image; ``auto`` = upright
             where the annotation states the upright size and not the stored one, else stored.
@@ -47,7 +48,7 @@ class ImportOptions:
     tile: int | None = None
     overlap: int = 0
     min_box_share: float = ENOUGH
-    blank_std: float = 20.0
+    blank_std: float | None = None
     templates: bool = False
     box_frame: str = "auto"
     max_pixels: int = MAX_PIXELS
@@ -65,7 +66,8 @@ class ImportOptions:
         """The rules for cutting, or ``None`` where images stay whole."""
         if not self.tile:
             return None
-        return TileRules(self.tile, self.overlap, self.min_box_share, self.blank_std)
+        rules = TileRules(self.tile, self.overlap, self.min_box_share)
+        return rules if self.blank_std is None else replace(rules, blank_std=self.blank_std)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def map_label(word: str, label_map: dict[str, str], where: object) -> str:
     if label is None:
         raise UserError(
             f"{where}: label '{word}' is not known; say what it means with --label-map "
-            f"'{word}=Defective', '{word}=NonDefective' or '{word}={UNLABELLED}'"
+            f"'{word}=Defective', '{word}=NonDefective' or '{word}={UNLABELLED}' ('*={UNLABELLED}' if none is a label)"
         )
     return label
 

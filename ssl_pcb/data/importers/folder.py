@@ -17,7 +17,7 @@ from ssl_pcb.errors import UserError
 
 
 def read(src: Path, options: ImportOptions) -> Listing:
-    """List a folder's images; the first folder level is the label.
+    """List a folder's images; the first folder level is the label, unless the label map makes all of them unlabelled.
 
     Images that lie in ``src`` itself are unlabelled.
 
@@ -29,7 +29,7 @@ def read(src: Path, options: ImportOptions) -> Listing:
     words = {path: path.relative_to(src).parts[0] if path.parent != src else "" for path in paths}
     labels = {word: map_label(word, options.label_map, src / word) for word in sorted(set(words.values()))}
     images = [SourceImage(path, labels[words[path]]) for path in paths]
-    if options.group_from == "parent":
+    if options.group_from == "parent" and any(labels.values()):
         _refuse_class_as_board(src, paths)
     loose = sum(not word for word in words.values())
     notes = [f"{loose:,} images lie in no class folder and stay unlabelled"] if loose else []

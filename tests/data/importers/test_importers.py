@@ -139,6 +139,39 @@ def test_groups_from_paths(tmp_path):
     refused("folder", src, "is its class, not its board", label_map=words, group_from="parent")
 
 
+def test_folders_of_unlabelled_images_are_boards_if_asked(tmp_path):
+    src = tmp_path / "src"
+    for name in ("board1/1.png", "board1/2.png", "board2/1.png"):
+        picture(src / name)
+    refused("folder", src, r"'\*=unlabelled' if none is a label", group_from="parent")
+    _, manifest = run("folder", src, tmp_path / "m.csv", label_map={"*": "unlabelled"}, group_from="parent")
+    assert manifest.frame["group"].tolist() == ["board1", "board1", "board2"]
+    assert set(manifest.frame["label"]) == {""}
+
+
+def test_faint_tiles_are_kept_and_noise_is_blank(tmp_path):
+    """Copper under a dark mask: three tiles of four whose deviation is 6 grey levels, noise of 2 everywhere."""
+    grey = np.full((128, 128), 30.0)
+    grey[:, ::2] += 12
+    grey[:64, :64] = 30
+    (tmp_path / "src").mkdir()
+    Image.fromarray((grey + RNG.normal(0, 2, grey.shape)).round().astype(np.uint8)).save(tmp_path / "src" / "a.png")
+    kept = {
+        limit: len(run("folder", tmp_path / "src", tmp_path / "m.csv", tile=64, blank_std=limit)[1])
+        for limit in (None, 0, 5)
+    }
+    assert kept == {None: 3, 0: 4, 5: 3}
+    refused("folder", tmp_path / "src", "every tile was dropped", tile=64, blank_std=20)
+
+
+def test_on_black_and_white_boards_faint_tiles_are_blank(deeppcb, tmp_path):
+    faint = np.full((128, 128), 30, np.uint8)
+    faint[:, ::2] += 12
+    Image.fromarray(faint).save(next(deeppcb.rglob("120000_test.jpg")), quality=95)
+    assert run("deeppcb", deeppcb, tmp_path / "m.csv")[0].dropped["blank"] == 1
+    assert run("deeppcb", deeppcb, tmp_path / "m.csv", blank_std=4)[0].dropped["blank"] == 0
+
+
 def test_bad_images_stop_the_import_or_are_counted(tmp_path):
     src = tmp_path / "src"
     picture(src / "a.png")
