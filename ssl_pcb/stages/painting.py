@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
 
-from ssl_pcb.augment.defects.paint import NULL
+from ssl_pcb.augment.defects.paint import CLEAR, NULL
 from ssl_pcb.augment.difference import DIFFERENT, contrasted
 from ssl_pcb.data.loaders import ArrayDataset
 from ssl_pcb.objectives.defect_pretext import DefectPretext
@@ -19,8 +19,8 @@ from ssl_pcb.training.runtime import make_generator
 
 log = logging.getLogger(__name__)
 
-FEWEST_SEEN = 0.5
-"""Share of the painted defects of which something must be clear, or else that is said."""
+FEWEST_SEEN = 0.7
+"""Share of painted defects of which something must be clear, or else that is said: of blank pictures half are."""
 
 MOST_DIFFERENT = 0.2
 """Share of the places that may differ from their golden images before that is said."""
@@ -98,5 +98,6 @@ def picture_defects(objective: DefectPretext, excerpt: ArrayDataset, folder: Pat
         for kind, retouched in zip(painted.kinds.tolist(), painted.retouched.tolist(), strict=True)
     ]
     suspicion = torch.sigmoid(found[:, 0].float())
-    draw_defect_maps(images, golden, painted.change.cpu(), suspicion.cpu(), names, folder / PICTURE)
+    change = (CLEAR * painted.change / painted.least).clamp(max=1)  # that of a faint board would hardly be seen
+    draw_defect_maps(images, golden, change.cpu(), suspicion.cpu(), names, folder / PICTURE)
     log.info("painted defects and where they are suspected: %s", folder / PICTURE)
