@@ -4,8 +4,8 @@
 #   bash scripts/run_elsewhere.sh [PATH/TO/SOLDER]
 #
 # Coloured synthetic boards, painted here, as many pictures as the recipe was measured on; and, where PATH holds the class
-# folders of furkanulger/solder-joint-dataset, its crops without their labels. About half an hour on 2 cores. Finished
-# runs are kept; an interrupted one is resumed.
+# folders of furkanulger/solder-joint-dataset, its crops without their labels. About an hour on 2 cores. Finished runs are
+# kept; an interrupted one is resumed.
 solder=${1:+$(cd "$1" && pwd)}
 runs=runs/elsewhere
 source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"
@@ -15,8 +15,12 @@ boards="$runs/colour_boards/manifest.csv"
 if [ ! -e "$boards" ]; then
     ssl-pcb data synth "$runs/colour_boards" --style colour --boards 240 --images-per-board 80 --zoom 2
 fi
-stage pretrain "$runs/colour_boards-pretext" --config "$recipe" --data "$boards"
-stage linear-eval "$runs/colour_boards-probes" --checkpoint "$runs/colour_boards-pretext" --data "$boards" --image-size 64
+coloured() { # coloured NAME [FLAG...]: painted defects on the coloured boards, and what they are worth
+    stage pretrain "$runs/$1-pretext" --config "$recipe" --data "$boards" "${@:2}"
+    stage linear-eval "$runs/$1-probes" --checkpoint "$runs/$1-pretext" --data "$boards" --image-size 64
+}
+coloured colour_boards
+coloured colour_boards_window --set method.defect.tones=window
 if [ -n "$solder" ]; then
     if [ ! -e "$runs/solder.csv" ]; then
         ssl-pcb data import folder "$solder" "$runs/solder.csv" --group-from none --label-map '*=unlabelled'
