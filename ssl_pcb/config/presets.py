@@ -66,8 +66,8 @@ and light; with the strides of :func:`recipe` the row *exact* of results/few_lab
 LARGE = 96
 """Pixels from which on a tile's map needs coarser cells: of a defect twice as large a network must see twice as much.
 
-On tiles of 128 px strides of 16 and 32 learned more in 5 epochs than 8 and 16 did in 20 (results/README.md, "The same
-tiles at 128 px"); what lies between 64 and 128 px was not measured.
+On tiles of 128 px strides of 16 and 32 learned more in 5 epochs than 8 and 16 did in 20, and no more in 20
+(results/README.md, "The same tiles at 128 px"); what lies between 64 and 128 px was not measured.
 """
 
 
