@@ -3,9 +3,9 @@
 #
 #   bash scripts/run_elsewhere.sh [PATH/TO/SOLDER]
 #
-# Coloured synthetic boards, painted here, as many pictures as the recipe was measured on; and, where PATH holds the class
-# folders of furkanulger/solder-joint-dataset, its crops without their labels. About an hour on 2 cores. Finished runs are
-# kept; an interrupted one is resumed.
+# Coloured synthetic boards, painted here, as many pictures as the recipe was measured on, and once more with the pattern
+# read from a part of each picture; and, where PATH holds the class folders of furkanulger/solder-joint-dataset, its crops
+# without their labels. About an hour on 2 cores. Finished runs are kept; an interrupted one is resumed.
 solder=${1:+$(cd "$1" && pwd)}
 runs=runs/elsewhere
 source "$(dirname "${BASH_SOURCE[0]}")/setup_runs.sh"

@@ -54,8 +54,7 @@ class DefectConfig(Section):
 
         The defaults are about as long as the visible changes on DeepPCB's training boards (tested image minus template,
         inside the boxes): 90 % of these are 11 to 49 px long on tiles of 128 px. Of what is drawn on a border half lies
-        on its own tone, so that painted defects look a third smaller than those; drawn half again as large they teach
-        less (results/ablations.csv).
+        on its own tone, so that less is seen; drawn half again as large defects teach less (results/ablations.csv).
         """
         longest = 0.35 * side if self.max_size is None else self.max_size
         shortest = min(0.1 * side, longest) if self.min_size is None else self.min_size

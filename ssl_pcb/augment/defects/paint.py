@@ -125,8 +125,8 @@ def paint_defects(images: Tensor, config: DefectConfig, generator: torch.Generat
 
 def _window(unit: Callable[[], Tensor], side: int) -> Tensor:
     """(B, 1, S, S) bool, a square of half the side of each picture, at a drawn place."""
-    line, reach = torch.arange(side), math.ceil(side / 2)
+    reach = math.ceil(side / 2)
     x, y = ((unit() * (side - reach + 1)).floor()[:, None] for _ in range(2))
-    line = line.to(x)
+    line = torch.arange(side, device=x.device)
     columns, rows = ((line >= start) & (line < start + reach) for start in (x, y))
     return (columns[:, None, :] & rows[:, :, None])[:, None]

@@ -55,7 +55,7 @@ class Pattern:
             return (images * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1)
 
         dark, bright = mean((~is_bright & inside).to(images)), mean((is_bright & inside).to(images))
-        alone = ~is_bright.flatten(1).any(1)[:, None, None, None] | (_apart(dark, bright) < ONE_TONE)
+        alone = ~(is_bright & inside).flatten(1).any(1)[:, None, None, None] | (_apart(dark, bright) < ONE_TONE)
         if not alone.any():
             return cls(is_bright, dark, bright, inside)
         own = mean(inside.to(images))

@@ -204,12 +204,22 @@ def test_a_window_finds_traces_under_the_mask_beside_a_bright_pad(kind):
     assert in_the_traces_colours(window) > 0.3
 
 
-def test_in_a_window_neighbours_decide_nothing_and_the_picture_stays_as_it_was_elsewhere():
+def test_in_a_window_neighbours_decide_nothing():
     images = masked(8)
     strangers = boards(8, channels=3)
     strangers[3] = images[3]
     alike = [paint(batch, tones="window", null_share=0).images[3] for batch in (images, strangers)]
     assert torch.equal(*alike)
+
+
+def test_a_window_of_one_clean_tone_takes_the_other_from_the_picture():
+    image = torch.full((1, 1, SIZE, SIZE), 0.5)
+    image[..., 40:] = 0.9
+    left = torch.zeros(1, 1, SIZE, SIZE, dtype=torch.bool)
+    left[..., :32] = True
+    pattern = Pattern.of(image, left)
+    assert (pattern.dark.item(), pattern.bright.item()) == pytest.approx((0.5, 0.9))
+    assert not pattern.is_bright.any()
 
 
 def test_a_picture_in_two_clean_colours_is_not_retouched():
