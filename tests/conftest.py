@@ -1,12 +1,16 @@
 """Fixtures that every test folder shares."""
 
 import logging
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# A shell that starts a job in the background makes it ignore SIGINT, and all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
