@@ -6,9 +6,10 @@
 # PATH holds DeepPCB's official layout (PCBData/group*/...). A row is a method that has a config
 # configs/pretrain/few_labels_ROW.yaml, or scratch, or golden (what golden images add), or found (golden images put
 # together from repeats on the same board in their place), or imagenet (IMAGENET names a file of resnet18's weights), or
-# tuning (the rates and augmentations of finetuning, sweeps of their own). With _context behind it the network also sees
-# what surrounds a tile, an eighth of its side on each side (exact_context, scratch_context, golden_context), and with
-# _golden or _found before that golden images as channels beside the painted ones (exact_golden_context,
+# tuning (the rates and augmentations of finetuning, sweeps of their own, of which WORKERS runs, 2 by default, are made at
+# a time). With _context behind it the network also sees what surrounds a tile, an eighth of its side on each side
+# (exact_context, scratch_context, golden_context), and with _golden or _found before that golden images as channels
+# beside the painted ones (exact_golden_context,
 # exact_found_context). Without any, all of them but imagenet and tuning, one after another. A row takes one to three hours
 # of one core. SIZE=128 and SEED=1 in the environment change image size (and with it the strides of maps) and seed;
 # TEST=true also looks at the test boards and records it in results/test_ledger.csv; TTA=symmetries judges by eight views,
@@ -79,7 +80,7 @@ for row in "$@"; do
     if [ "$row" = tuning ]; then
         for kind in scratch painted; do
             sweep=configs/sweeps/few_labels_$kind.yaml
-            ssl-pcb sweep "$sweep" --out "$runs/tuning_$kind"
+            work_off "$sweep" "$runs/tuning_$kind"
             python scripts/results_sweep.py "$sweep" "$runs/tuning_$kind" "few_labels_tuning_$kind"
         done
         continue

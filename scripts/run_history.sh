@@ -14,11 +14,5 @@ deeppcb_tiles "$source_folder"
 if [ ! -e "$runs/boards/manifest.csv" ]; then
     ssl-pcb data synth "$runs/boards" --image-size 600 --boards 16 --images-per-board 15
 fi
-others=()
-for ((worker = 2; worker <= ${WORKERS:-2}; worker++)); do
-    ssl-pcb sweep configs/sweeps/history.yaml --out "$runs/sweep" >"$runs/worker-$worker.log" 2>&1 &
-    others+=($!)
-done
-ssl-pcb sweep configs/sweeps/history.yaml --out "$runs/sweep"
-for process in ${others[@]+"${others[@]}"}; do wait "$process"; done
+work_off configs/sweeps/history.yaml "$runs/sweep"
 python scripts/results_sweep.py configs/sweeps/history.yaml "$runs/sweep" history

@@ -27,3 +27,14 @@ cells_at() { # cells_at SIZE: $cells, the strides of maps where tiles are large,
 golden_from_repeats() { # write $runs/found/manifest.csv: $runs/tiles.csv with golden images put together from repeats
     if ! [ -e "$runs/found/manifest.csv" ]; then ssl-pcb data golden "$runs/tiles.csv" --out "$runs/found"; fi
 }
+
+work_off() { # work_off SWEEP FOLDER: make all runs of the sweep there, WORKERS (2) of them at a time
+    local others=() worker
+    mkdir -p "$2"
+    for ((worker = 2; worker <= ${WORKERS:-2}; worker++)); do
+        ssl-pcb sweep "$1" --out "$2" >"$2/worker-$worker.log" 2>&1 &
+        others+=($!)
+    done
+    ssl-pcb sweep "$1" --out "$2"
+    for worker in ${others[@]+"${others[@]}"}; do wait "$worker"; done
+}
