@@ -17,8 +17,8 @@ from ssl_pcb.evaluation.metrics import AT_ESCAPE, Rates, confusion_rates
 Floats = NDArray[np.float64]
 Unit = Literal["board", "source image"]
 
-MIN_BOARDS = 20
-"""Resampling fewer boards than this gives intervals that are too narrow to be trusted."""
+MIN_CLUSTERS = 20
+"""Resampling fewer boards than this, or fewer source images, gives intervals that are too narrow to be trusted."""
 
 CHUNK_VALUES = 1_000_000  # weights held at a time; all resamples at once would be gigabytes
 
@@ -30,6 +30,7 @@ class BootstrapResult:
     Attributes:
         unit: What was resampled.
         clusters: How many of them there are.
+        of_class: How many of them hold a NonDefective sample, and how many a Defective one.
         level: Coverage aimed at.
         resamples: Resamples used.
         skipped: Resamples left out because they lost a class that the data have.
@@ -40,6 +41,7 @@ class BootstrapResult:
 
     unit: Unit
     clusters: int
+    of_class: tuple[int, int]
     level: float
     resamples: int
     skipped: int
@@ -56,10 +58,10 @@ def real_boards(groups: Sequence[str]) -> bool:
 def choose_clusters(groups: Sequence[str], images: Sequence[str]) -> tuple[Unit, NDArray[np.intp]]:
     """What to resample, and each sample's cluster number (N,).
 
-    Boards where every sample has a real one and there are at least :data:`MIN_BOARDS`; otherwise source images.
+    Boards where every sample has a real one and there are at least :data:`MIN_CLUSTERS`; otherwise source images.
     """
     names, board_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if real_boards(groups) and len(names) >= MIN_BOARDS:
+    if real_boards(groups) and len(names) >= MIN_CLUSTERS:
         return "board", board_of
     return "source image", np.unique(np.asarray(images, dtype=str), return_inverse=True)[1]
 
@@ -167,8 +169,11 @@ def bootstrap_intervals(
     _, classes = checked_pair(scores, labels)
     unit, cluster_of = choose_clusters(groups, images)
     clusters = int(cluster_of.max()) + 1
+    of_class = (len(np.unique(cluster_of[classes == 0])), len(np.unique(cluster_of[classes == 1])))
     if clusters < 2:
-        return BootstrapResult(unit, clusters, level, 0, 0, reason=f"one {unit} only: there is nothing to resample")
+        return BootstrapResult(
+            unit, clusters, of_class, level, 0, 0, reason=f"one {unit} only: there is nothing to resample"
+        )
     counts = draw_cluster_counts(clusters, resamples, seed)
     values = resampled_metrics(scores, classes, threshold, cluster_of, counts)
     lost = (values["prevalence"] == 0) & classes.any() | (values["prevalence"] == 1) & (not classes.all())
@@ -178,6 +183,7 @@ def bootstrap_intervals(
     return BootstrapResult(
         unit,
         clusters,
+        of_class,
         level,
         int((~lost).sum()),
         int(lost.sum()),

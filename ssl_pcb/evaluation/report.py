@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
-from ssl_pcb.evaluation.bootstrap import BootstrapResult, bootstrap_intervals
+from ssl_pcb.data.manifest import LABELS
+from ssl_pcb.evaluation.bootstrap import MIN_CLUSTERS, BootstrapResult, bootstrap_intervals
 from ssl_pcb.evaluation.metrics import UNDEFINED, classification_metrics
 
 RATES_OF = {"escape_rate": 1, "recall_defective": 1, "false_call_rate": 0, "recall_nondefective": 0}
@@ -46,8 +47,8 @@ def evaluate_scores(
 
     Returns:
         ``{"unit", "n", "n_defective", "threshold", "metrics": {name: {"value", "low", "high"}}, "confusion",
-        "confusion_labels", "interval": {"over", "clusters", "level", "resamples", "skipped", "seed",
-        "reason"}}``.
+        "confusion_labels", "interval": {"over", "clusters", "of_class", "level", "resamples", "skipped",
+        "seed", "reason"}}``.
         An undefined value or end is ``None`` and a ``reason`` stands beside it.
 
     Raises:
@@ -70,6 +71,7 @@ def evaluate_scores(
         "interval": {
             "over": bootstrap.unit,
             "clusters": bootstrap.clusters,
+            "of_class": dict(zip(LABELS, bootstrap.of_class, strict=True)),
             "level": level,
             "resamples": bootstrap.resamples,
             "skipped": bootstrap.skipped,
@@ -145,4 +147,11 @@ def _interval_line(interval: dict[str, Any]) -> str:
     if interval["reason"]:
         return f"no intervals: {interval['reason']}"
     skipped = f"; {interval['skipped']} resamples lost a class and were skipped" if interval["skipped"] else ""
-    return f"[ ]: {interval['level']:.0%} bootstrap intervals over {clusters} {over}s{skipped}"
+    return f"[ ]: {interval['level']:.0%} bootstrap intervals over {clusters} {over}s{skipped}{too_narrow(interval)}"
+
+
+def too_narrow(interval: Mapping[str, Any]) -> str:
+    """What is to be said behind ``interval`` of a report where too few boards or source images hold a class."""
+    of_class = interval.get("of_class", {})  # run folders of before do not have it
+    few = [f"{count} hold {label}" for label, count in of_class.items() if 0 < count < MIN_CLUSTERS]
+    return f"; too narrow, for only {' and '.join(few)} samples" if few else ""

@@ -32,6 +32,23 @@ def test_report_holds_each_metric_inside_its_interval_and_survives_json():
     assert found["interval"]["clusters"] == 300
 
 
+def last_line(labels, images):
+    scores = np.random.default_rng(0).random(len(labels))
+    return format_report(report(scores, labels, images))[-1]
+
+
+def test_intervals_over_few_source_images_are_said_to_be_too_narrow_whichever_class_these_are_of():
+    many = [f"good {n}" for n in range(400)]
+    defective = [f"bad {n % 3}" for n in range(60)]
+    assert last_line([0] * 400 + [1] * 60, many + defective).endswith("; too narrow, for only 3 hold Defective samples")
+    assert last_line([1] * 400 + [0] * 60, many + defective).endswith(
+        "; too narrow, for only 3 hold NonDefective samples"
+    )
+    both = last_line([0, 1] * 50, [f"{n // 2 % 19}" for n in range(100)])
+    assert both.endswith("; too narrow, for only 19 hold NonDefective and 19 hold Defective samples")
+    assert "narrow" not in last_line([0, 1] * 50, [f"{n // 2 % 20}" for n in range(100)])
+
+
 def test_undefined_numbers_are_none_with_a_reason():
     found = strict(report([0.1, 0.2, 0.3], [0, 0, 0]))
     assert found["metrics"]["escape_rate"] == {

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ssl_pcb.decision.bounds import upper_bound
 from ssl_pcb.evaluation.operating import classes_of_images
 from ssl_pcb.evaluation.rates import by_name
+from ssl_pcb.evaluation.report import too_narrow
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.compare import paired_figures
 from ssl_pcb.stages.operating import validation_share
@@ -132,4 +133,5 @@ def differences(runs: Sequence[Saved], resamples: int, seed: int) -> list[list[d
 def _interval(interval: Mapping[str, Any]) -> str:
     if interval["reason"]:
         return f"no intervals: {interval['reason']}"
-    return f"{interval['level']:.0%} intervals, bootstrap over {interval['clusters']} {interval['over']}s"
+    over = f"{interval['clusters']} {interval['over']}s"
+    return f"{interval['level']:.0%} intervals, bootstrap over {over}{too_narrow(interval)}"
