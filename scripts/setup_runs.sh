@@ -28,13 +28,14 @@ golden_from_repeats() { # write $runs/found/manifest.csv: $runs/tiles.csv with g
     if ! [ -e "$runs/found/manifest.csv" ]; then ssl-pcb data golden "$runs/tiles.csv" --out "$runs/found"; fi
 }
 
-work_off() { # work_off SWEEP FOLDER: make all runs of the sweep there, WORKERS (2) of them at a time
-    local others=() worker
+work_off() { # work_off SWEEP FOLDER [ENTRY...]: make all runs of the sweep there, or the ENTRIES', WORKERS (2) at a time
+    local others=() only=() each
+    for each in "${@:3}"; do only+=(--only "$each"); done
     mkdir -p "$2"
-    for ((worker = 2; worker <= ${WORKERS:-2}; worker++)); do
-        ssl-pcb sweep "$1" --out "$2" >"$2/worker-$worker.log" 2>&1 &
+    for ((each = 2; each <= ${WORKERS:-2}; each++)); do
+        ssl-pcb sweep "$1" --out "$2" ${only[@]+"${only[@]}"} >"$2/worker-$each.log" 2>&1 &
         others+=($!)
     done
-    ssl-pcb sweep "$1" --out "$2"
-    for worker in ${others[@]+"${others[@]}"}; do wait "$worker"; done
+    ssl-pcb sweep "$1" --out "$2" ${only[@]+"${only[@]}"}
+    for each in ${others[@]+"${others[@]}"}; do wait "$each"; done
 }

@@ -13,7 +13,10 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("file", type=PATH)
 @click.option("--out", type=PATH, help="Folder of all its runs.  [default: runs/NAME-OF-FILE]")
-def sweep(file: Path, out: Path | None) -> None:
+@click.option(
+    "--only", multiple=True, metavar="ENTRY", help="Make and rank this entry and what it is compared with; repeatable."
+)
+def sweep(file: Path, out: Path | None, only: tuple[str, ...]) -> None:
     """Make all runs that the YAML FILE asks for, and rank them.
 
     FILE names entries (runs), or a grid of keys and values, or both; seeds; a config to start from. The same command
@@ -22,7 +25,7 @@ def sweep(file: Path, out: Path | None) -> None:
     """
     from ssl_pcb.stages.sweep import sweep as work_off
 
-    sys.exit(0 if work_off(file, out or Path("runs") / file.stem) else 1)
+    sys.exit(0 if work_off(file, out or Path("runs") / file.stem, only) else 1)
 
 
 COMMANDS = {"sweep": sweep}

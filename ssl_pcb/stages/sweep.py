@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_pcb.data.files import whole_file
@@ -11,7 +12,7 @@ from ssl_pcb.reports.leaderboard import Made, leaderboard
 from ssl_pcb.reports.leaderboard_lines import say_leaderboard
 from ssl_pcb.stages.costs import duration
 from ssl_pcb.stages.sweep_cost import announce_sweep
-from ssl_pcb.stages.sweep_plan import Planned, plan_runs, read_sweep
+from ssl_pcb.stages.sweep_plan import Planned, chosen_runs, plan_runs, read_sweep
 from ssl_pcb.stages.workshop import ENDED, Workshop
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ LOOK_AGAIN = 5.0
 """Seconds between two looks at runs that other processes have in hand."""
 
 
-def sweep(file: Path, out: Path) -> bool:
+def sweep(file: Path, out: Path, only: Sequence[str] = ()) -> bool:
     """Make every run of ``file`` that is not made yet, into ``out``, and write the leaderboard there.
 
     A run that fails does not stop the others. Several calls, on one machine or on several that share ``out``, work one
@@ -36,6 +37,8 @@ def sweep(file: Path, out: Path) -> bool:
     """
     asked = read_sweep(file)
     runs = plan_runs(asked, out)
+    if only:
+        runs = chosen_runs(runs, only)
     needed = list({each.folder: each for run in runs for each in (run.before, run) if each is not None}.values())
     workshop = Workshop(out)
     left = [run for run in needed if workshop.status(run) not in ENDED]

@@ -101,6 +101,23 @@ def plan_runs(sweep: SweepConfig, out: Path) -> list[Planned]:
     ]
 
 
+def chosen_runs(runs: Sequence[Planned], names: Sequence[str]) -> list[Planned]:
+    """Those of the entries ``names``, and of what these are compared with.
+
+    Raises:
+        UserError: If a name is none of theirs.
+    """
+    against = {run.entry: run.against or runs[0].entry for run in runs}
+    unknown = next((name for name in names if name not in against), None)
+    if unknown is not None:
+        raise UserError(f"--only: '{unknown}' is none of the sweep's entries, which are {', '.join(against)}")
+    chosen, looked_at = set(names), set[str]()
+    while left := chosen - looked_at:
+        looked_at |= left
+        chosen |= {against[name] for name in left}
+    return [run for run in runs if run.entry in chosen]
+
+
 def _entries(sweep: SweepConfig) -> Iterator[SweepEntry]:
     """The listed entries, each once for every combination of the grid."""
     for entry in sweep.runs or (SweepEntry(name="run"),):

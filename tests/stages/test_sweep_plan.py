@@ -9,7 +9,7 @@ from ssl_pcb.config.load import load_config
 from ssl_pcb.config.supervised import FinetuneConfig
 from ssl_pcb.errors import UserError
 from ssl_pcb.stages import sweep_plan
-from ssl_pcb.stages.sweep_plan import plan_runs, read_sweep
+from ssl_pcb.stages.sweep_plan import chosen_runs, plan_runs, read_sweep
 
 OUT = Path("runs/x")
 
@@ -39,6 +39,21 @@ def test_entries_and_grid_multiply_and_the_first_seed_comes_first(tmp_path):
     assert (last.backbone.name, last.loss.name, last.optimizer.lr) == ("resnet34", "focal", 0.2)
     assert (last.training.epochs, last.runtime.seed, last.checkpoint) == (2, 4, "none")
     assert len({run.folder for run in runs}) == 16
+
+
+def test_chosen_entries_bring_what_they_are_compared_with(tmp_path):
+    entries = [{"name": name, "keys": {"optimizer.lr": 0.1 / (1 + n)}} for n, name in enumerate(("base", *"abcd"))]
+    entries[3]["against"] = "b"
+    runs = planned(tmp_path, {"seeds": [0, 1], "keys": {"checkpoint": "none"}, "runs": entries})
+
+    def chosen(*only):
+        return [run.entry for run in chosen_runs(runs, only)]
+
+    assert chosen("d") == ["base", "d"] * 2
+    assert chosen("c") == ["base", "b", "c"] * 2
+    assert chosen("base") == ["base"] * 2
+    with pytest.raises(UserError, match="--only: 'e' is none of the sweep's entries, which are base, a, b, c, d"):
+        chosen("d", "e")
 
 
 def test_an_entry_has_stage_config_and_seeds_of_its_own(tmp_path):
