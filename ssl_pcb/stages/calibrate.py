@@ -18,22 +18,28 @@ from ssl_pcb.reports.saved import Saved, Scored
 log = logging.getLogger(__name__)
 
 
-def calibrate(
-    saved: Saved, val: Scored, judged: Scored | None, method: Method | Literal["none"]
-) -> tuple[Calibration, dict[str, Any], dict[str, list[Bin]]]:
-    """Fit ``method`` on validation, and compare it with the others.
-
-    Args:
-        saved: The run.
-        val: The run's validation samples, all of them: the calibration is at their own share of defects.
-        judged: Samples that had no part in it; ``None`` = validation, by calibrations of other images.
-        method: Which one is used; ``none`` = the scores are log-odds as they are.
-
-    Returns:
-        The calibration; errors before and after it; bins of a reliability diagram before and after it.
+def choose_calibration(saved: Saved, val: Scored, method: Method | Literal["none"]) -> Calibration:
+    """Fit ``method`` on all validation samples, at their own share of defects; ``none`` takes scores as log-odds.
 
     Raises:
         UserError: If the scores are to be log-odds, and the run's loss does not make them such.
+    """
+    return log_odds(saved) if method == "none" else fit_calibration(method, val.scores, val.labels)
+
+
+def measure_calibration(
+    chosen: Calibration, method: Method | Literal["none"], val: Scored, judged: Scored | None
+) -> tuple[dict[str, Any], dict[str, list[Bin]]]:
+    """Compare what was chosen with the other methods.
+
+    Args:
+        chosen: See :func:`choose_calibration`.
+        method: Its name.
+        val: The run's validation samples.
+        judged: Samples that had no part in it; ``None`` = validation, by calibrations of other images.
+
+    Returns:
+        Errors before and after it; bins of a reliability diagram before and after it.
     """
     on = val if judged is None else judged
     said = {"uncalibrated": sigmoid(on.scores)} | {
@@ -43,12 +49,9 @@ def calibrate(
         for name in get_args(Method)
     }
     if method == "none":
-        chosen = log_odds(saved)
         said["none"] = chosen.probabilities(on.scores).at(float(val.labels.mean())).values
-    else:
-        chosen = fit_calibration(method, val.scores, val.labels)
     bins = {name: reliability_bins(said[name], on.labels) for name in ("uncalibrated", method)}
-    return chosen, {
+    return {
         "method": method, "rate": chosen.rate, "parameters": asdict(chosen.calibrator),
         "measured_on": "validation, by calibrations of other images" if judged is None else "samples apart",
         "errors": {name: calibration_error(values, on.labels) for name, values in said.items()},

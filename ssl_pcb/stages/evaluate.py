@@ -8,7 +8,7 @@ from ssl_pcb.decision.bounds import checked_rate
 from ssl_pcb.decision.operating_point import refuse_few
 from ssl_pcb.evaluation.operating import operate
 from ssl_pcb.reports.saved import need_both_classes, read_saved
-from ssl_pcb.stages.calibrate import calibrate
+from ssl_pcb.stages.calibrate import choose_calibration, measure_calibration
 from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.evaluating.asked import Asked
 from ssl_pcb.stages.evaluating.choosing import choose_verdicts, samples_apart
@@ -16,8 +16,8 @@ from ssl_pcb.stages.evaluating.found import Evaluation
 from ssl_pcb.stages.evaluating.labels import refuse_relabelled
 from ssl_pcb.stages.evaluating.told import say_evaluation
 from ssl_pcb.stages.evaluating.written import FILE, write_evaluation
-from ssl_pcb.stages.familiarity import mark_unfamiliar
-from ssl_pcb.stages.gap import measure_gap
+from ssl_pcb.stages.familiarity import Familiarity
+from ssl_pcb.stages.gap import measure_gap, open_gap
 from ssl_pcb.stages.panels import judge_panels, open_tile_judge
 from ssl_pcb.stages.report_command import say_report
 from ssl_pcb.stages.robustness import measure_robustness
@@ -74,15 +74,20 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
             run, None, samples=MOST, balance=asked.balance, threshold=verdicts.low, seed=asked.seed,
             device=asked.device,
         )  # fmt: skip
+    familiarity = None
+    if asked.unfamiliar is not None:
+        familiarity = Familiarity.open(saved, val, asked.unfamiliar, asked.device)
+    calibration = choose_calibration(saved, val, asked.calibration)
+    trained = open_gap(saved, asked.device) if asked.gap else None
     where, judged = samples_apart(saved, asked)
     panels = None
     if tile_judge is not None:
         look = asked.ledger, f"whole images at the operating point: {asked.purpose(saved.unit)}"
         panels = judge_panels(saved, *tile_judge, asked.data, asked.split, verdicts, look)
-    distance = None
-    if asked.unfamiliar is not None:
-        val, judged, distance = mark_unfamiliar(saved, val, judged, asked.data, asked.unfamiliar, asked.device)
-    calibration, calibrated, bins = calibrate(saved, val, judged, asked.calibration)
+    if familiarity is not None:
+        val = familiarity.mark(val, None)
+        judged = None if judged is None else familiarity.mark(judged, asked.data)
+    calibrated, bins = measure_calibration(calibration, asked.calibration, val, judged)
     rate = asked.defect_rate or float(val.labels.mean())
     operating = {
         name: operate(
@@ -91,9 +96,9 @@ def find_operating_point(run: Path, asked: Asked) -> Evaluation:
         for name, each in {"validation": val, **({} if judged is None else {where: judged})}.items()
     }  # fmt: skip
     return Evaluation(
-        saved, asked, where, val, val if judged is None else judged, verdicts, distance, calibration, calibrated, bins,
-        rate, operating,
+        saved, asked, where, val, val if judged is None else judged, verdicts,
+        None if familiarity is None else familiarity.limit, calibration, calibrated, bins, rate, operating,
         panels=panels,
         camera=camera,
-        gap=measure_gap(saved, val, judged if asked.test else None, asked.device, asked.seed) if asked.gap else None,
+        gap=None if trained is None else measure_gap(saved, *trained, val, judged if asked.test else None, asked.seed),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,44 +23,55 @@ from ssl_pcb.stages.scoring import refuse_changed
 log = logging.getLogger(__name__)
 
 
-def mark_unfamiliar(
-    saved: Saved, val: Scored, judged: Scored | None, data: Path | None, share: float, device: str
-) -> tuple[Scored, Scored | None, float]:
-    """Mark samples that lie further from their nearest training samples than all but ``share`` of validation's do.
+@dataclass(frozen=True)
+class Familiarity:
+    """From where on a sample lies too far from all training samples.
 
     The distance is that of :func:`~ssl_pcb.evaluation.neighbours.distance_to_nearest` in the network's features.
 
-    Args:
-        saved: A finetuning.
-        val: Its validation samples.
-        judged: Others, or ``None``.
-        data: Manifest of those, if it is not the run's.
-        share: Of validation samples to mark, in (0, 1).
-        device: Where to compute.
-
-    Returns:
-        Both with a column ``unfamiliar``, and the least distance that is marked.
-
-    Raises:
-        UserError: If the run has no network, or its data are gone.
+    Attributes:
+        judge: The network.
+        bank: (T, D) features of the training samples.
+        limit: The least distance that is unfamiliar.
     """
-    checked_rate("--unfamiliar", share)
-    if saved.stage != "finetune":
-        raise UserError(f"{saved.run}: --unfamiliar needs the network of a finetuning, and this is a {saved.stage} run")
-    judge = load_classifier(saved.run, device)
-    samples, _ = load_samples(judge.config.data)
-    refuse_changed(saved, samples, "leave out --unfamiliar")
-    bank = features_of(judge, None, samples.rows("train"))
-    distances = distance_to_nearest(bank, features_of(judge, None, val.rows))
-    limits = candidate_thresholds(distances)
-    marked = (distances >= limits[:, None]).mean(1)
-    limit = float(limits[np.argmax(marked <= share)])
-    log.info("unfamiliar: further than %.4g from the nearest training %ss", limit, saved.unit)
-    marks = [val.frame.assign(unfamiliar=distances >= limit)]
-    if judged is not None:
-        found = distance_to_nearest(bank, features_of(judge, data, judged.rows))
-        marks.append(judged.frame.assign(unfamiliar=found >= limit))
-    return Scored(marks[0]), (None if judged is None else Scored(marks[1])), limit
+
+    judge: Classifier
+    bank: NDArray[np.float32]
+    limit: float
+
+    @classmethod
+    def open(cls, saved: Saved, val: Scored, share: float, device: str) -> Familiarity:
+        """The limit that at most ``share`` of the validation samples reach.
+
+        Args:
+            saved: A finetuning.
+            val: Its validation samples.
+            share: In (0, 1).
+            device: Where to compute.
+
+        Raises:
+            UserError: If the run has no network, or its data are gone or have changed.
+        """
+        checked_rate("--unfamiliar", share)
+        if saved.stage != "finetune":
+            raise UserError(
+                f"{saved.run}: --unfamiliar needs the network of a finetuning, and this is a {saved.stage} run"
+            )
+        judge = load_classifier(saved.run, device)
+        samples, _ = load_samples(judge.config.data)
+        refuse_changed(saved, samples, "leave out --unfamiliar")
+        bank = features_of(judge, None, samples.rows("train"))
+        distances = np.sort(distance_to_nearest(bank, features_of(judge, None, val.rows)))
+        limits = candidate_thresholds(distances)
+        reached = 1 - np.searchsorted(distances, limits) / len(distances)
+        limit = float(limits[np.argmax(reached <= share)])
+        log.info("unfamiliar: further than %.4g from the nearest training %ss", limit, saved.unit)
+        return cls(judge, bank, limit)
+
+    def mark(self, scored: Scored, data: Path | None) -> Scored:
+        """``scored``, rows of the run's manifest or of ``data``, with a column ``unfamiliar``."""
+        distances = distance_to_nearest(self.bank, features_of(self.judge, data, scored.rows))
+        return Scored(scored.frame.assign(unfamiliar=distances >= self.limit))
 
 
 def features_of(judge: Classifier, data: Path | None, rows: NDArray[np.int64]) -> NDArray[np.float32]:

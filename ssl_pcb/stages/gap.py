@@ -22,10 +22,10 @@ from ssl_pcb.evaluation.gap import Gap, Part, auroc_gap, likeliest_causes, sure_
 from ssl_pcb.evaluation.neighbours import nearest_bits
 from ssl_pcb.evaluation.probes import label_fraction_indices
 from ssl_pcb.evaluation.reliability import cross_fitted
-from ssl_pcb.imaging.decode import MAX_PIXELS, decode
+from ssl_pcb.imaging.decode import decode
 from ssl_pcb.reports.saved import Saved, Scored
 from ssl_pcb.stages.finetune import predict
-from ssl_pcb.stages.finetuned import load_classifier
+from ssl_pcb.stages.finetuned import Classifier, load_classifier
 from ssl_pcb.stages.scoring import refuse_changed
 
 log = logging.getLogger(__name__)
@@ -44,15 +44,8 @@ MENDS = {
 }
 
 
-def measure_gap(saved: Saved, val: Scored, test: Scored | None, device: str, seed: int) -> dict[str, Any]:
-    """AUROC from training samples to new boards, and the likeliest causes of the fall.
-
-    Args:
-        saved: A finetuning.
-        val: Its validation samples.
-        test: Its test samples, if they are to be looked at.
-        device: Where to score training samples.
-        seed: Of their draw and of the resamples.
+def open_gap(saved: Saved, device: str) -> tuple[Classifier, Samples]:
+    """The classifier of a finetuning, and the data that it was trained on.
 
     Raises:
         UserError: If the run has no network, or its data are gone or have changed.
@@ -62,6 +55,22 @@ def measure_gap(saved: Saved, val: Scored, test: Scored | None, device: str, see
     judge = load_classifier(saved.run, device)
     samples, _ = load_samples(judge.config.data)
     refuse_changed(saved, samples, "leave out --gap")
+    return judge, samples
+
+
+def measure_gap(
+    saved: Saved, judge: Classifier, samples: Samples, val: Scored, test: Scored | None, seed: int
+) -> dict[str, Any]:
+    """AUROC from training samples to new boards, and the likeliest causes of the fall.
+
+    Args:
+        saved: A finetuning.
+        judge: Its classifier, see :func:`open_gap`.
+        samples: What it was trained on.
+        val: Its validation samples.
+        test: Its test samples, if they are to be looked at.
+        seed: Of the draw of training samples and of the resamples.
+    """
     rows = samples.supervised("train")
     rows = rows[label_fraction_indices(samples.labels[rows], judge.config.fraction, judge.config.runtime.seed)]
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
@@ -82,7 +91,7 @@ def measure_gap(saved: Saved, val: Scored, test: Scored | None, device: str, see
     }
     judged = list(shifts.values())[-1]
     sure = sure_errors(*_certainties(val, test))
-    copies = _copied(samples, set((test or val).images))
+    copies = _copied(samples, set((test or val).images), judge.config.data.max_pixels)
     return {
         "auroc": {name: float(roc_auc_score(part.labels, part.scores)) for name, part in parts.items()},
         "overfitting": None if overfitting is None else asdict(overfitting),
@@ -131,22 +140,22 @@ def _certainties(val: Scored, test: Scored | None) -> tuple[Any, Any]:
     return fit_calibration("platt", val.scores, val.labels).probabilities(test.scores).values, test.labels
 
 
-def _copied(samples: Samples, judged: set[str]) -> float:
+def _copied(samples: Samples, judged: set[str], max_pixels: int) -> float:
     """Share of the judged images that nearly equal some training image, turned or mirrored as may be."""
     frame = samples.manifest.frame
     training = set(frame["path"][frame["split"].eq("train")])
-    bank, asked = (_hashes(samples, paths) for paths in (training, judged))
+    bank, asked = (_hashes(samples, paths, max_pixels) for paths in (training, judged))
     if not (bank.size and asked.size):
         return 0.0
     distances = np.stack([nearest_bits(bank[0], bits, 1)[0][:, 0] for bits in asked])
     return int((distances.min(0) <= MAX_DISTANCE).sum()) / len(judged)
 
 
-def _hashes(samples: Samples, paths: set[str]) -> NDArray[np.uint8]:
+def _hashes(samples: Samples, paths: set[str], max_pixels: int) -> NDArray[np.uint8]:
     """:func:`hash_bits` (8, N, 32) of those of the image files that can be read."""
 
     def small(path: Path) -> NDArray[np.float32]:
-        grey = decode(path, channels=1, bit_depth=samples.store.spec.bit_depth, max_pixels=MAX_PIXELS)[..., 0]
+        grey = decode(path, channels=1, bit_depth=samples.store.spec.bit_depth, max_pixels=max_pixels)[..., 0]
         picture: NDArray[np.float32] = reduced(grey[None].astype(np.float32), HASHED)[0]
         return picture
 

@@ -614,9 +614,17 @@ def test_data_that_are_gone_are_missed_but_not_needed(runs, ssl_pcb_cli):
         (("one", "--as", "point"), "--as: says how a budget is meant"),
         (("one", "--gap", "--data", "m.csv"), "--gap: is the fall to the run's own validation and test boards"),
         (("one", "--seed", -1), "-1 is not in the range"),
+        (("two", "--test", "--unfamiliar", 1.5), "--unfamiliar: 1.5 is no share"),
+        (("probe", "--test", "--unfamiliar", 0.1), "--unfamiliar needs the network of a finetuning"),
+        (("probe", "--test", "--gap"), "--gap needs the network of a finetuning"),
+        (("probe", "--test", "--calibration", "none"), "--calibration none: probe is no finetuning"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, flags, line):
+    looks = len(ledger())
+    shutil.copytree("two", "probe", dirs_exist_ok=True)
+    shutil.copy("two/predictions.csv", "probe/checkpoint_predictions.csv")
+    changed_record("probe", lambda record: record.update(stage="linear-eval"))
     for name in ("nan", "single", "single-split", "half", "folds"):
         shutil.copytree("one", name, dirs_exist_ok=True)
     table = pd.read_csv("one/predictions.csv")
@@ -633,7 +641,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(runs, ssl_pcb_cli, fl
     assert ended.code == 2
     assert line in ended.err
     assert len(ended.err.splitlines()) == 1
-    assert not Path("refused").exists()
+    assert (Path("refused").exists(), len(ledger())) == (False, looks)
 
 
 def test_runs_on_other_data_are_not_compared(runs, ssl_pcb_cli):
