@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from ssl_pcb.decision.verdicts import ThreeWay
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.panels import count_panel
 from ssl_pcb.evaluation.rates import cluster_bound
-from ssl_pcb.imaging.decode import probe
 from ssl_pcb.imaging.orientation import Box
 from ssl_pcb.imaging.tiling import windows as windows_of
 from ssl_pcb.reports.saved import Saved
@@ -71,21 +70,21 @@ def judge_panels(
     Raises:
         UserError: If there are no such images, or it was trained on them.
     """
-    own = judge.config.data.manifest
-    assert own is not None  # as it was trained on tiles
+    named = {"manifest": data} if data else {}
+    found, _ = load_samples(judge.config.data.model_copy(update=named))
+    rows, is_test = found.rows(split), False
     if data is None:
-        refuse_changed(saved, load_samples(judge.config.data)[0], "leave out --panels, or name images with --data")
-        manifest = Manifest.read(own).split(split)
+        refuse_changed(saved, found, "leave out --panels, or name images with --data")
     else:
-        found, _ = load_samples(judge.config.data.model_copy(update={"manifest": data}))
         rows, is_test = rows_apart(saved, judge, found, labelled=False)
-        manifest = found.manifest.select(np.isin(np.arange(len(found.manifest)), rows))
-        if is_test and found.unit != saved.unit:  # a look at tiles of the same images is recorded already
-            record_look(saved, manifest.frame["group"].tolist(), found.describe(), *look, auroc="")
+    manifest = found.manifest.select(np.isin(np.arange(len(found.manifest)), rows))
+    if is_test and found.unit != saved.unit:  # a look at tiles of the same images is recorded already
+        record_look(saved, manifest.frame["group"].tolist(), found.describe(), *look, auroc="")
     images = _images(manifest)
-    windows = Manifest.build(list(_windows(images, manifest.root, side)), manifest.root, "windows")
+    sizes = dict(zip(found.column("path", rows), found.store.sizes[rows].tolist(), strict=True))
+    windows = Manifest.build(list(_windows(images, sizes, side)), manifest.root, "windows")
     store, _ = open_store(windows, judge.config.data)
-    samples = Samples(str(data or own), windows, store)
+    samples = Samples(found.name, windows, store)
     log.info("scoring %d windows of %d whole images", len(windows), len(images))
     scores = predict(judge.model, samples, samples.store.rows, judge.fabric)
     scored = windows.frame.iloc[samples.store.rows].assign(score=scores)
@@ -177,10 +176,11 @@ def _boxes(cells: Iterable[str]) -> dict[Box, None]:
     return dict.fromkeys(box for text in cells for box in parse_boxes(text))
 
 
-def _windows(images: dict[str, dict[str, Any]], root: Path, side: int) -> Iterator[dict[str, Any]]:
+def _windows(
+    images: dict[str, dict[str, Any]], sizes: Mapping[str, tuple[int, int]], side: int
+) -> Iterator[dict[str, Any]]:
     for path, image in images.items():
-        info = probe(root / path)
-        for crop in windows_of(info.width, info.height, side):
+        for crop in windows_of(*sizes[path], side):
             yield {"path": path, "group": image["group"], "crop": format_boxes([crop])}
 
 

@@ -396,6 +396,19 @@ def test_whole_images_are_judged_by_windows_that_leave_nothing_out(runs, ssl_pcb
     assert (Path("no").exists(), len(ledger())) == (False, looks)
 
 
+def test_whole_images_are_judged_where_the_run_skipped_a_bad_file(runs, ssl_pcb_cli):
+    frame = Manifest.read("tiles.csv").frame
+    spoilt = frame["path"][frame["split"].eq("val")].iloc[0]
+    Path("spoilt.png").write_bytes(b"no picture")
+    frame.assign(path=frame["path"].replace(spoilt, "spoilt.png")).to_csv("some.csv", index=False)
+    keys = {"runtime.out": "skipped", "data.manifest": "some.csv", "data.skip_bad": True}
+    run_stage("finetune", None, KEYS | keys, resume=False)
+    ended = ssl_pcb_cli("evaluate", "skipped", "--panels", "--out", "panels-skipped")
+    assert ended.code == 0, ended.err
+    judged = set(pd.read_csv("panels-skipped/panels.csv")["path"])
+    assert judged == set(frame["path"][frame["split"].eq("val")]) - {spoilt}
+
+
 def test_boxes_of_dropped_tiles_are_counted_where_the_manifest_has_them(runs, ssl_pcb_cli):
     whole = Manifest.read("m.csv").split("test")
     boxes = dict(zip(whole.frame["path"], whole.frame["boxes"], strict=True))
