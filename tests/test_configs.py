@@ -250,6 +250,24 @@ def test_a_key_of_several_types_says_all_it_may_be():
     assert "16" in line
 
 
+@pytest.mark.parametrize(
+    ("method", "key", "value", "acts"),
+    [
+        ("simclr", "copies", 3, {"hard_negatives": "synthetic"}),
+        ("simclr", "defect.null_share", 0.5, {"hard_negatives": "synthetic"}),
+        ("defect_pretext", "temperature", 0.5, {"nt_xent_weight": 0.1}),
+        ("defect_pretext", "output_dim", 64, {"nt_xent_weight": 0.1}),
+        ("autoencoder", "noise", 0.2, {"corruption": "noise"}),
+        ("autoencoder", "mask_size", 8, {"corruption": "mask"}),
+        ("autoencoder", "defect.null_share", 0.5, {"corruption": "defect"}),
+    ],
+)
+def test_a_methods_key_that_nothing_reads_is_refused_where_it_was_given(method, key, value, acts):
+    keys = {"method.name": method, f"method.{key}": value}
+    assert f"{key.split('.')[0]} acts with {next(iter(acts))}" in refusal("pretrain", keys)
+    load_config(STAGES["pretrain"], None, keys | {f"method.{name}": each for name, each in acts.items()})
+
+
 def test_augmix_needs_two_changed_copies():
     line = refusal("finetune", {"augment.name": "augmix", "augment.copies": 2})
     assert line.startswith("augment.copies: the Jensen-Shannon loss compares the clean picture with two changed ones; ")

@@ -133,6 +133,12 @@ class AutoencoderConfig(Section):
             raise ValueError("mse, l1 and ssim are all 0; set one of them above 0")
         return self
 
+    @model_validator(mode="after")
+    def _spoils_as_asked(self) -> "AutoencoderConfig":
+        for key, kind in {"noise": "noise", "mask_ratio": "mask", "mask_size": "mask", "defect": "defect"}.items():
+            refuse_idle(self, key, f"corruption={kind}", acts=self.corruption == kind)
+        return self
+
 
 class DefectPretextConfig(_Contrastive):
     """Find painted defects: whether there is one, where, and which; joined with SimCLR's loss if that has a weight."""
@@ -157,6 +163,12 @@ class DefectPretextConfig(_Contrastive):
         description="weight of SimCLR's loss beside the map's, with the painted picture as hard negative; 0 = the map "
         "alone, at a third of the cost",
     )
+
+    @model_validator(mode="after")
+    def _contrasts_with_a_weight(self) -> "DefectPretextConfig":
+        for key in ("temperature", "hidden_dim", "output_dim", "head_batch_norm"):
+            refuse_idle(self, key, "nt_xent_weight above 0", acts=self.nt_xent_weight > 0)
+        return self
 
 
 MethodConfig = Annotated[

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from ssl_pcb.decision.operating_point import Given
+from ssl_pcb.evaluation.bootstrap import real_boards
 from ssl_pcb.reports.operating_lines import operating_lines, thresholds
 from ssl_pcb.stages.calibrate import say_calibration
 from ssl_pcb.stages.evaluating.found import Evaluation
@@ -44,8 +45,9 @@ def say_evaluation(found: Evaluation, out: Path) -> None:
         )
     if found.where == "holdout":
         log.warning("these images are of boards that it was trained on, so it looks better on them than on new boards")
-    if len(boards := set(found.on.groups)) == 1 and boards != {""}:
-        log.warning("all of these are of one board, '%s': what others do to the rates is not measured", boards.pop())
+    boards = found.on.groups
+    if real_boards(boards) and len(set(boards)) == 1:
+        log.warning("all of these are of one board, '%s': what others do to the rates is not measured", boards[0])
     for mark in saved.marks:
         log.warning("mark: %s", mark)
     tables = VERDICTS if found.panels is None else f"{VERDICTS}, {PANELS}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ssl_pcb.decision.bounds import upper_bound
+from ssl_pcb.evaluation.bootstrap import real_boards
 from ssl_pcb.evaluation.operating import classes_of_images
 from ssl_pcb.evaluation.rates import by_name
 from ssl_pcb.evaluation.report import too_narrow
@@ -96,7 +97,7 @@ def units(val: Scored, unit: str) -> dict[str, tuple[NDArray[np.float64], NDArra
     found = {unit: (val.scores, val.labels)}
     if unit == "tile":
         found["image"] = by_name(val.scores, classes_of_images(val.frame), val.images)
-    if "" not in val.groups:
+    if real_boards(val.groups):
         found["board"] = by_name(val.scores, classes_of_images(val.frame), val.groups)
     return found
 
