@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,16 +16,10 @@ from sklearn.metrics import roc_auc_score
 from ssl_pcb.decision.checks import checked_pair
 from ssl_pcb.evaluation.vectors import finite_rows
 
+log = logging.getLogger(__name__)
+
 CS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MAX_ITERATIONS = 300
-
-
-class ProbeRow(NamedTuple):
-    """One tried regularisation strength."""
-
-    c: float
-    val_auroc: float
-    iterations: int
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,6 @@ class LogisticProbe:
 
     Attributes:
         c: The inverse regularisation strength chosen on validation.
-        table: All that were tried, in the order of the grid.
         mean: (D,) of the training features.
         scale: (D,) standard deviations of the training features, 1 where a feature is constant.
         weight: (D,) on standardised features.
@@ -42,7 +35,6 @@ class LogisticProbe:
     """
 
     c: float
-    table: tuple[ProbeRow, ...]
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
     weight: NDArray[np.float64]
@@ -82,9 +74,11 @@ def logistic_probe(
         _fit(model.set_params(C=c), standardised, train_y)
         weight, bias = model.coef_[0].astype(np.float64), float(model.intercept_[0])
         auroc = float(roc_auc_score(val_y, ((val_x - mean) / scale) @ weight + bias))
-        fitted.append((ProbeRow(c, auroc, int(model.n_iter_[0])), weight, bias))
-    best, weight, bias = max(fitted, key=lambda entry: entry[0].val_auroc)  # max keeps the first of equals
-    return LogisticProbe(best.c, tuple(row for row, _, _ in fitted), mean, scale, weight, bias)
+        fitted.append((auroc, c, int(model.n_iter_[0]), weight, bias))
+    _, c, iterations, weight, bias = max(fitted, key=lambda entry: entry[0])  # max keeps the first of equals
+    if iterations >= MAX_ITERATIONS:
+        log.warning("the logistic probe's fit at C = %g stopped unfinished after %d iterations", c, iterations)
+    return LogisticProbe(c, mean, scale, weight, bias)
 
 
 def label_fraction_indices(labels: ArrayLike, fraction: float, seed: int) -> NDArray[np.int64]:
@@ -122,6 +116,6 @@ def standardisation(features: NDArray[np.float32]) -> tuple[NDArray[np.float32],
 
 
 def _fit(model: LogisticRegression, features: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-    with warnings.catch_warnings():  # the table's iteration counts say it, without a page of warnings
+    with warnings.catch_warnings():  # a line says it of the fit that is kept, in place of a page of warnings of all
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features, labels)
