@@ -19,8 +19,9 @@ from ssl_pcb.augment.geometric import draw_maps
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.augment import ViewConfig
 from ssl_pcb.config.data import DataConfig
-from ssl_pcb.data.manifest import LABELS, Box, Manifest, parse_boxes
+from ssl_pcb.data.manifest import LABELS, Manifest, parse_boxes
 from ssl_pcb.errors import UserError
+from ssl_pcb.imaging.orientation import Box
 
 IN_VIEW = 0.95
 """Share of the area of a defect (as far as the sample shows it) that must stay in a view."""

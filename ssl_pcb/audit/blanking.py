@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_pcb.data.boxes import DEFECTIVE
-from ssl_pcb.data.manifest import Box, Sample
-from ssl_pcb.imaging.orientation import Image8
+from ssl_pcb.data.manifest import Sample
+from ssl_pcb.imaging.orientation import Box, Image8
 from ssl_pcb.imaging.tiling import clip_box
 
 OUTSET = 2

@@ -11,11 +11,12 @@ from ssl_pcb.audit.blanking import blank
 from ssl_pcb.audit.content import CONTENT, as_grey, content_of, grey_counts, lossless_bytes
 from ssl_pcb.audit.described import content_hash
 from ssl_pcb.config.data import DataConfig
-from ssl_pcb.data.manifest import Box, Sample, format_boxes
+from ssl_pcb.data.manifest import Sample, format_boxes
 from ssl_pcb.errors import UserError
 from ssl_pcb.evaluation.floors import cropped, otsu_threshold
 from ssl_pcb.imaging.decode import decode
 from ssl_pcb.imaging.encoded import Encoded
+from ssl_pcb.imaging.orientation import Box
 from ssl_pcb.imaging.tiling import clip_box
 from ssl_pcb.imaging.traces import FileTraces, file_traces
 

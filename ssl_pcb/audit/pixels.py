@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ssl_pcb.audit.described import content_hash, describe
 from ssl_pcb.config.data import DataConfig
-from ssl_pcb.data.manifest import Box, Manifest, Sample
+from ssl_pcb.data.manifest import Manifest, Sample
 from ssl_pcb.data.resolve import margin_pixels, probe_files, resolve
 from ssl_pcb.errors import UserError
 from ssl_pcb.imaging.decode import decode
-from ssl_pcb.imaging.orientation import Image8
+from ssl_pcb.imaging.orientation import Box, Image8
 from ssl_pcb.imaging.resize import cut, map_boxes, place
 from ssl_pcb.imaging.tiling import clip_box
 

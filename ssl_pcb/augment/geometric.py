@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssl_pcb.augment.draws import unit
 from ssl_pcb.config.augment import GeometryConfig, RandomCropConfig
 
 # The eight symmetries of the square as 2x2 matrices acting on (x, y).
@@ -45,7 +46,7 @@ def draw_maps(config: GeometryConfig, count: int, generator: torch.Generator) ->
     angle = _uniform(count, generator) * math.radians(config.rotation)
     shift = torch.stack([_uniform(count, generator), _uniform(count, generator)], 1) * 2 * config.translation
     fit = (1 - shift.abs().amax(1)) / (angle.cos().abs() + angle.sin().abs())
-    scale = fit * (1 - config.shrink * _unit(count, generator))
+    scale = fit * (1 - config.shrink * unit(count, generator))
     cos, sin = angle.cos(), angle.sin()
     unturn = torch.stack([torch.stack([cos, sin], 1), torch.stack([-sin, cos], 1)], 1)
     linear = symmetry.transpose(1, 2) @ unturn / scale[:, None, None]
@@ -114,16 +115,12 @@ def _draw_symmetries(enabled: bool, count: int, generator: torch.Generator) -> T
 
 def _draw_crops(config: RandomCropConfig, symmetry: Tensor, generator: torch.Generator) -> Tensor:
     count = len(symmetry)
-    area = config.min_area + (config.max_area - config.min_area) * _unit(count, generator)
+    area = config.min_area + (config.max_area - config.min_area) * unit(count, generator)
     aspect = torch.exp(_uniform(count, generator) * math.log(config.max_aspect))
     half = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1).clamp(max=1)
     centre = torch.stack([_uniform(count, generator), _uniform(count, generator)], 1) * (1 - half)
     return torch.cat([torch.diag_embed(half) @ symmetry, centre[:, :, None]], 2)
 
 
-def _unit(count: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator, device=generator.device)
-
-
 def _uniform(count: int, generator: torch.Generator) -> Tensor:
-    return 2 * _unit(count, generator) - 1
+    return 2 * unit(count, generator) - 1

@@ -1,4 +1,4 @@
-"""Which samples of a manifest may be learned from without labels: one rule for packed stores and for shards."""
+"""Which samples of a manifest may be learned from without labels; of shards: :mod:`ssl_pcb.data.shards.table`."""
 
 from __future__ import annotations
 

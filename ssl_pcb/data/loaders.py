@@ -101,7 +101,7 @@ class ArrayDataset(Dataset[Batch]):
 
     @property
     def without_references(self) -> ArrayDataset:
-        """The same without golden images."""
+        """The same pixels without golden images, and without boxes."""
         return ArrayDataset(self.inputs, self.labels, self.rows)
 
     def __getitem__(self, position: int) -> Batch:

@@ -35,6 +35,7 @@ import pandas as pd
 
 from ssl_pcb.data.files import whole_file
 from ssl_pcb.errors import UserError
+from ssl_pcb.imaging.orientation import Box
 
 LABELS = ("NonDefective", "Defective")
 """Class names; a label's position is its class index, so the positive class 1 is ``Defective``."""
@@ -49,8 +50,6 @@ PSEUDO_GROUP = "~"
 
 SPLIT_MEND = "run 'ssl-pcb data split' on it"
 """What to do about a split that leaks, unless the caller of :meth:`Manifest.build` knows better."""
-
-Box = tuple[float, float, float, float]
 
 
 def parse_boxes(text: str) -> list[Box]:

@@ -17,7 +17,8 @@ Method = Literal["temperature", "platt", "isotonic"]
 
 @dataclass(frozen=True)
 class PlattScaling:
-    """A logistic curve through the scores (Platt 1999): any scale and offset, and the order kept.
+    """A logistic curve through the scores (Platt 1999): any scale and offset; the order is kept
+    unless validation ranks the wrong way round.
 
     Attributes:
         slope: Of the log-odds in the score.

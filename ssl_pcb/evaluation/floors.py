@@ -13,9 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 
-from ssl_pcb.data.manifest import LABELS, Box, Manifest
+from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.decision.checks import checked_pair
 from ssl_pcb.imaging.decode import MAX_PIXELS, decode
+from ssl_pcb.imaging.orientation import Box
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

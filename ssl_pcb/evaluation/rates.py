@@ -90,11 +90,8 @@ def _rate(
     wrong: NDArray[np.bool_], own: NDArray[np.bool_], cluster_of: NDArray[np.intp], counts: NDArray[np.int64], over: str
 ) -> Rate:
     errors, samples = int(wrong.sum()), int(own.sum())
-    clusters = counts.shape[1]
-    worst = None
-    if errors and len(np.unique(cluster_of[own])) > 1:
-        worst = _quantile(counts, *(np.bincount(cluster_of, each, clusters) for each in (wrong, own)))
-    return Rate(errors, samples, upper_bound(errors, samples), worst, over)
+    of_cluster = (np.bincount(cluster_of, each, counts.shape[1]) for each in (wrong, own))
+    return Rate(errors, samples, upper_bound(errors, samples), _percentile(counts, *of_cluster), over)
 
 
 def cluster_bound(errors: ArrayLike, samples: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> float | None:
@@ -108,14 +105,14 @@ def cluster_bound(errors: ArrayLike, samples: ArrayLike, *, resamples: int = 100
         resamples: Draws.
         seed: Of the draws.
     """
+    return _percentile(draw_cluster_counts(len(np.asarray(samples)), resamples, seed), errors, samples)
+
+
+def _percentile(counts: NDArray[np.int64], errors: ArrayLike, samples: ArrayLike) -> float | None:
     wrong, own = np.asarray(errors, np.float64), np.asarray(samples, np.float64)
     if not wrong.any() or (own > 0).sum() < 2:
         return None
-    return _quantile(draw_cluster_counts(len(own), resamples, seed), wrong, own)
-
-
-def _quantile(counts: NDArray[np.int64], wrong: ArrayLike, own: ArrayLike) -> float:
-    wrongs, owns = (counts @ np.asarray(each, np.float64) for each in (wrong, own))
+    wrongs, owns = counts @ wrong, counts @ own
     return float(np.quantile(wrongs[owns > 0] / owns[owns > 0], LEVEL))
 
 

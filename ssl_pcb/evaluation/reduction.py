@@ -110,13 +110,15 @@ def autoencode(
     loader = batches(
         dataset, np.arange(len(dataset)), batch_size or images_at_once(network.size, fabric.device), drop_last=False
     )
-    for batch in tqdm(loader, label, disable=None, leave=False, unit="batch"):
-        images = plain_view(batch.to(fabric.device).inputs, network.size)
-        with fabric.autocast():
-            codes = network.encode(images)
-            rebuilt = network.decode(codes)
-        yield Reduced(codes.float().cpu().numpy(), squared_errors(rebuilt, images).cpu().numpy())
-    network.train(was_training)
+    try:
+        for batch in tqdm(loader, label, disable=None, leave=False, unit="batch"):
+            images = plain_view(batch.to(fabric.device).inputs, network.size)
+            with fabric.autocast():
+                codes = network.encode(images)
+                rebuilt = network.decode(codes)
+            yield Reduced(codes.float().cpu().numpy(), squared_errors(rebuilt, images).cpu().numpy())
+    finally:
+        network.train(was_training)
 
 
 def join(parts: list[Reduced]) -> Reduced:

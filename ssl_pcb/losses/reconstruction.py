@@ -10,8 +10,6 @@ from torch import Tensor
 
 from ssl_pcb.config.method import AutoencoderConfig
 
-Distance = Callable[[Tensor, Tensor], Tensor]
-
 C1, C2 = 0.01**2, 0.03**2
 """SSIM's constants against division by zero, for values in [0, 1]."""
 

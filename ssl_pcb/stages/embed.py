@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from ssl_pcb.config.method import AutoencoderConfig, DefectPretextConfig
 from ssl_pcb.config.pretraining import PretrainConfig
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.config.supervised import FinetuneConfig
+from ssl_pcb.data.files import whole_folder
 from ssl_pcb.data.loaders import ArrayDataset, images_at_once
 from ssl_pcb.data.samples import Samples, load_samples
 from ssl_pcb.errors import UserError
@@ -33,6 +32,7 @@ from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.models.downsizer import DownsizedBackbone
 from ssl_pcb.reports.run import read_run
 from ssl_pcb.stages.autoencoding import load_autoencoder
+from ssl_pcb.stages.checks import refuse_used_folder
 from ssl_pcb.stages.downsizing import load_finetuned
 from ssl_pcb.stages.suspects import PICTURE, picture_suspects
 from ssl_pcb.training.checkpoint import channels_of, load_backbone, weights_file
@@ -142,7 +142,7 @@ def embed(
     Args:
         folder: A finished run.
         data: A manifest.
-        out: A folder that does not exist.
+        out: A folder that does not exist, or is empty.
         splits: Take rows of these splits alone; none = all rows.
         batch_size: Images at a time; ``None`` = by their size.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -152,28 +152,20 @@ def embed(
     Raises:
         UserError: On whatever the user can mend.
     """
-    if out.exists():
-        raise UserError(f"{out}: exists; choose another --out")
+    refuse_used_folder(out)
     coder = open_coder(folder, device, tta)
     kept = coder.config.data.model_dump() | {"manifest": data, "references": coder.both, **asked}
     samples, config = load_samples(load_config(DataConfig, overrides=kept))
     rows = samples.rows(*splits) if splits else samples.store.rows
     if not len(rows):
         raise UserError(f"{data}: no sample is in split {' or '.join(splits)}; leave out --split for all samples")
-    part = out.with_name(f"{out.name}.part{os.getpid()}")
-    try:
-        part.mkdir(parents=True)
+    with whole_folder(out) as part:
         at_once = batch_size or images_at_once(config.image_size, coder.fabric.device)
         dim, measured = _write_codes(coder, samples.pixels(rows), part / CODES, at_once)
         _write_table(samples, rows, measured, TrainedOn.read(weights_file(folder)), part / TABLE)
         if SUSPICION in measured:
             assert isinstance(coder.network, Backbone)
             picture_suspects(coder.network, samples, rows, measured[SUSPICION], part, coder.fabric)
-        os.replace(part, out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     log.info("written: %s (%d x %d numbers) and %s", out / CODES, len(rows), dim, out / TABLE)
     if SUSPICION in measured:
         log.info("the most suspicious samples, and where: %s", out / PICTURE)

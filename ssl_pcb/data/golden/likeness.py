@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_pcb.data.golden.pool import Box, Greys, Pool, as_tensor
+from ssl_pcb.data.golden.pool import Greys, PixelBox, Pool, as_tensor
 from ssl_pcb.data.golden.stack import Stack
 
 CLOSELY = 0.25
@@ -61,7 +61,7 @@ class Window(NamedTuple):
 
 
 def compared(
-    pool: Pool, image: int, outer: Box, hidden: Box, weight: Tensor, places: Iterable[Place]
+    pool: Pool, image: int, outer: PixelBox, hidden: PixelBox, weight: Tensor, places: Iterable[Place]
 ) -> Iterator[Repeat]:
     """For each of ``places`` the one within a coarse cell that is most alike.
 
@@ -100,7 +100,7 @@ def compared(
             yield Repeat(other, left + x - x1, top + y - y1, *each.tolist())
 
 
-def beside(hidden: Box, outer: Box, cell: int = 1) -> Tensor:
+def beside(hidden: PixelBox, outer: PixelBox, cell: int = 1) -> Tensor:
     """1 in those cells of ``outer`` that reach into no part of ``hidden``, 0 elsewhere; 1 if that leaves none."""
     x1, y1, x2, y2 = (side // cell for side in outer)
     weight = torch.ones(y2 - y1, x2 - x1)

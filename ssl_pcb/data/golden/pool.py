@@ -19,7 +19,7 @@ from ssl_pcb.data.golden.stack import Stack
 from ssl_pcb.imaging.decode import decode, probe
 from ssl_pcb.imaging.orientation import Image8
 
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 """x1, y1, x2, y2 in pixels, the last two outside."""
 
 CELLS = 8
@@ -128,7 +128,7 @@ class Pool:
         found: Image8 = self._picture(image).pixels
         return found
 
-    def greys(self, image: int, box: Box) -> Greys:
+    def greys(self, image: int, box: PixelBox) -> Greys:
         """Of a part of an image."""
         x1, y1, x2, y2 = box
         return Greys(*(each[y1:y2, x1:x2] for each in self._picture(image).greys))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_pcb.data.golden.likeness import Place, Repeat, beside, compared
-from ssl_pcb.data.golden.pool import Box, Pool
+from ssl_pcb.data.golden.pool import PixelBox, Pool
 from ssl_pcb.data.golden.stack import Stack
 
 HIDDEN = 0.375
@@ -23,7 +23,7 @@ REFINED = 12
 """Places of a coarse search, one an image, that are looked at pixel by pixel."""
 
 
-def repeats(pool: Pool, image: int, block: Box) -> tuple[list[Repeat], list[Repeat]]:
+def repeats(pool: Pool, image: int, block: PixelBox) -> tuple[list[Repeat], list[Repeat]]:
     """Places that are surrounded like a block of ``image`` (x1, y1, x2, y2), and places that look like all of it.
 
     One of each image at most, in no order; a place may be among both. None overlaps the block, and none lies on a
@@ -41,14 +41,14 @@ def repeats(pool: Pool, image: int, block: Box) -> tuple[list[Repeat], list[Repe
     return surrounded, alike
 
 
-def _widened(pool: Pool, image: int, box: Box, share: float) -> Box:
+def _widened(pool: Pool, image: int, box: PixelBox, share: float) -> PixelBox:
     """``box`` with a margin, as far as the image goes."""
     (height, width), margin = pool.sizes[image].tolist(), int(pool.block_of(image) * share)
     x1, y1, x2, y2 = box
     return max(0, x1 - margin), max(0, y1 - margin), min(width, x2 + margin), min(height, y2 + margin)
 
 
-def _candidates(pool: Pool, image: int, outer: Box, counted: Tensor) -> Iterator[Place]:
+def _candidates(pool: Pool, image: int, outer: PixelBox, counted: Tensor) -> Iterator[Place]:
     """The places whose ``counted`` cells are most alike, one an image."""
     x1, y1 = outer[0] // pool.factor, outer[1] // pool.factor
     height, width = counted.shape

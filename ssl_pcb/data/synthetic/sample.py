@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ssl_pcb.data.manifest import Box
 from ssl_pcb.data.synthetic.camera import expose, prepare, reach
 from ssl_pcb.data.synthetic.defects import DEFECT_TYPES, paint_defect
 from ssl_pcb.data.synthetic.layers import Layers, etch, look_closer
@@ -18,6 +17,7 @@ from ssl_pcb.data.synthetic.layout import draw_layout
 from ssl_pcb.data.synthetic.shapes import BoolArray
 from ssl_pcb.data.synthetic.site import bounds
 from ssl_pcb.data.synthetic.styles import Board, board_style, stream
+from ssl_pcb.imaging.orientation import Box
 
 _SECOND_DEFECT = 0.2  # share of the defective images that have two
 _LAYOUTS = 120  # places tried for one that has room for the defect
