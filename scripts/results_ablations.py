@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from results_cells import cell
 
 from ssl_pcb.evaluation.paired import paired_difference
 from ssl_pcb.reports.run import read_run
@@ -69,19 +70,9 @@ def markdown(frame: pd.DataFrame) -> Iterator[str]:
     yield "| entry | " + " | ".join(COLUMNS.values()) + " |"
     yield "|---" * (len(COLUMNS) + 1) + "|"
     for entry, part in frame.groupby("entry", observed=True):
-        yield f"| {entry} | " + " | ".join(cell(part, column) for column in COLUMNS) + " |"
-
-
-def cell(part: pd.DataFrame, column: str) -> str:
-    """One measure of one entry."""
-    values, sign = part[column].dropna(), "+" if column == "gain" else ""
-    if not len(values):
-        return "-"
-    if len(values) == 1:
-        value, low, high = part[[column, f"{column}_low", f"{column}_high"]].loc[values.index[0]]
-        return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
-    spread = f"{values.min():{sign}.3f} to {values.max():{sign}.3f}"
-    return f"{values.mean():{sign}.3f} ({len(values)} seeds, {spread})"
+        known = {column: part[part[column].notna()] for column in COLUMNS}
+        cells = [cell(rows, name, "+.3f" if name == "gain" else ".3f") or "-" for name, rows in known.items()]
+        yield f"| {entry} | " + " | ".join(cells) + " |"
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
+from results_cells import over_seeds
 
 from ssl_pcb.data.manifest import LABELS, Manifest
 from ssl_pcb.evaluation.paired import paired_difference
@@ -116,14 +117,12 @@ def markdown(frame: pd.DataFrame, scores: dict[str, dict[int, pd.DataFrame]]) ->
     for choice, title in CHOICES.items():
         own = frame[frame["choice"].eq(choice)]
         if len(own):
-            cells = [f"{own['labels'].mean():.0f}", f"{own[LABELS[1]].mean():.0f}", *(spread(own[m]) for m in METRICS)]
+            cells = [
+                f"{own['labels'].mean():.0f}",
+                f"{own[LABELS[1]].mean():.0f}",
+                *(over_seeds(own[m]) for m in METRICS),
+            ]
             yield f"| {title} | " + " | ".join([*cells, against_random(choice, scores)]) + " |"
-
-
-def spread(values: pd.Series) -> str:
-    if len(values) == 1:
-        return f"{values.iloc[0]:.3f}"
-    return f"{values.mean():.3f} ({len(values)} seeds, {values.min():.3f} to {values.max():.3f})"
 
 
 def against_random(choice: str, scores: dict[str, dict[int, pd.DataFrame]]) -> str:

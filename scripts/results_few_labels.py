@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from results_cells import cell
 from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.config.model import BackboneConfig
@@ -202,15 +203,6 @@ def floors(folder: Path, config: LinearEvalConfig, commit: str) -> Iterator[dict
                 for row in rows_of_table("", fraction, each, samples, config, []):
                     name = f"{COMPONENTS} principal components"
                     yield {"start": name, "use": PROBES["logistic"], **measured(row, {})} | facts
-
-
-def cell(rows: pd.DataFrame, metric: str, form: str) -> str:
-    """The mean over seeds with their range, or of one seed the interval."""
-    if len(rows) == 1:
-        value, low, high = (rows[f"{metric}{end}"].iloc[0] for end in ("", "_low", "_high"))
-        return f"{value:{form}} ({low:{form}} to {high:{form}})"
-    values = rows[metric]
-    return f"{values.mean():{form}} ({len(rows)} seeds, {values.min():{form}} to {values.max():{form}})"
 
 
 def markdown(frame: pd.DataFrame, split: str, size: int) -> list[str]:

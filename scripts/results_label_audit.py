@@ -19,6 +19,7 @@ import click
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from results_cells import over_seeds
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -121,15 +122,9 @@ def markdown(frame: pd.DataFrame) -> Iterator[str]:
         cells = []
         for kind, rate in cases:
             own = part[part["kind"].eq(kind) & part["rate"].eq(rate)]
-            found = "; ".join(spread(own[name]) for name in ("precision_at_planted", "average_precision"))
+            found = "; ".join(over_seeds(own[name]) for name in ("precision_at_planted", "average_precision"))
             cells.append(found if len(own) else "-")
         yield "| " + " | ".join([*map(str, keys), *cells]) + " |"
-
-
-def spread(values: pd.Series) -> str:
-    if len(values) < 2:
-        return "".join(f"{value:.3f}" for value in values)
-    return f"{values.mean():.3f} ({len(values)} seeds, {values.min():.3f} to {values.max():.3f})"
 
 
 if __name__ == "__main__":
