@@ -273,6 +273,7 @@ def main() -> None:
     frame = pd.concat([known, fresh]).drop_duplicates(KEYS, keep="last").sort_values(KEYS)
     RESULTS.mkdir(exist_ok=True)
     frame.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
+    frame = pd.read_csv(file)  # as the file has the digits, so that the table says the same whenever it is written
     pairs = frame[["split", "size"]].drop_duplicates().sort_values(["size", "split"]).itertuples(index=False)
     text = "\n".join(
         line
