@@ -250,6 +250,18 @@ def test_a_key_of_several_types_says_all_it_may_be():
     assert "16" in line
 
 
+MAPS = {"backbone.strides": [8, 16], "backbone.neck": 10, "backbone.pool": "max"}
+
+
+@pytest.mark.parametrize(
+    "network",
+    [{}, {"backbone.strides": [8, 16]}, MAPS | {"backbone.neck": 8}, MAPS | {"backbone.pool": "avg_max"}],
+)
+def test_painted_defects_without_a_map_for_them_are_refused(network):
+    line = refusal("pretrain", network | {"method.name": "defect_pretext"})
+    assert line.endswith("set backbone.strides=[8,16], backbone.neck=10 and backbone.pool=max")
+
+
 @pytest.mark.parametrize(
     ("method", "key", "value", "acts"),
     [
@@ -263,7 +275,8 @@ def test_a_key_of_several_types_says_all_it_may_be():
     ],
 )
 def test_a_methods_key_that_nothing_reads_is_refused_where_it_was_given(method, key, value, acts):
-    keys = {"method.name": method, f"method.{key}": value}
+    network = MAPS if method == "defect_pretext" else {}
+    keys = network | {"method.name": method, f"method.{key}": value}
     assert f"{key.split('.')[0]} acts with {next(iter(acts))}" in refusal("pretrain", keys)
     load_config(STAGES["pretrain"], None, keys | {f"method.{name}": each for name, each in acts.items()})
 

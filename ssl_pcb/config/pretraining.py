@@ -57,6 +57,18 @@ class PretrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _defects_have_a_map(self) -> "PretrainConfig":
+        if isinstance(self.method, DefectPretextConfig):
+            kinds = len(self.method.defect.generators)
+            if self.backbone.neck != 1 + kinds or self.backbone.pool != "max":
+                raise ValueError(
+                    "backbone: painted defects are found on a map with one channel for any defect and one for each of "
+                    f"the {kinds} generators, whose maxima are the features; set backbone.strides=[8,16], "
+                    f"backbone.neck={1 + kinds} and backbone.pool=max"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _golden_images_have_a_use(self) -> "PretrainConfig":
         if not self.data.references:
             return self

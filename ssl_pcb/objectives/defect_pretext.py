@@ -13,7 +13,6 @@ from ssl_pcb.augment.painting import painted_views
 from ssl_pcb.augment.views import ViewMaker
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.data.loaders import Batch
-from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.output import StepOutput
 from ssl_pcb.objectives.separation import pairwise_auroc
@@ -49,19 +48,8 @@ class DefectPretext(nn.Module):
     """
 
     def __init__(self, config: DefectPretextConfig, backbone: Backbone, views: ViewMaker) -> None:
-        """Train ``backbone``.
-
-        Raises:
-            UserError: If it has no neck of the right channels, or no maximum of it is among its features.
-        """
+        """Train ``backbone``, which has a neck of one channel for any defect and one for each generator."""
         super().__init__()
-        channels = 1 + len(config.defect.generators)
-        if backbone.neck is None or backbone.dim != channels or backbone.pool != "max":
-            raise UserError(
-                "backbone: painted defects are found on a map with one channel for any defect and one for each of the "
-                f"{channels - 1} generators, whose maxima are the features; set backbone.strides=[8,16], "
-                f"backbone.neck={channels} and backbone.pool=max"
-            )
         self.config, self.views, self.backbone = config, views, backbone
 
     def forward(self, batch: Batch, generator: torch.Generator) -> StepOutput:

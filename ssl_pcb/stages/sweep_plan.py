@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ssl_pcb.config.load import explain, flatten, load_config, read_yaml
-from ssl_pcb.config.presets import PRESETS
+from ssl_pcb.config.presets import PRESETS, recipe_for
 from ssl_pcb.config.probing import LinearEvalConfig
 from ssl_pcb.config.stages import STAGES, StageConfig
 from ssl_pcb.config.supervised import SupervisedConfig
@@ -139,10 +139,8 @@ def _leaf(key: str) -> str:
 
 def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Planned:
     stage = entry.stage or sweep.stage
-    layers = [
-        flatten(sweep.keys), PRESETS[entry.preset].keys if entry.preset else {}, flatten(entry.keys),
-        {"runtime.seed": seed},
-    ]  # fmt: skip
+    preset, own = PRESETS[entry.preset].keys if entry.preset else {}, flatten(entry.keys)
+    layers: list[Mapping[str, Any]] = [flatten(sweep.keys), preset, own, {"runtime.seed": seed}]
     before = None
     try:
         _refuse_sets(layers[:-1])
@@ -150,13 +148,14 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
             _refuse_sets([flatten(entry.pretrain.keys)])
             if stage == "crossval":
                 raise UserError("pretrain: crossval repeats a finished pretraining itself; name one in keys.checkpoint")
-            if "checkpoint" in layers[2]:
+            if "checkpoint" in own:
                 raise UserError("checkpoint: the entry's pretrain gives it; take out one of them")
             before = _pretraining(entry.pretrain, layers, seed, out)
-            layers.append({"checkpoint": str(before.folder)})
+            network = flatten({"backbone": before.config.backbone.model_dump(exclude={"tta"})})
+            layers = [network, *layers, {"checkpoint": str(before.folder)}]
         config = _config(stage, entry.config or sweep.config, layers, f"{_safe(entry.name)}-{seed}", out, before)
         if isinstance(config, LinearEvalConfig) and config.reported_probe == "logistic":
-            _refuse_idle({**layers[1], **layers[2]})
+            _refuse_idle({**preset, **own})
         if before is None:
             refuse_missing_weights(config)
     except UserError as error:
@@ -188,9 +187,13 @@ def _refuse_idle(own: Mapping[str, Any]) -> None:
 
 
 def _pretraining(part: PretrainPart, layers: Sequence[Mapping[str, Any]], seed: int, out: Path) -> Planned:
-    """It takes over on which data and with what network the run that starts from it goes on."""
+    """As ``ssl-pcb pretrain`` has it by itself, with what is said of data and network of the run after it."""
     shared = [{key: value for key, value in layer.items() if key.split(".")[0] in SHARED} for layer in layers]
-    config = _config("pretrain", part.config, [*shared, flatten(part.keys)], f"pretrain-{seed}", out)
+    asked = [*shared, flatten(part.keys)]
+    given = flatten(read_yaml(part.config)) if part.config else {}
+    for layer in asked:
+        given |= layer
+    config = _config("pretrain", part.config, [recipe_for("pretrain", given), *asked], f"pretrain-{seed}", out)
     return Planned("", "", "", "pretrain", seed, config)
 
 

@@ -24,8 +24,9 @@ SMALL = {"hidden_dim": 16, "output_dim": 8, "prediction_dim": 4, "queue": 4, "di
 
 def make(variant, seed=0, **keys):
     torch.manual_seed(seed)
-    keys = {key: value for key, value in SMALL.items() if key in variant.model_fields} | keys
-    mapped = {"strides": (8, 16), "neck": 10, "pool": "max"} if variant is methods.DefectPretextConfig else {}
+    finds = variant is methods.DefectPretextConfig  # without NT-Xent it has no heads to be small
+    keys = {key: value for key, value in SMALL.items() if key in variant.model_fields and not finds} | keys
+    mapped = {"strides": (8, 16), "neck": 10, "pool": "max"} if finds else {}
     backbone = Backbone(BackboneConfig(name="test_resnet", **mapped), 1)
     return build_objective(variant(**keys), backbone, ViewMaker(ViewConfig(), SIZE)), backbone
 

@@ -10,7 +10,6 @@ from ssl_pcb.config.augment import ViewConfig
 from ssl_pcb.config.method import DefectPretextConfig
 from ssl_pcb.config.model import BackboneConfig
 from ssl_pcb.data.loaders import ArrayDataset, Batch
-from ssl_pcb.errors import UserError
 from ssl_pcb.models.backbones import Backbone
 from ssl_pcb.objectives.defect_pretext import DefectPretext
 from ssl_pcb.stages.painting import warn_of_hidden_defects
@@ -105,12 +104,6 @@ def test_what_shows_nothing_counts_as_no_defect():
     logs = make().judge(both(torch.zeros(1, 4, 4)), painted(torch.zeros(1, 1, SIZE, SIZE), [2])).logs
     assert logs["painted_auroc"] == 0.5
     assert logs["which"] == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("network", [{}, {"strides": (8, 16)}, MAPS | {"neck": 8}, MAPS | {"pool": "avg"}])
-def test_a_backbone_without_the_right_neck_is_refused(network):
-    with pytest.raises(UserError, match=r"set backbone.strides=\[8,16\], backbone.neck=10 and backbone.pool=max"):
-        make(network)
 
 
 def test_the_first_feature_is_the_most_suspicious_cells_log_odds():

@@ -114,7 +114,8 @@ def test_it_learns_that_a_difference_is_a_defect():
 
 
 def test_nt_xent_is_for_images_alone():
-    keys = {"data.references": True, "method.name": "defect_pretext", "method.nt_xent_weight": 0.1}
+    network = {"backbone.strides": [8, 16], "backbone.neck": 10, "backbone.pool": "max"}
+    keys = network | {"data.references": True, "method.name": "defect_pretext", "method.nt_xent_weight": 0.1}
     with pytest.raises(UserError, match=r"data.references: golden images are for painted defects .* without NT-Xent"):
         load_config(PretrainConfig, overrides=keys)
 

@@ -12,6 +12,7 @@ from ssl_pcb.stages import sweep_plan
 from ssl_pcb.stages.sweep_plan import chosen_runs, plan_runs, read_sweep
 
 OUT = Path("runs/x")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def planned(tmp_path, text):
@@ -127,6 +128,25 @@ def test_an_entry_that_names_another_variant_has_nothing_of_the_sweeps(tmp_path)
     assert (runs[3].config.optimizer.lr, runs[3].config.optimizer.momentum) == (0.2, 0.8)
     assert runs[3].config.auxiliary is not None
     assert runs[0].config.auxiliary is None
+
+
+def test_a_pretraining_is_what_the_command_makes_and_what_starts_from_it_has_its_network(tmp_path):
+    plain = {"name": "simclr", "pretrain": {"keys": {"method.name": "simclr"}}}
+    maps = {"config": str(ROOT / "configs/pretrain/few_labels_hard_negatives.yaml")}
+    runs = planned(tmp_path, {
+        "keys": {"data.image_size": 64, "backbone.tta": "symmetries"},
+        "runs": [{"name": "as it is", "pretrain": {}}, plain, {"name": "file", "pretrain": maps},
+                 {"name": "other end", "pretrain": maps, "keys": {"backbone.pool": "max"}}],
+    })  # fmt: skip
+    assert [run.before.config.method.name for run in runs] == ["defect_pretext", "simclr", "simclr", "simclr"]
+    networks = [(run.config.backbone.strides, run.config.backbone.neck, run.config.backbone.pool) for run in runs]
+    assert networks == [((8, 16), 7, "max"), ((), 0, "avg"), ((8, 16), 0, "avg_max"), ((8, 16), 0, "max")]
+    assert all(run.config.backbone == run.before.config.backbone for run in runs)
+    (other,) = planned(
+        tmp_path,
+        {"runs": [{"name": "own", "pretrain": {}, "config": str(ROOT / "configs/finetune/few_labels_neck.yaml")}]},
+    )
+    assert other.config.backbone == other.before.config.backbone  # whatever network the stage's own file names
 
 
 def test_a_name_is_no_path(tmp_path):
