@@ -151,8 +151,8 @@ def _planned(sweep: SweepConfig, entry: SweepEntry, seed: int, out: Path) -> Pla
             if "checkpoint" in own:
                 raise UserError("checkpoint: the entry's pretrain gives it; take out one of them")
             before = _pretraining(entry.pretrain, layers, seed, out)
-            network = flatten({"backbone": before.config.backbone.model_dump(exclude={"tta"})})
-            layers = [network, *layers, {"checkpoint": str(before.folder)}]
+            network = before.config.backbone.model_dump(exclude={"tta", "weights", "init"})  # not how it was begun
+            layers = [flatten({"backbone": network}), *layers, {"checkpoint": str(before.folder)}]
         config = _config(stage, entry.config or sweep.config, layers, f"{_safe(entry.name)}-{seed}", out, before)
         if isinstance(config, LinearEvalConfig) and config.reported_probe == "logistic":
             _refuse_idle({**preset, **own})

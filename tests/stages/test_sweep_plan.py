@@ -142,6 +142,13 @@ def test_a_pretraining_is_what_the_command_makes_and_what_starts_from_it_has_its
     networks = [(run.config.backbone.strides, run.config.backbone.neck, run.config.backbone.pool) for run in runs]
     assert networks == [((8, 16), 7, "max"), ((), 0, "avg"), ((8, 16), 0, "avg_max"), ((8, 16), 0, "max")]
     assert all(run.config.backbone == run.before.config.backbone for run in runs)
+    begun = {"name": "begun", "pretrain": {"keys": {"backbone.init": "he", "backbone.norm": "group"}}}
+    (run,) = planned(tmp_path, {"runs": [begun]})
+    assert (run.config.backbone.norm, run.config.backbone.init, run.before.config.backbone.init) == (
+        "group",
+        "own",
+        "he",
+    )
     (other,) = planned(
         tmp_path,
         {"runs": [{"name": "own", "pretrain": {}, "config": str(ROOT / "configs/finetune/few_labels_neck.yaml")}]},
