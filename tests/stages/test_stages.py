@@ -164,8 +164,9 @@ def test_linear_eval_reports_the_probe_that_was_asked_for(workplace, ssl_pcb_cli
 
 
 def test_a_map_of_painted_defects_scores_boards_without_labels(workplace):
-    network = {"backbone__strides": [8, 16], "backbone__neck": 10, "backbone__pool": "max"}
-    start("pretrain", "maps", method__name="defect_pretext", **network)
+    network = {"backbone.strides": [8, 16], "backbone.neck": 10, "backbone.pool": "max"}
+    keys = BASE | network | {"data.manifest": "m.csv", "method.name": "defect_pretext", "runtime.out": "maps"}
+    run_stage("pretrain", None, keys, resume=False)
     with Image.open("maps/defect_maps.png") as picture:
         assert picture.height > 3 * 128
         assert np.asarray(picture).std() > 10
