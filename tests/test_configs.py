@@ -219,7 +219,10 @@ def test_an_unknown_variant_names_the_known_ones():
 @pytest.mark.parametrize(
     ("stage", "key", "value"),
     [
+        ("finetune", "training.epochs", -1),
         ("finetune", "training.epochs", 0),
+        ("linear-eval", "training.epochs", 0),
+        ("pretrain", "training.epochs", 0),
         ("finetune", "training.batch_size", 1),
         ("finetune", "optimizer.lr", 0),
         ("finetune", "optimizer.lr", float("inf")),

@@ -83,6 +83,16 @@ def refuse_two_beginnings(config: Stage) -> Stage:
     return config
 
 
+def refuse_no_epochs(config: Stage) -> Stage:
+    """A validator of configs with ``training``: without any there must be something that was fitted otherwise."""
+    if not config.training.epochs and getattr(config, "head_start", "random") != "probe":
+        raise ValueError(
+            "training.epochs: 0 trains nothing; set 1 or more (finetune does without where head_start=probe: the probe "
+            "then is the classifier)"
+        )
+    return config
+
+
 class LinearHeadConfig(Section):
     """One layer."""
 

@@ -120,7 +120,7 @@ ClipConfig = Annotated[NoClipConfig | NormClipConfig | AdaptiveClipConfig, Field
 class TrainingConfig(Section):
     """Length of the training, its learning-rate curve, and what is done to its gradients."""
 
-    epochs: int = Field(20, ge=1, description="passes over what the sampler shows")
+    epochs: int = Field(20, ge=0, description="passes over what the sampler shows; 0 = none, see head_start")
     batch_size: int = Field(128, ge=2, description="samples per step, over all processes together")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate rises to its peak")
     schedule: ScheduleConfig = Field(CosineConfig(), description="learning rate after the warm-up")
@@ -137,7 +137,7 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _drops_before_the_end(self) -> "TrainingConfig":
-        if isinstance(self.schedule, StepConfig) and (self.epochs - 1) / self.epochs < self.schedule.milestones[0]:
+        if isinstance(self.schedule, StepConfig) and self.epochs - 1 < self.schedule.milestones[0] * self.epochs:
             raise ValueError(
                 f"schedule: step drops the rate between epochs, and of {self.epochs} none ends between its first "
                 f"milestone ({self.schedule.milestones[0]:g}) and the end; set more epochs, an earlier milestone, or "

@@ -7,7 +7,7 @@ from ssl_pcb.config.base import Section
 from ssl_pcb.config.data import DataConfig
 from ssl_pcb.config.meanings import COMPILE, CURVE, PROFILE
 from ssl_pcb.config.method import DefectPretextConfig, MethodConfig, SimCLRConfig
-from ssl_pcb.config.model import BackboneConfig, refuse_two_beginnings
+from ssl_pcb.config.model import BackboneConfig, refuse_no_epochs, refuse_two_beginnings
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 
@@ -43,6 +43,7 @@ class PretrainConfig(Section):
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
 
     _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
+    _trains = model_validator(mode="after")(refuse_no_epochs)
 
     @model_validator(mode="after")
     def _surroundings_are_told_apart(self) -> "PretrainConfig":

@@ -12,7 +12,7 @@ from ssl_pcb.config.loss_checks import (
     refuse_pixels,
 )
 from ssl_pcb.config.meanings import CHECKPOINT, CURVE, TEST_BALANCE
-from ssl_pcb.config.model import BackboneConfig, refuse_two_beginnings
+from ssl_pcb.config.model import BackboneConfig, refuse_no_epochs, refuse_two_beginnings
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.runtime import RuntimeConfig
 from ssl_pcb.config.sampler import NaturalConfig, SamplerConfig
@@ -65,6 +65,7 @@ class LinearEvalConfig(Section):
         return self
 
     _one_beginning = model_validator(mode="after")(refuse_two_beginnings)
+    _trains = model_validator(mode="after")(refuse_no_epochs)
 
     @model_validator(mode="after")
     def _clipping_has_a_use(self) -> "LinearEvalConfig":

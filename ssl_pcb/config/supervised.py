@@ -24,7 +24,14 @@ from ssl_pcb.config.loss_checks import (
     refuse_two_labels,
 )
 from ssl_pcb.config.meanings import CHECKPOINT, COMPILE, CURVE, PROFILE, TEST_BALANCE
-from ssl_pcb.config.model import AuxiliaryConfig, BackboneConfig, HeadConfig, LinearHeadConfig, refuse_two_beginnings
+from ssl_pcb.config.model import (
+    AuxiliaryConfig,
+    BackboneConfig,
+    HeadConfig,
+    LinearHeadConfig,
+    refuse_no_epochs,
+    refuse_two_beginnings,
+)
 from ssl_pcb.config.optim import AdamWConfig, OptimizerConfig, TrainingConfig
 from ssl_pcb.config.policy import AugmentConfig
 from ssl_pcb.config.runtime import RuntimeConfig
@@ -50,7 +57,8 @@ class SupervisedConfig(Section):
     )
     head_start: Literal["random", "probe"] = Field(
         "random",
-        description="where the linear head begins: at random, or as the logistic probe of the start weights' features",
+        description="where the linear head begins: at random, or as the logistic probe of the start weights' features, "
+        "which with training.epochs=0 is the classifier",
     )
     head: HeadConfig = Field(LinearHeadConfig(), description="from the network's features to the classes")
     auxiliary: AuxiliaryConfig | None = Field(
@@ -83,6 +91,8 @@ class SupervisedConfig(Section):
     profile: bool = Field(False, description=PROFILE)
     compile: bool = Field(False, description=COMPILE)
     runtime: RuntimeConfig = Field(RuntimeConfig(), description="device and records")
+
+    _trains = model_validator(mode="after")(refuse_no_epochs)
 
     @model_validator(mode="after")
     def _sampler_fits(self) -> "SupervisedConfig":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ from ssl_pcb.stages.selection import keep_best, kept_by, say_kept
 from ssl_pcb.stages.softening import picture_softening
 from ssl_pcb.stages.weights import describe_backbone, trained_on
 from ssl_pcb.training.averaging import average_of
-from ssl_pcb.training.checkpoint import checkpoint_bytes, save_backbone, save_head
+from ssl_pcb.training.checkpoint import STATE, checkpoint_bytes, save_backbone, save_head
 from ssl_pcb.training.compiling import compile_networks
 from ssl_pcb.training.fastest import Workload
 from ssl_pcb.training.loop import Progress, fit
@@ -80,7 +81,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
     if config.steps_per_epoch:
         sampler = Endless(sampler, config.steps_per_epoch * batch_size)
     shown = len(sampler.epoch(0))
-    refuse_small(samples.name, shown, batch_size, fabric.world_size)
+    if config.training.epochs:
+        refuse_small(samples.name, shown, batch_size, fabric.world_size)
     channels, size = samples.channels, data.image_size
     config, start, backbone = start_network(config, samples, run.folder)
     refuse_size(backbone, channels, size)
@@ -113,15 +115,15 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
         )  # fmt: skip
         steps = shown // batch_size * config.training.epochs
         warn_of_idle_loss(config.loss, counts, steps)
-        if not run.resumed:
+        if steps and not run.resumed:
             announce_cost(model, dataset, batch_size, steps, disk, fabric, at_most=config.patience is not None)
-        if config.head_start == "probe" and not run.resumed:
+        if config.head_start == "probe" and not (run.folder / STATE).is_file():  # none if stopped in the first epoch
             if config.checkpoint == "none" and config.backbone.weights == "none":
                 log.warning(
                     "head_start: a probe of a random network's features fits nothing once these move; pretrain first, "
                     "name weights with --checkpoint, or set head_start=random"
                 )
-            with one_view(backbone):
+            with one_view(backbone) if steps else nullcontext():
                 start_from_probe(model, samples, rows, val_rows, fabric)
         average = average_of(model, config.ema)
         judged: ImageClassifier = model if average is None else average.module
@@ -146,6 +148,8 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             profile_folder=run.folder if config.profile else None,
             after_epoch=after_epoch, label="finetune",
         )  # fmt: skip
+        if not config.training.epochs:  # what it began with is the classifier
+            after_epoch(progress, {})
         model.load_state_dict(progress.kept["model"])
         model.classifier.correct()
         scores = {split: predict(model, samples, samples.rows(split, labelled=True), fabric) for split in splits}

@@ -48,4 +48,7 @@ def say_kept(progress: Progress, config: FinetuneConfig) -> None:
             "stopped after epoch %d of %d: %s was no better in the last %d (patience)",
             progress.epoch, epochs, kept_by(config), progress.epoch - progress.kept["since"],
         )  # fmt: skip
+    if not epochs:
+        log.info("the probe that the head began with is the classifier")
+        return
     log.info("kept epoch: %d of %d, by %s", progress.kept["epoch"], epochs, kept_by(config))

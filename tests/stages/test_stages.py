@@ -28,6 +28,7 @@ from ssl_pcb.config.stages import STAGES
 from ssl_pcb.data.manifest import Manifest
 from ssl_pcb.data.samples import load_samples
 from ssl_pcb.errors import UserError
+from ssl_pcb.evaluation.probes import CS
 from ssl_pcb.reports.run import open_run
 from ssl_pcb.stages.weights import start_from
 from ssl_pcb.training import fastest, loop
@@ -445,21 +446,39 @@ def test_a_batch_without_halves_is_refused(workplace, stage):
         start(stage, "odd", sampler__name="balanced_batch", training__batch_size=7)
 
 
-def test_a_probes_head_is_fitted_once_and_not_again_when_resumed(workplace, monkeypatch):
+@pytest.mark.parametrize("first_epoch", ["finished", "cut"])
+def test_a_probes_head_is_fitted_once_and_again_when_resumed_from_nothing(workplace, monkeypatch, first_epoch):
     def stop(folder, **parts):
-        saved(folder, **parts)
+        if first_epoch == "finished":
+            saved(folder, **parts)
         raise KeyboardInterrupt
 
     saved = loop.save_state
-    straight = start("finetune", "probe-straight", head_start="probe")
+    straight = start("finetune", f"probe-straight-{first_epoch}", head_start="probe")
     assert "the head begins as a logistic probe" in (straight / "log.txt").read_text()
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save_state", stop)
         with pytest.raises(KeyboardInterrupt):
-            start("finetune", "probe-cut", head_start="probe")
-    cut = start("finetune", "probe-cut", resume=True)
+            start("finetune", f"probe-{first_epoch}", head_start="probe")
+    cut = start("finetune", f"probe-{first_epoch}", resume=True)
     assert same_bits(weights(straight, "backbone", "head"), weights(cut, "backbone", "head"))
-    assert (cut / "log.txt").read_text().count("the head begins as") == 1
+    assert (cut / "log.txt").read_text().count("the head begins as") == 1 + (first_epoch == "cut")
+
+
+def test_without_an_epoch_the_probe_is_the_classifier(workplace, ssl_pcb_cli):
+    tuned = start("finetune", "probe-alone", checkpoint="runs/pre", head_start="probe", training__epochs=0)
+    probed = start("linear-eval", "probe-judged", checkpoint="runs/pre", cs=[*CS], fractions=[1.0])
+    said, same = (
+        pd.read_csv(folder / name).query("split == 'val'").set_index("row")["score"]
+        for folder, name in ((tuned, "predictions.csv"), (probed, "checkpoint_predictions.csv"))
+    )
+    assert said.to_numpy() == pytest.approx(same.loc[said.index].to_numpy(), abs=1e-3)
+    assert "the probe that the head began with is the classifier" in (tuned / "log.txt").read_text()
+    assert same_bits(weights(tuned), weights("runs/pre"))
+    assert ssl_pcb_cli("report", tuned, "-o", "probe-alone.html").code == 0
+    assert ssl_pcb_cli("predict", tuned, "m.csv", "-o", "probe-alone.csv").code == 1  # some are not OK
+    with pytest.raises(UserError, match=r"^training.epochs: 0 trains nothing"):
+        start("finetune", "nothing", training__epochs=0)
 
 
 @pytest.mark.slow
