@@ -95,6 +95,8 @@ def _recipe(config: StageConfig) -> str:
         return f"{config.method.name}, {_epochs(config.training.epochs)}"
     if isinstance(config, LinearEvalConfig):
         return f"{config.reported_probe} probe"
+    if not config.training.epochs:
+        return "logistic probe, nothing trained"
     steps = f", {config.steps_per_epoch} steps each" if config.steps_per_epoch else ""
     return (
         f"{config.loss.name}, sampler {config.sampler.name}, augmentation {config.augment.name}, "
