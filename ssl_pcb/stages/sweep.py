@@ -29,6 +29,11 @@ def sweep(file: Path, out: Path, only: Sequence[str] = ()) -> bool:
     A run that fails does not stop the others. Several calls, on one machine or on several that share ``out``, work one
     sweep off together.
 
+    Args:
+        file: The sweep's YAML file.
+        out: Folder of its runs.
+        only: Entries to make and to rank, with what they are compared with; none = all.
+
     Returns:
         Whether every run finished.
 
