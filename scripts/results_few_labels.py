@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from results_cells import cell
+from results_cells import cell, over_seeds
 from sklearn.metrics import roc_auc_score
 
 from ssl_pcb.config.model import BackboneConfig
@@ -221,6 +221,28 @@ def markdown(frame: pd.DataFrame, split: str, size: int) -> list[str]:
     return [*lines, ""]
 
 
+def by_start(frame: pd.DataFrame, split: str, size: int) -> list[str]:
+    """AUROC by one view, a row a start, the worst first: how it ranks without a label, and by probe and finetuning."""
+    frame = frame[frame["split"].eq(split) & frame["size"].eq(size)]
+    columns = {
+        "no label": (0, ("defect map", PROBES["reference_difference"], "floor", "distance")),
+        **{f"probe, {share:.0%}": (share, ("linear probe", "floor")) for share in (0.01, 0.1, 1)},
+        **{f"finetuned, {share:.0%}": (share, ("finetune",)) for share in (0.01, 0.1, 1)},
+    }
+    lines = [f"**AUROC by start, {split} boards, {size} px, one view**", "", "| start | " + " | ".join(columns) + " |"]
+    lines += ["|---" * (len(columns) + 1) + "|"]
+    rows = []
+    for start, part in frame.groupby("start"):
+        values = []
+        for share, uses in columns.values():
+            by_use = part[part["labels"].eq(share)].groupby("use")["auroc"]
+            values.append(next((by_use.get_group(use) for use in uses if use in by_use.groups), pd.Series(dtype=float)))
+        if any(map(len, values)):
+            best = max(value.mean() for value in values if len(value))
+            rows.append((best, f"| {start} | " + " | ".join(over_seeds(value) or "-" for value in values) + " |"))
+    return [*lines, *(row for _, row in sorted(rows)), ""]
+
+
 def by_type(frame: pd.DataFrame, split: str, size: int) -> list[str]:
     """AUROC of each defect type against all good tiles, the mean over seeds, of the rows that have it."""
     names = [f"auroc_{name}" for name in TYPES]
@@ -275,15 +297,14 @@ def main() -> None:
     frame.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
     frame = pd.read_csv(file)  # as the file has the digits, so that the table says the same whenever it is written
     pairs = frame[["split", "size"]].drop_duplicates().sort_values(["size", "split"]).itertuples(index=False)
-    text = "\n".join(
-        line
-        for split, size in pairs
-        for table in (
-            finalists(frame, int(size)) if split == "test" else markdown(frame, split, int(size)),
-            by_type(frame, split, int(size)),
-        )
-        for line in table
-    )
+    tables: list[str] = []
+    for split, size in pairs:
+        if split == "test":
+            tables += finalists(frame, int(size))
+        else:
+            tables += by_start(frame, split, int(size)) + markdown(frame, split, int(size))
+        tables += by_type(frame, split, int(size))
+    text = "\n".join(tables)
     (RESULTS / "few_labels.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -28,7 +28,9 @@ golden_from_repeats() { # write $runs/found/manifest.csv: $runs/tiles.csv with g
     if ! [ -e "$runs/found/manifest.csv" ]; then ssl-pcb data golden "$runs/tiles.csv" --out "$runs/found"; fi
 }
 
-work_off() { # work_off SWEEP FOLDER [ENTRY...]: make all runs of the sweep there, or the ENTRIES', WORKERS (2) at a time
+# work_off SWEEP FOLDER [ENTRY...]: make all runs of the sweep there, or the ENTRIES', WORKERS (2) at a time. If one fails,
+# the script goes on to the results of the others, and fails at its end.
+work_off() {
     local others=() only=() each
     for each in "${@:3}"; do only+=(--only "$each"); done
     mkdir -p "$2"
@@ -36,6 +38,6 @@ work_off() { # work_off SWEEP FOLDER [ENTRY...]: make all runs of the sweep ther
         ssl-pcb sweep "$1" --out "$2" ${only[@]+"${only[@]}"} >"$2/worker-$each.log" 2>&1 &
         others+=($!)
     done
-    ssl-pcb sweep "$1" --out "$2" ${only[@]+"${only[@]}"}
-    for each in ${others[@]+"${others[@]}"}; do wait "$each"; done
+    ssl-pcb sweep "$1" --out "$2" ${only[@]+"${only[@]}"} || trap 'exit 1' EXIT
+    for each in ${others[@]+"${others[@]}"}; do wait "$each" || trap 'exit 1' EXIT; done
 }

@@ -107,12 +107,15 @@ def finetune(config: FinetuneConfig, run: Run, fabric: Fabric) -> None:
             parameters=sum(each.numel() for each in model.parameters()),
             class_counts=dict(zip(LABELS, counts.tolist(), strict=True)),
         )
-        log.info(
-            "finetuning %s with sampler %s (%s a pass), augmentation %s, loss %s and %s at %g into %s",
-            backbone.name, config.sampler.name,
-            ", ".join(f"{n} {label}" for label, n in zip(LABELS, counts, strict=True)),
-            config.augment.name, config.loss.name, config.optimizer.name, config.optimizer.lr, run.folder,
-        )  # fmt: skip
+        if config.training.epochs:
+            log.info(
+                "finetuning %s with sampler %s (%s a pass), augmentation %s, loss %s and %s at %g into %s",
+                backbone.name, config.sampler.name,
+                ", ".join(f"{n} {label}" for label, n in zip(LABELS, counts, strict=True)),
+                config.augment.name, config.loss.name, config.optimizer.name, config.optimizer.lr, run.folder,
+            )  # fmt: skip
+        else:
+            log.info("keeping a probe of %s as the classifier, nothing is trained, in %s", backbone.name, run.folder)
         steps = shown // batch_size * config.training.epochs
         warn_of_idle_loss(config.loss, counts, steps)
         if steps and not run.resumed:

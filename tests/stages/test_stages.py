@@ -476,7 +476,10 @@ def test_without_an_epoch_the_probe_is_the_classifier(workplace, ssl_pcb_cli):
     assert "the probe that the head began with is the classifier" in (tuned / "log.txt").read_text()
     assert same_bits(weights(tuned), weights("runs/pre"))
     assert ssl_pcb_cli("report", tuned, "-o", "probe-alone.html").code == 0
-    assert "logistic probe, nothing trained" in Path("probe-alone.html").read_text()
+    page = Path("probe-alone.html").read_text()
+    assert "probed, the network frozen" in page
+    assert "finetuned" not in page
+    assert "logistic probe, nothing trained" in page
     assert ssl_pcb_cli("predict", tuned, "m.csv", "-o", "probe-alone.csv").code == 1  # some are not OK
     with pytest.raises(UserError, match=r"^training.epochs: 0 trains nothing"):
         start("finetune", "nothing", training__epochs=0)

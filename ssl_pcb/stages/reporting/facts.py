@@ -27,7 +27,7 @@ def facts(record: Mapping[str, Any], config: StageConfig) -> list[tuple[str, str
     """Name and value of each, in the order to be read."""
     data = record.get("data", {})
     known = {
-        "Stage": DID.get(record["stage"], record["stage"]),
+        "Stage": _did(record, config),
         "Data": data.get("manifest"),
         "Boards": "never on both sides of a split" if data.get("board_disjoint") else "not known to be apart",
         "Image size": f"{config.data.scale}, {config.data.channels} channel(s)",
@@ -58,7 +58,7 @@ def sentence(record: Mapping[str, Any], config: StageConfig) -> str:
     boards = f" of {train['groups']} boards" if train.get("groups") else ""
     name = record.get("backbone", {}).get("network", config.backbone.name)
     on = data.get("manifest", "shards")
-    return f"{name}, {DID[record['stage']]}, on {on}{of}{boards}, at {config.data.scale}."
+    return f"{name}, {_did(record, config)}, on {on}{of}{boards}, at {config.data.scale}."
 
 
 def splits(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -81,6 +81,13 @@ def command(record: Mapping[str, Any]) -> str:
     """How it was called, last."""
     words = (record.get("sessions") or [{}])[-1].get("command") or []
     return " ".join(["ssl-pcb", *map(str, words[1:])]) if words and Path(words[0]).name in NAMES else ""
+
+
+def _did(record: Mapping[str, Any], config: StageConfig) -> str:
+    stage = str(record["stage"])
+    if stage == "finetune" and not config.training.epochs:
+        stage = "linear-eval"  # the probe is all there is of it
+    return DID.get(stage, stage)
 
 
 def _network(record: Mapping[str, Any], config: StageConfig) -> str:
