@@ -69,6 +69,7 @@ def markdown(frame: pd.DataFrame) -> Iterator[str]:
     """AUROC with its interval; the mean over seeds with their range where there are several."""
     yield "| entry | " + " | ".join(COLUMNS.values()) + " |"
     yield "|---" * (len(COLUMNS) + 1) + "|"
+    frame = frame.reindex(columns=frame.columns.union(list(COLUMNS), sort=False))  # of the baseline alone nothing gains
     for entry, part in frame.groupby("entry", sort=False):
         known = {column: part[part[column].notna()] for column in COLUMNS}
         cells = [cell(rows, name, "+.3f" if name == "gain" else ".3f") or "-" for name, rows in known.items()]
