@@ -26,11 +26,11 @@ class DefectConfig(Section):
     )
     min_size: Annotated[float, Field(gt=0)] | None = Field(
         None,
-        description="shortest longer side of what is drawn, in pixels; none = 10 % of the sample's side. On a border "
+        description="shortest longer side of what is drawn, in pixels; none = 5 % of the sample's side. On a border "
         "about half of it is seen, the rest lies on its own tone",
     )
     max_size: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="longest longer side of what is drawn, in pixels; none = 35 % of the sample's side"
+        None, description="longest longer side of what is drawn, in pixels; none = 20 % of the sample's side"
     )
     min_aspect: float = Field(0.3, gt=0, le=1, description="most elongated defect, shorter to longer side")
     min_contrast: float = Field(0.5, gt=0, le=1, description="faintest defect: its share in what it covers")
@@ -52,10 +52,10 @@ class DefectConfig(Section):
     def sizes(self, side: int) -> tuple[float, float]:
         """Shortest and longest longer side in pixels, for pictures of ``side`` pixels.
 
-        The defaults are about as long as the visible changes on DeepPCB's training boards (tested image minus template,
-        inside the boxes): 90 % of these are 11 to 49 px long on tiles of 128 px. Of what is drawn on a border half lies
-        on its own tone, so that less is seen; drawn half again as large defects teach less (results/ablations.csv).
+        The defaults are half as long as the visible changes on DeepPCB's training boards (tested image minus template,
+        inside the boxes: 90 % of these are 11 to 49 px long on tiles of 128 px). As long as those, painted defects look
+        like pads and bends of the pattern, and teach to suspect these (results/ablations.csv).
         """
-        longest = 0.35 * side if self.max_size is None else self.max_size
-        shortest = min(0.1 * side, longest) if self.min_size is None else self.min_size
+        longest = 0.2 * side if self.max_size is None else self.max_size
+        shortest = min(0.05 * side, longest) if self.min_size is None else self.min_size
         return shortest, max(shortest, longest)

@@ -26,8 +26,8 @@ class Pattern:
 
     Attributes:
         is_bright: (B, 1, S, S) bool.
-        dark: (B, C, 1, 1) mean colour of what is dark.
-        bright: (B, C, 1, 1) mean colour of what is bright.
+        dark: (B, C, 1, 1) median colour of what is dark: a mean has something of the borders, where tones mix.
+        bright: (B, C, 1, 1) the same of what is bright.
         within: (B, 1, S, S) bool, where the tones were taken, and where places are drawn.
     """
 
@@ -51,14 +51,15 @@ class Pattern:
         inside = torch.ones_like(grey, dtype=torch.bool) if within is None else within
         is_bright = grey > _otsu(grey, inside)
 
-        def mean(weight: Tensor) -> Tensor:
-            return (images * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1)
+        def median(of: Tensor) -> Tensor:
+            found = images.masked_fill(~of, torch.nan).flatten(2).nanmedian(2).values
+            return found.nan_to_num(0)[..., None, None]  # of no pixels there is none
 
-        dark, bright = mean((~is_bright & inside).to(images)), mean((is_bright & inside).to(images))
+        dark, bright = median(~is_bright & inside), median(is_bright & inside)
         alone = ~(is_bright & inside).flatten(1).any(1)[:, None, None, None] | (_apart(dark, bright) < ONE_TONE)
         if not alone.any():
             return cls(is_bright, dark, bright, inside)
-        own = mean(inside.to(images))
+        own = median(inside)
         other = own + torch.where(own.mean(1, keepdim=True) < 0.5, OTHER_TONE, -OTHER_TONE)
         if within is not None:
             whole = cls.of(images)
@@ -81,7 +82,7 @@ class Pattern:
         return Pattern(~self.is_bright, self.bright, self.dark, self.within)
 
     def own_tone(self) -> Tensor:
-        """(B, C, S, S): each pixel in the mean colour of its tone."""
+        """(B, C, S, S): each pixel in the median colour of its tone."""
         return torch.where(self.is_bright, self.bright, self.dark)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 
 from ssl_pcb.augment.defects.paint import NULL, paint_defects
@@ -235,8 +236,8 @@ def test_larger_defects_than_the_picture_are_made_to_fit():
 
 
 def test_default_sizes_follow_the_picture():
-    assert DefectConfig().sizes(128) == pytest.approx((12.8, 44.8))
-    assert DefectConfig(min_size=3).sizes(64) == (3, pytest.approx(22.4))
+    assert DefectConfig().sizes(128) == pytest.approx((6.4, 25.6))
+    assert DefectConfig(min_size=3).sizes(64) == (3, pytest.approx(12.8))
     assert DefectConfig(max_size=4).sizes(128) == (4, 4)
 
 
@@ -305,6 +306,12 @@ def test_places_on_edges_are_border_pixels():
         around = mask[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
         assert mask[y, x]
         assert not around.all()
+
+
+def test_tones_are_those_of_the_areas_and_not_of_their_soft_borders():
+    soft = F.avg_pool2d(F.pad(bars(1), [1] * 4, mode="replicate"), 3, 1)
+    pattern = Pattern.of(soft)
+    assert (pattern.dark.item(), pattern.bright.item()) == pytest.approx((0.1, 0.9))
 
 
 def test_tones_are_parted_where_a_few_bright_pixels_would_fool_the_middle_grey():
